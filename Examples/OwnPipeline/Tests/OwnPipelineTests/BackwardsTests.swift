@@ -1,0 +1,23 @@
+import PatchbayPlugin
+import PatchbayTesting
+import Testing
+
+@testable import OwnPipeline
+
+@Suite("Backwards")
+struct BackwardsTests {
+    @Test("what the caller said comes back backwards, after the pause")
+    func answers() async throws {
+        let said = PCMFrame.tone(300, frequency: 300) + PCMFrame.tone(200, frequency: 900) + PCMFrame.silence(600)
+        let heard = try await Backwards.configured("{ pause: 200ms }").answer(said)
+        #expect(heard.samples == said.samples.prefix(16 * 700).reversed())
+        #expect(heard.first?.timestamp == .milliseconds(700))
+    }
+
+    @Test("a caller who speaks up silences the answer")
+    func isInterrupted() async throws {
+        let said = PCMFrame.tone(1000) + PCMFrame.silence(700) + PCMFrame.tone(100)
+        let heard = try await Backwards.configured("{ pause: 200ms }").answer(said)
+        #expect(heard.duration < .milliseconds(600))
+    }
+}

@@ -1,0 +1,126 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every target of ours is compiled with.
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let nio = "swift-nio"
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+/// The plugins that come with Patchbay: folder under `Plugins/`, and the packages it needs beside PatchbayPlugin.
+/// Each is a trait of its own, on by default; leaving one out leaves its packages out of the build.
+let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
+    ("JWTAuth", "Auth", [.product(name: "JWTKit", package: "jwt-kit")]),
+    ("EmbedTokenAuth", "Auth", [.product(name: "Crypto", package: "swift-crypto")]),
+    ("ConcurrencyQuota", "Quota", []),
+    ("EchoPipeline", "Pipeline", []),
+    ("ParrotPipeline", "Pipeline", []),
+    ("PlayerPipeline", "Pipeline", []),
+    ("ICEPolicies", "ICEPolicy", []),
+    ("SQLiteStore", "Store", [.product(name: "GRDB", package: "GRDB.swift")]),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "patchbay",
+    products: [
+        .executable(name: "patchbay", targets: ["patchbay"]),
+        .library(name: "PatchbayPlugin", targets: ["PatchbayPlugin"]),
+        .library(name: "PatchbayKit", targets: ["PatchbayKit"]),
+        .library(name: "PatchbayBuiltin", targets: ["PatchbayBuiltin"]),
+        .library(name: "PatchbayTesting", targets: ["PatchbayTesting"]),
+    ],
+    traits: Set(plugins.map { .trait(name: $0.name) } + [.default(enabledTraits: Set(plugins.map(\.name)))]),
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+    ],
+    targets: [
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CSRTP", pkgConfig: "libsrtp2", providers: [.apt(["libsrtp2-dev"])]),
+        .systemLibrary(name: "COpus", pkgConfig: "opus", providers: [.apt(["libopus-dev"])]),
+        .systemLibrary(name: "CSpeexDSP", pkgConfig: "speexdsp", providers: [.apt(["libspeexdsp-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .target(name: "CSocket"),
+
+        module("Wire"),
+        module("STUN", ["Wire", "COpenSSL"]),
+        module("ICE", ["Wire", "STUN"]),
+        module("SDP", ["Wire"]),
+        module("RTP", ["Wire"]),
+        module("DTLS", ["Wire", "COpenSSL"]),
+        module("SRTP", ["Wire", "CSRTP"]),
+        module("Audio", ["Wire", "COpus", "CSpeexDSP"]),
+        module("WebRTC", ["Wire", "STUN", "ICE", "SDP", "RTP", "DTLS", "SRTP", "Audio"]),
+        module("Media", ["Wire", "STUN", "ICE", "WebRTC", "Audio", "CSocket"]),
+        module("PatchbayPlugin", [log]),
+        module("PatchbayConfig", ["PatchbayPlugin", "Wire", "CYAML"]),
+        .target(
+            name: "Signaling",
+            dependencies: [
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
+                .product(name: "NIOHTTP1", package: nio), .product(name: "NIOWebSocket", package: nio),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                log,
+            ],
+            resources: [.embedInCode("Playground")],
+            swiftSettings: strict),
+        .target(
+            name: "PatchbayKit",
+            dependencies: [
+                "Wire", "SDP", "ICE", "WebRTC", "Media", "Audio", "Signaling", "PatchbayPlugin", "PatchbayConfig",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                log,
+            ],
+            swiftSettings: strict),
+        module("PatchbayTesting", ["PatchbayPlugin", "PatchbayConfig"]),
+        .target(
+            name: "PatchbayBuiltin",
+            dependencies: ["PatchbayKit"] + plugins.map { .target(name: $0.name, condition: .when(traits: [$0.name])) },
+            path: "Plugins/Builtin/Sources", swiftSettings: strict),
+        .executableTarget(name: "patchbay", dependencies: ["PatchbayKit", "PatchbayBuiltin"], swiftSettings: strict),
+    ]
+        + plugins.map {
+            .target(
+                name: $0.name, dependencies: ["PatchbayPlugin", log] + $0.needs,
+                path: "Plugins/\($0.kind)/\($0.name)/Sources", swiftSettings: strict)
+        }
+        + [
+            tests("STUNTests", ["STUN", "Wire"]),
+            tests("ICETests", ["ICE", "STUN", "Wire"]),
+            tests("SDPTests", ["SDP", "Wire"]),
+            tests("RTPTests", ["RTP", "Wire"]),
+            tests("DTLSTests", ["DTLS", "Wire", "COpenSSL"]),
+            tests("SRTPTests", ["SRTP", "Wire", "CSRTP", "COpenSSL"]),
+            tests("AudioTests", ["Audio", "Wire"]),
+            tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
+            tests("SignalingTests", ["Signaling"]),
+        ],
+    swiftLanguageModes: [.v6]
+)

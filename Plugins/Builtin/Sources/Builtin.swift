@@ -1,0 +1,63 @@
+public import PatchbayKit
+
+#if ConcurrencyQuota
+    internal import ConcurrencyQuota
+#endif
+#if EchoPipeline
+    internal import EchoPipeline
+#endif
+#if EmbedTokenAuth
+    internal import EmbedTokenAuth
+#endif
+#if ICEPolicies
+    internal import ICEPolicies
+#endif
+#if JWTAuth
+    internal import JWTAuth
+#endif
+#if ParrotPipeline
+    internal import ParrotPipeline
+#endif
+#if PlayerPipeline
+    internal import PlayerPipeline
+#endif
+#if SQLiteStore
+    internal import SQLiteStore
+#endif
+
+extension [PluginRegistration] {
+    /// The plugins that come with Patchbay, less those whose package traits are off.
+    public static var builtin: [PluginRegistration] {
+        var plugins: [PluginRegistration] = []
+        #if JWTAuth
+            plugins.append(.auth(JWTAuth.self))
+        #endif
+        #if EmbedTokenAuth
+            plugins.append(.auth(EmbedTokenAuth.self))
+        #endif
+        #if ConcurrencyQuota
+            plugins.append(.quota(ConcurrencyQuota.self))
+        #endif
+        #if EchoPipeline
+            plugins.append(.pipeline(EchoPipeline.self))
+        #endif
+        #if ParrotPipeline
+            plugins.append(.pipeline(ParrotPipeline.self))
+        #endif
+        #if PlayerPipeline
+            plugins.append(.pipeline(PlayerPipeline.self))
+        #endif
+        #if ICEPolicies
+            plugins += [
+                .icePolicy(NoneICEPolicy.self, isPredeclared: true),
+                .icePolicy(PrivateICEPolicy.self, isPredeclared: true),
+                .icePolicy(PublicICEPolicy.self, isPredeclared: true),
+                .icePolicy(AllICEPolicy.self, isPredeclared: true),
+            ]
+        #endif
+        #if SQLiteStore
+            plugins.append(.store(SQLiteStore.self))
+        #endif
+        return plugins
+    }
+}

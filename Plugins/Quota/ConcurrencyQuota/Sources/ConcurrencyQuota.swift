@@ -1,0 +1,90 @@
+internal import Logging
+public import PatchbayPlugin
+
+/// Lets each tenant have a number of calls at the same time.
+///
+/// Counts in memory, or in a store when one is named, which several gateways may share. There a seat that is not
+/// renewed falls free, so that a gateway that crashed gives its seats back.
+public struct ConcurrencyQuota: QuotaPlugin {
+    public static let type = "concurrency"
+    public static let summary = "Limits how many calls a tenant has at the same time."
+
+    /// How many, and where they are counted.
+    public struct Settings: PluginSettings {
+        @Field("How many calls each tenant may have at the same time", in: 0...1_000_000)
+        public var limit: Int
+
+        @Field("The store to count in; without one each gateway counts for itself")
+        public var store: StoreReference?
+
+        @Field(
+            "How long a call in the store counts when its gateway no longer renews it",
+            in: .seconds(3) ... .seconds(3600))
+        public var timeToLive: Duration = .seconds(30)
+
+        /// Makes the default settings.
+        public init() {}
+    }
+
+    private let name: String
+    private let limit: Int
+    private let timeToLive: Duration
+    private let store: (any StorePlugin)?
+    private let seats = Seats()
+    private let context: PluginContext
+
+    /// Makes a quota.
+    ///
+    /// - Throws: a ``SettingsFault`` when there is no such store.
+    public init(settings: Settings, context: PluginContext) throws {
+        name = context.name
+        limit = settings.limit
+        timeToLive = settings.timeToLive
+        store = try settings.store.map { try context.store($0) }
+        self.context = context
+    }
+
+    public func admit(_ request: CallRequest) async throws -> QuotaOutcome {
+        let seat = Seat(tenant: request.tenant, call: request.callID)
+        let taken =
+            if let store {
+                try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive)
+            } else {
+                seats.take(seat, limit: limit)
+            }
+        if !taken {
+            return .deny(Denial(code: "concurrency_limit_exceeded", message: "Concurrent call limit reached"))
+        }
+        return .admit(Lease(id: seat.id, timeToLive: store == nil ? nil : timeToLive))
+    }
+
+    public func renew(_ lease: Lease) async throws {
+        guard let store, let seat = Seat(id: lease.id) else { return }
+        guard try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive) else {
+            throw SeatLost(seat: seat)
+        }
+    }
+
+    public func release(_ lease: Lease, usage: CallUsage) async {
+        guard let seat = Seat(id: lease.id) else { return }
+        guard let store else { return seats.give(seat) }
+        do {
+            try await store.release(set(seat), member: seat.call)
+        } catch {
+            context.logger.warning(
+                "the store did not take a seat back; it falls free when its time is over",
+                metadata: ["tenant": "\(seat.tenant)", "call.id": "\(seat.call)", "error": "\(error)"])
+        }
+    }
+
+    private func set(_ seat: Seat) -> String {
+        "\(Self.type):\(name):\(seat.tenant)"
+    }
+}
+
+/// A call was not renewed in time, and others have taken every seat since.
+struct SeatLost: Error, CustomStringConvertible {
+    let seat: Seat
+
+    var description: String { "call \(seat.call) of tenant '\(seat.tenant)' lost its seat: the others are all taken" }
+}

@@ -1,0 +1,134 @@
+internal import FoundationEssentials
+internal import GRDB
+public import PatchbayPlugin
+internal import Synchronization
+
+/// Keeps what plugins store in one SQLite file: for a gateway that runs alone, or several on one machine.
+public final class SQLiteStore: StorePlugin {
+    public static let type = "sqlite"
+    public static let summary = "Keeps data in an SQLite file on this machine."
+
+    /// Where the data is.
+    public struct Settings: PluginSettings {
+        @Field("The database's file; it is made when it is not there, and its folder too")
+        public var path: FileReference
+
+        /// Makes the settings.
+        public init() {}
+    }
+
+    private let path: String
+    private let wallClock: @Sendable () -> Duration
+    private let pool = Mutex<DatabasePool?>(nil)
+
+    /// Makes a store that is not open yet.
+    public init(settings: Settings, context: PluginContext) {
+        path = settings.path.path
+        wallClock = context.wallClock
+    }
+
+    /// Opens the file, and makes what is missing of it and in it.
+    public func start() async throws {
+        do {
+            try createFile(path)
+            let opened = try DatabasePool(path: path, configuration: Self.configuration)
+            try Self.schema.migrate(opened)
+            try await opened.write { [now = now()] database in try Self.purge(database, now: now) }
+            pool.withLock { $0 = opened }
+        } catch {
+            throw StoreError.cannotOpen(path, reason: "\(error)")
+        }
+    }
+
+    /// Closes the file.
+    public func stop() async {
+        let open = pool.withLock { pool in
+            defer { pool = nil }
+            return pool
+        }
+        try? open?.close()
+    }
+
+    public func get(_ key: String) async throws -> [UInt8]? {
+        try await opened().read { [now = now()] database in
+            try Data.fetchOne(
+                database, sql: "SELECT value FROM entries WHERE key = ? AND (expires IS NULL OR expires > ?)",
+                arguments: [key, now])
+        }.map(Array.init)
+    }
+
+    public func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {
+        let expiry = timeToLive.map { date(after: $0) }
+        try await opened().write { [now = now()] database in
+            try Self.purge(database, now: now)
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO entries (key, value, expires) VALUES (?, ?, ?)",
+                arguments: [key, Data(value), expiry])
+        }
+    }
+
+    public func take(_ key: String) async throws -> [UInt8]? {
+        try await opened().write { [now = now()] database in
+            try Self.purge(database, now: now)
+            return try Data.fetchOne(
+                database, sql: "DELETE FROM entries WHERE key = ? RETURNING value", arguments: [key])
+        }.map(Array.init)
+    }
+
+    public func increment(_ key: String) async throws -> Int {
+        let count = try await opened().write { database in
+            try Int.fetchOne(
+                database,
+                sql: """
+                    INSERT INTO counters (key, count) VALUES (?, 1)
+                    ON CONFLICT (key) DO UPDATE SET count = count + 1 RETURNING count
+                    """,
+                arguments: [key])
+        }
+        guard let count else { throw StoreError.noCount(key) }
+        return count
+    }
+
+    public func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {
+        let expiry = date(after: timeToLive)
+        return try await opened().write { [now = now()] database in
+            try Self.purge(database, now: now)
+            let others = try Int.fetchOne(
+                database, sql: "SELECT COUNT(*) FROM leases WHERE name = ? AND member <> ?", arguments: [set, member])
+            let isHeld = try Bool.fetchOne(
+                database, sql: "SELECT EXISTS (SELECT * FROM leases WHERE name = ? AND member = ?)",
+                arguments: [set, member])
+            guard isHeld == true || others ?? 0 < limit else { return false }
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO leases (name, member, expires) VALUES (?, ?, ?)",
+                arguments: [set, member, expiry])
+            return true
+        }
+    }
+
+    public func release(_ set: String, member: String) async throws {
+        try await opened().write { database in
+            try database.execute(sql: "DELETE FROM leases WHERE name = ? AND member = ?", arguments: [set, member])
+        }
+    }
+
+    public func count(_ set: String) async throws -> Int {
+        try await opened().read { [now = now()] database in
+            try Int.fetchOne(
+                database, sql: "SELECT COUNT(*) FROM leases WHERE name = ? AND expires > ?", arguments: [set, now])
+        } ?? 0
+    }
+
+    private func opened() throws -> DatabasePool {
+        guard let pool = pool.withLock({ $0 }) else { throw StoreError.notOpen(path) }
+        return pool
+    }
+
+    /// Milliseconds since 1970-01-01 UTC.
+    private func now() -> Int64 { date(after: .zero) }
+
+    private func date(after duration: Duration) -> Int64 {
+        let (seconds, attoseconds) = (wallClock() + duration).components
+        return seconds * 1_000 + attoseconds / 1_000_000_000_000_000
+    }
+}

@@ -1,0 +1,132 @@
+internal import Synchronization
+
+/// Audio on its way from the media loop to a pipeline: 20 ms frames in a ring of fixed size.
+///
+/// One thread pushes and never waits beyond a short lock, nor allocates; one task takes. A pipeline that falls behind loses
+/// the oldest frames.
+package final class PCMInputQueue: Sendable {
+    /// 20 ms of PCM.
+    package struct Frame: Equatable, Sendable {
+        package var samples: [Int16]
+        /// Media time of the first sample, in samples at 48 kHz, extended so that it does not wrap.
+        package var timestamp: UInt64
+        /// Whether any of it was made up for lost packets.
+        package var concealed: Bool
+        /// Whether it is silence put in while the peer sent nothing.
+        package var silent: Bool
+
+        package init(samples: [Int16], timestamp: UInt64, concealed: Bool = false, silent: Bool = false) {
+            self.samples = samples
+            self.timestamp = timestamp
+            self.concealed = concealed
+            self.silent = silent
+        }
+    }
+
+    private struct Slot {
+        var count = 0
+        var timestamp: UInt64 = 0
+        var concealed = false
+        var silent = false
+    }
+
+    private struct State {
+        var storage: [Int16]
+        var slots: [Slot]
+        var first = 0
+        var count = 0
+        var dropped = 0
+        var isFinished = false
+        /// Resumed with true to look again, with false to give way to another.
+        var waiter: CheckedContinuation<Bool, Never>?
+    }
+
+    private let frameSize: Int
+    private let capacity: Int
+    private let state: Mutex<State>
+
+    /// - Parameters:
+    ///   - frameSize: samples in 20 ms at the pipeline's rate.
+    ///   - capacity: how many frames may wait; the default is 1 s.
+    package init(frameSize: Int, capacity: Int = 50) {
+        self.frameSize = frameSize
+        self.capacity = max(capacity, 1)
+        state = Mutex(
+            State(
+                storage: [Int16](repeating: 0, count: frameSize * max(capacity, 1)),
+                slots: [Slot](repeating: Slot(), count: max(capacity, 1))))
+    }
+
+    /// How many frames were dropped because the pipeline did not take them in time.
+    package var dropped: Int { state.withLock { $0.dropped } }
+
+    /// Adds one frame; samples beyond `frameSize` are cut. Does nothing after `finish`.
+    package func push(_ samples: Span<Int16>, timestamp: UInt64, concealed: Bool, silent: Bool) {
+        let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
+            guard !state.isFinished else { return nil }
+            if state.count == capacity {
+                state.first = (state.first + 1) % capacity
+                state.count -= 1
+                state.dropped += 1
+            }
+            let slot = (state.first + state.count) % capacity
+            let count = min(samples.count, frameSize)
+            var storage = state.storage.mutableSpan
+            for index in 0..<count { storage[slot * frameSize + index] = samples[index] }
+            state.slots[slot] = Slot(count: count, timestamp: timestamp, concealed: concealed, silent: silent)
+            state.count += 1
+            return state.waiter.take()
+        }
+        waiter?.resume(returning: true)
+    }
+
+    /// Ends the queue: frames already in it are still delivered, then nil.
+    package func finish() {
+        let waiter = state.withLock { state in
+            state.isFinished = true
+            return state.waiter.take()
+        }
+        waiter?.resume(returning: true)
+    }
+
+    /// The next frame; nil once finished and empty, or when the task is cancelled. For one task at a time: of two, the
+    /// first to wait gets nil.
+    package func next() async -> Frame? {
+        while !Task.isCancelled {
+            let (frame, isFinished) = state.withLock { (pop(&$0), $0.isFinished) }
+            if frame != nil || isFinished { return frame }
+            guard await waitForPush() else { return nil }
+        }
+        return nil
+    }
+
+    private func pop(_ state: inout State) -> Frame? {
+        guard state.count > 0 else { return nil }
+        let slot = state.slots[state.first]
+        let start = state.first * frameSize
+        state.first = (state.first + 1) % capacity
+        state.count -= 1
+        return Frame(
+            samples: Array(state.storage[start..<start + slot.count]), timestamp: slot.timestamp,
+            concealed: slot.concealed, silent: slot.silent)
+    }
+
+    /// Returns when it is worth looking again: true, or false when another task waits now.
+    private func waitForPush() async -> Bool {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let (waits, former) = state.withLock { state -> (Bool, CheckedContinuation<Bool, Never>?) in
+                    // A cancellation before this point found nobody to resume.
+                    guard state.count == 0, !state.isFinished, !Task.isCancelled else { return (false, nil) }
+                    let former = state.waiter.take()
+                    state.waiter = continuation
+                    return (true, former)
+                }
+                former?.resume(returning: false)
+                if !waits { continuation.resume(returning: true) }
+            }
+        } onCancel: {
+            state.withLock { $0.waiter.take() }?.resume(returning: true)
+        }
+    }
+}

@@ -1,0 +1,222 @@
+internal import Synchronization
+internal import Wire
+
+/// Audio on its way from a pipeline to the media loop: at most 30 s, with marks between the samples.
+///
+/// Any task plays, and waits while the queue is full; one thread pulls and never waits beyond a short lock, nor allocates.
+package final class PlayoutQueue: Sendable {
+    /// How much audio may wait.
+    package static let capacity = Duration.seconds(30)
+    /// How many marks may wait.
+    package static let maximumMarks = 1024
+
+    private struct State {
+        /// Audio not yet pulled, oldest at `head`; what lies before `head` is spent.
+        var chunks: [ArraySlice<Int16>] = []
+        var head = 0
+        /// Samples ever enqueued and ever taken off, pulled or cleared.
+        var enqueued = 0
+        var removed = 0
+        /// Samples pulled since the queue was last empty or cleared.
+        var heard = 0
+        /// How often the queue was cleared: a `play` that began before does not go on.
+        var clears = 0
+        var isFinished = false
+        /// In the order of their positions.
+        var marks: [PlayoutMark] = []
+        var firstMark = 0
+        /// Calls of `play` that wait for room, by number.
+        var waiters: [(number: Int, continuation: CheckedContinuation<Void, Never>)] = []
+        var lastNumber = 0
+
+        var queued: Int { enqueued - removed }
+    }
+
+    /// Samples a second of what is played.
+    package let rate: Int
+    private let limit: Int
+    /// Who waits for room is woken when there is this much, not for every frame.
+    private let wakeRoom: Int
+    private let state = Mutex(State())
+
+    package init(rate: Int) {
+        self.rate = rate
+        limit = Int(Self.capacity.components.seconds) * rate
+        wakeRoom = rate / 2
+    }
+}
+
+// MARK: - The pipeline's side
+
+extension PlayoutQueue {
+    /// Enqueues samples, any number; suspends while the queue is full. Returns early when `clear` drops the rest.
+    ///
+    /// - Throws: when the task is cancelled or the queue finished; what was enqueued by then stays.
+    package func play(_ samples: [Int16]) async throws(CancellationError) {
+        var rest = samples[...]
+        var clears: Int?
+        while !rest.isEmpty {
+            guard !Task.isCancelled else { throw CancellationError() }
+            let isFinished = state.withLock { state in
+                guard !state.isFinished, clears == nil || clears == state.clears else {
+                    rest = []
+                    return state.isFinished
+                }
+                clears = state.clears
+                let count = min(rest.count, limit - state.queued)
+                guard count > 0 else { return false }
+                compact(&state)
+                if state.queued == 0 { state.heard = 0 }
+                state.chunks.append(rest.prefix(count))
+                state.enqueued += count
+                rest = rest.dropFirst(count)
+                return false
+            }
+            if isFinished { throw CancellationError() }
+            if !rest.isEmpty { await waitForRoom(min(rest.count, wakeRoom)) }
+        }
+    }
+
+    /// A mark behind everything enqueued so far; await its `outcome`. Beyond `maximumMarks` it counts as cleared.
+    package func mark() -> PlayoutMark {
+        let (mark, outcome) = state.withLock { state -> (PlayoutMark, PlayoutMark.Outcome?) in
+            let mark = PlayoutMark(position: state.enqueued)
+            if state.isFinished || state.marks.count - state.firstMark >= Self.maximumMarks { return (mark, .cleared) }
+            if state.queued == 0 { return (mark, .played) }
+            state.marks.append(mark)
+            return (mark, nil)
+        }
+        if let outcome { mark.settle(outcome) }
+        return mark
+    }
+
+    /// Returns when everything enqueued so far has been pulled or cleared.
+    package func drained() async {
+        _ = await mark().outcome
+    }
+
+    /// Drops what is queued, and the rest of every `play` in progress; returns how much was heard of the speech that was
+    /// going on, zero when none was. Speech begins when an empty queue is played to.
+    @discardableResult
+    package func clear() -> Duration {
+        empty(finishing: false)
+    }
+
+    /// Ends the queue: drops what is queued and ends everybody who waits.
+    package func finish() {
+        _ = empty(finishing: true)
+    }
+
+    /// Whether there is anything to pull.
+    package var isPlaying: Bool { state.withLock { $0.queued > 0 } }
+
+    /// How many samples wait to be pulled.
+    package var queuedSamples: Int { state.withLock { $0.queued } }
+
+    private func empty(finishing: Bool) -> Duration {
+        let (heard, marks, waiters) = state.withLock { state in
+            let heard = state.queued > 0 ? state.heard : 0
+            let dropped = (state.marks[state.firstMark...], state.waiters)
+            state.clears += 1
+            state.isFinished = state.isFinished || finishing
+            state.removed = state.enqueued
+            state.heard = 0
+            (state.chunks, state.head) = ([], 0)
+            (state.marks, state.firstMark) = ([], 0)
+            state.waiters = []
+            return (heard, dropped.0, dropped.1)
+        }
+        for mark in marks { mark.settle(.cleared) }
+        for waiter in waiters { waiter.continuation.resume() }
+        return .nanoseconds(Int64(heard) * 1_000_000_000 / Int64(rate))
+    }
+
+    /// Lets go of what was pulled, on the side that may take its time.
+    private func compact(_ state: inout State) {
+        if state.head * 2 > state.chunks.count {
+            state.chunks.removeFirst(state.head)
+            state.head = 0
+        }
+        if state.firstMark * 2 > state.marks.count {
+            state.marks.removeFirst(state.firstMark)
+            state.firstMark = 0
+        }
+    }
+
+    /// Returns when there is room for `count` samples, when the queue was cleared or finished, or the task cancelled.
+    private func waitForRoom(_ count: Int) async {
+        let number = state.withLock { state in
+            state.lastNumber += 1
+            return state.lastNumber
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let waits = state.withLock { state in
+                    // A cancellation before this point found nobody to resume.
+                    guard limit - state.queued < count, !state.isFinished, !Task.isCancelled else { return false }
+                    state.waiters.append((number, continuation))
+                    return true
+                }
+                if !waits { continuation.resume() }
+            }
+        } onCancel: {
+            let waiter = state.withLock { state in
+                state.waiters.firstIndex { $0.number == number }.map { state.waiters.remove(at: $0).continuation }
+            }
+            waiter?.resume()
+        }
+    }
+}
+
+// MARK: - The media loop's side
+
+extension PlayoutQueue {
+    /// Moves up to `count` samples to the front of `samples`; returns `count`, or 0 when there is nothing to play. When the
+    /// queue ends within them the tail is filled with zeros.
+    package func pull(into samples: inout MutableSpan<Int16>, count: Int) -> Int {
+        let count = min(count, samples.count)
+        var filled = 0
+        let (hasMark, hasRoom) = state.withLock { state in
+            while filled < count, state.head < state.chunks.count {
+                let chunk = state.chunks[state.head]
+                let taken = min(count - filled, chunk.count)
+                for index in 0..<taken { samples[filled + index] = chunk[chunk.startIndex + index] }
+                filled += taken
+                if taken == chunk.count {
+                    state.head += 1
+                } else {
+                    state.chunks[state.head] = chunk.dropFirst(taken)
+                }
+            }
+            state.removed += filled
+            state.heard += filled
+            let hasMark = state.firstMark < state.marks.count && state.marks[state.firstMark].position <= state.removed
+            let hasRoom = !state.waiters.isEmpty && limit - state.queued >= wakeRoom
+            return (hasMark, hasRoom)
+        }
+        guard filled > 0 else { return 0 }
+        for index in filled..<count { samples[index] = 0 }
+        if hasMark { settleMarks() }
+        if hasRoom { wakePlayers() }
+        return count
+    }
+
+    /// One at a time, so that nobody is resumed under the lock and no list of them is made.
+    private func settleMarks() {
+        while let mark = state.withLock({ state -> PlayoutMark? in
+            guard state.firstMark < state.marks.count, state.marks[state.firstMark].position <= state.removed else {
+                return nil
+            }
+            state.firstMark += 1
+            return state.marks[state.firstMark - 1]
+        }) {
+            mark.settle(.played)
+        }
+    }
+
+    private func wakePlayers() {
+        while let waiter = state.withLock({ $0.waiters.isEmpty ? nil : $0.waiters.removeFirst().continuation }) {
+            waiter.resume()
+        }
+    }
+}

@@ -1,0 +1,162 @@
+#define _GNU_SOURCE
+#include "csocket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BATCH = 64 };
+
+static socklen_t to_sockaddr(const csocket_address *address, struct sockaddr_storage *storage) {
+    memset(storage, 0, sizeof *storage);
+    if (address->family == 6) {
+        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)storage;
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(address->port);
+        for (int i = 0; i < 8; i++) {
+            v6->sin6_addr.s6_addr[i] = (uint8_t)(address->high >> (56 - 8 * i));
+            v6->sin6_addr.s6_addr[8 + i] = (uint8_t)(address->low >> (56 - 8 * i));
+        }
+        return sizeof *v6;
+    }
+    struct sockaddr_in *v4 = (struct sockaddr_in *)storage;
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(address->port);
+    v4->sin_addr.s_addr = htonl((uint32_t)address->low);
+    return sizeof *v4;
+}
+
+static csocket_address from_sockaddr(const struct sockaddr_storage *storage) {
+    csocket_address address = {0};
+    if (storage->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)storage;
+        address.family = 6;
+        address.port = ntohs(v6->sin6_port);
+        for (int i = 0; i < 8; i++) {
+            address.high = address.high << 8 | v6->sin6_addr.s6_addr[i];
+            address.low = address.low << 8 | v6->sin6_addr.s6_addr[8 + i];
+        }
+    } else {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)storage;
+        address.family = 4;
+        address.port = ntohs(v4->sin_port);
+        address.low = ntohl(v4->sin_addr.s_addr);
+    }
+    return address;
+}
+
+int csocket_open(const csocket_address *local) {
+    int family = local->family == 6 ? AF_INET6 : AF_INET;
+    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    int on = 1, buffer = 4 << 20, expedited = 46 << 2;
+    if (family == AF_INET6) {
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+        setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &expedited, sizeof expedited);
+    } else {
+        setsockopt(fd, IPPROTO_IP, IP_TOS, &expedited, sizeof expedited);
+    }
+    // Best effort: the kernel cuts these to net.core.rmem_max and wmem_max.
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    struct sockaddr_storage storage;
+    socklen_t length = to_sockaddr(local, &storage);
+    if (bind(fd, (struct sockaddr *)&storage, length) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+uint16_t csocket_port(int fd) {
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    if (getsockname(fd, (struct sockaddr *)&storage, &length) < 0) return 0;
+    return from_sockaddr(&storage).port;
+}
+
+int csocket_receive(int fd, uint8_t *slab, uint32_t slot, int capacity, csocket_datagram *datagrams) {
+    struct mmsghdr messages[BATCH];
+    struct iovec vectors[BATCH];
+    struct sockaddr_storage sources[BATCH];
+    if (capacity > BATCH) capacity = BATCH;
+    memset(messages, 0, sizeof(struct mmsghdr) * (size_t)capacity);
+    for (int i = 0; i < capacity; i++) {
+        vectors[i] = (struct iovec){slab + (size_t)i * slot, slot};
+        messages[i].msg_hdr.msg_iov = &vectors[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+        messages[i].msg_hdr.msg_name = &sources[i];
+        messages[i].msg_hdr.msg_namelen = sizeof sources[i];
+    }
+    int received = recvmmsg(fd, messages, (unsigned)capacity, 0, NULL);
+    if (received < 0) return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < received; i++) {
+        bool whole = !(messages[i].msg_hdr.msg_flags & MSG_TRUNC);
+        datagrams[i].offset = (uint32_t)i * slot;
+        datagrams[i].length = whole ? messages[i].msg_len : 0;
+        datagrams[i].address = from_sockaddr(&sources[i]);
+    }
+    return received;
+}
+
+int csocket_send(int fd, const uint8_t *slab, const csocket_datagram *datagrams, int count) {
+    int sent = 0;
+    for (int start = 0; start < count;) {
+        struct mmsghdr messages[BATCH];
+        struct iovec vectors[BATCH];
+        struct sockaddr_storage destinations[BATCH];
+        int n = count - start < BATCH ? count - start : BATCH;
+        memset(messages, 0, sizeof(struct mmsghdr) * (size_t)n);
+        for (int i = 0; i < n; i++) {
+            const csocket_datagram *datagram = &datagrams[start + i];
+            vectors[i] = (struct iovec){(void *)(slab + datagram->offset), datagram->length};
+            messages[i].msg_hdr.msg_iov = &vectors[i];
+            messages[i].msg_hdr.msg_iovlen = 1;
+            messages[i].msg_hdr.msg_name = &destinations[i];
+            messages[i].msg_hdr.msg_namelen = to_sockaddr(&datagram->address, &destinations[i]);
+        }
+        int result = sendmmsg(fd, messages, (unsigned)n, 0);
+        if (result < 0) {
+            if (errno == EINTR) continue;
+            if (errno == EAGAIN || errno == ENOBUFS) return sent;
+            start += 1;  // this destination only
+        } else {
+            sent += result;
+            start += result;
+        }
+    }
+    return sent;
+}
+
+uint64_t csocket_wait(const int *fds, int count, int64_t timeout) {
+    struct pollfd polled[64];
+    if (count > 64) count = 64;
+    for (int i = 0; i < count; i++) polled[i] = (struct pollfd){fds[i], POLLIN, 0};
+    struct timespec limit = {timeout / 1000000000, timeout % 1000000000};
+    uint64_t ready = 0;
+    if (ppoll(polled, (nfds_t)count, timeout < 0 ? NULL : &limit, NULL) <= 0) return 0;
+    for (int i = 0; i < count; i++)
+        if (polled[i].revents) ready |= (uint64_t)1 << i;
+    return ready;
+}
+
+void csocket_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int csocket_waker(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+void csocket_wake(int fd) {
+    uint64_t one = 1;
+    if (write(fd, &one, sizeof one) < 0) return;  // EAGAIN: it is awake already
+}
+
+void csocket_rest(int fd) {
+    uint64_t count;
+    if (read(fd, &count, sizeof count) < 0) return;
+}

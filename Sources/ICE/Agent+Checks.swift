@@ -1,0 +1,125 @@
+internal import STUN
+internal import Wire
+
+/// The checklist: which pairs there are, and what is sent when.
+extension Agent {
+    /// Pairs every local candidate that sends with every signalled one of its family (RFC 8445 §6.1.2.2).
+    mutating func formPairs(now: MonotonicTime) {
+        guard current.remote != nil else { return }
+        for candidate in current.signalled {
+            guard case .ip(let remote) = candidate.address else { continue }
+            for local in locals where local.candidate.kind != .srflx && local.family == remote.family {
+                let tuple = Tuple(path: local.path, remote: remote)
+                if let index = pairs.firstIndex(where: { $0.generation == current.number && $0.tuple == tuple }) {
+                    // A peer-reflexive candidate turns out to be this one (RFC 8445 §7.3.1.3): its pair keeps its state.
+                    guard pairs[index].remoteKind == .prflx else { continue }
+                    pairs[index].remoteKind = candidate.kind
+                    pairs[index].remotePriority = candidate.priority
+                } else if pairs.count < limits.pairs - limits.tuples {
+                    addPair(local, tuple, candidate.priority, candidate.kind, generation: current.number, now: now)
+                }
+            }
+        }
+    }
+
+    mutating func addPair(
+        _ local: Local, _ tuple: Tuple, _ priority: UInt32, _ kind: Candidate.Kind, generation: Int, now: MonotonicTime
+    ) {
+        pairs.append(
+            Pair(
+                id: nextPairID, generation: generation, tuple: tuple, localPriority: local.candidate.priority,
+                remotePriority: priority, remoteKind: kind, due: now))
+        nextPairID += 1
+    }
+
+    /// Puts a pair at the end of the triggered-check queue, from the start of its attempts (RFC 8445 §7.3.1.4).
+    mutating func trigger(_ index: Int) {
+        pairs[index].phase = .waiting
+        pairs[index].attempts = 0
+        if !triggered.contains(pairs[index].id) { triggered.append(pairs[index].id) }
+    }
+
+    /// Everything that is due by `now`; then the time when the next thing is.
+    mutating func advance(_ now: MonotonicTime) {
+        guard state != .closed, state != .failed else { return }
+        keepConsent(now)
+        guard state != .failed else { return }
+        if now >= nextCheck { giveUpChecks(now) }
+        nominateIfDue(now)
+        if now >= nextCheck, let index = takeNextCheck(now) {
+            sendPacedCheck(index, now)
+            nextCheck = now + Timing.pacing
+        }
+        updateDeadline(now)
+    }
+
+    /// Fails the pairs that have been tried often enough, or may not be tried any more.
+    private mutating func giveUpChecks(_ now: MonotonicTime) {
+        for index in pairs.indices where pairs[index].isPending && pairs[index].due <= now {
+            guard pairs[index].attempts >= Timing.attempts || (!pairs[index].isInvited && current.checksLeft == 0)
+            else {
+                continue
+            }
+            pairs[index].phase = .failed
+            pairs[index].isNominating = false
+        }
+        scheduleNomination(now)
+    }
+
+    private mutating func takeNextCheck(_ now: MonotonicTime) -> Int? {
+        while !triggered.isEmpty {
+            if let index = index(of: triggered.removeFirst()), pairs[index].phase == .waiting { return index }
+        }
+        return pairs.indices.filter { pairs[$0].isPending && pairs[$0].due <= now }
+            .min { (pairs[$0].attempts, ~priority(pairs[$0])) < (pairs[$1].attempts, ~priority(pairs[$1])) }
+    }
+
+    private mutating func sendPacedCheck(_ index: Int, _ now: MonotonicTime) {
+        if !pairs[index].isInvited { current.checksLeft -= 1 }
+        pairs[index].phase = .inProgress
+        pairs[index].due = now + min(Timing.firstRepeat * (1 << min(pairs[index].attempts, 8)), Timing.longestRepeat)
+        pairs[index].attempts += 1
+        sendCheck(index, useCandidate: pairs[index].isNominating && role == .controlling, now)
+    }
+
+    /// Sends a Binding request (RFC 8445 §7.2.2), under a transaction id of its own, and returns it.
+    @discardableResult
+    mutating func sendCheck(_ index: Int, useCandidate: Bool, _ now: MonotonicTime) -> (TransactionID, [UInt8])? {
+        let pair = pairs[index]
+        guard let generation = generation(pair.generation), let remote = generation.remote else { return nil }
+        let id = TransactionID(tag: transactionTag, rest: randomness.next())
+        var request = STUNBuilder(.request, id: id)
+        request.add(username: remote.ufrag + ":" + generation.local.ufrag)
+        let preference = locals.first { $0.path == pair.tuple.path }?.preference ?? 0
+        request.add(priority: Candidate.priority(.prflx, localPreference: preference))
+        switch role {
+        case .controlled: request.add(iceControlled: tieBreaker)
+        case .controlling: request.add(iceControlling: tieBreaker)
+        }
+        if useCandidate { request.addUseCandidate() }
+        let datagram = request.finish(key: remote.key)
+        transmit(datagram, pair.tuple)
+        transactions = transactions.filter { now < $0.value.sentAt + Timing.transaction }
+        transactions[id] = Transaction(
+            pair: pair.id, generation: pair.generation, tuple: pair.tuple, role: role, useCandidate: useCandidate,
+            sentAt: now)
+        return (id, datagram)
+    }
+
+    mutating func transmit(_ datagram: [UInt8], _ tuple: Tuple) {
+        counters.sent += 1
+        outputs.append(.transmit(datagram, path: tuple.path, to: tuple.remote))
+    }
+
+    private mutating func updateDeadline(_ now: MonotonicTime) {
+        var times = [nominateAt, selected == nil ? current.failAt : nil].compactMap(\.self)
+        if !triggered.isEmpty { times.append(nextCheck) }
+        for pair in pairs where pair.isPending { times.append(max(pair.due, nextCheck)) }
+        if let index = index(of: selectedPair), let response = pairs[index].lastResponse {
+            times += [nextConsent, response + Timing.consentLifetime]
+            if let consentCheck { times.append(consentCheck.repeatAt) }
+            if state == .connected, let heard = pairs[index].lastHeard { times.append(heard + Timing.silence) }
+        }
+        deadline = times.min()
+    }
+}

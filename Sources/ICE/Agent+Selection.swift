@@ -1,0 +1,106 @@
+internal import Wire
+
+/// Nomination (RFC 8445 §8) and consent (RFC 7675).
+extension Agent {
+    /// A controlling agent with a valid pair and no selection gives better pairs a moment.
+    mutating func scheduleNomination(_ now: MonotonicTime) {
+        guard role == .controlling, nominateAt == nil, !hasSelection,
+            pairs.contains(where: { $0.generation == current.number && $0.isValid(now) }),
+            !pairs.contains(where: \.isNominating)
+        else { return }
+        nominateAt = now + Timing.nomination
+    }
+
+    mutating func nominateIfDue(_ now: MonotonicTime) {
+        guard let nominateAt else { return }
+        let allTried =
+            current.hasAllCandidates && !pairs.contains { $0.generation == current.number && $0.isPending }
+        guard now >= nominateAt || allTried else { return }
+        self.nominateAt = nil
+        let best = pairs.indices.filter { pairs[$0].generation == current.number && pairs[$0].isValid(now) }
+            .max { priority(pairs[$0]) < priority(pairs[$1]) }
+        guard let best else { return }
+        pairs[best].isNominating = true
+        trigger(best)
+    }
+
+    /// A nominated pair that is valid. Whatever is nominated last is selected, so that the peer can change its mind
+    /// (§8.1.1); but a peer that nominates with every check (RFC 5245 §8.1.1.2) means the pair of highest priority.
+    mutating func considerSelecting(_ index: Int, _ now: MonotonicTime) {
+        pairs[index].lastNomination = now
+        pairs[index].awaitsSelection = false
+        pairs[index].isNominating = false
+        guard pairs[index].id != selectedPair else { return }
+        if let other = self.index(of: selectedPair) {
+            let (new, old) = (pairs[index], pairs[other])
+            let isHeld = old.lastNomination.map { now < $0 + Timing.nominationHold } ?? false
+            guard new.generation >= old.generation,
+                new.generation > old.generation || new.wasCheckedPlainly || !isHeld || priority(new) > priority(old)
+            else { return }
+        }
+        select(index, now)
+    }
+
+    private mutating func select(_ index: Int, _ now: MonotonicTime) {
+        let pair = pairs[index]
+        selectedPair = pair.id
+        consentCheck = nil
+        selected = pair.tuple
+        outputs.append(.selected(pair.tuple))
+        enter(.connected)
+        nextConsent = now + consentInterval()
+        // The other checks end here (§8.1.2); one that the peer still wants is triggered again by its request.
+        for other in pairs.indices where other != index && pairs[other].isPending && !pairs[other].awaitsSelection {
+            guard pairs[other].generation == pair.generation else { continue }
+            pairs[other].phase = .failed
+            pairs[other].isNominating = false
+        }
+        if pair.generation == current.number, previous != nil {
+            previous = nil
+            pairs.removeAll { $0.generation != current.number }
+        }
+    }
+
+    /// Asks for consent, warns when the peer falls silent, and stops sending when consent has run out.
+    mutating func keepConsent(_ now: MonotonicTime) {
+        guard let index = index(of: selectedPair), let response = pairs[index].lastResponse else {
+            if let failAt = current.failAt, now >= failAt { stop(.failed) }
+            return
+        }
+        guard now < response + Timing.consentLifetime else {
+            loseConsent(now)
+            return
+        }
+        let isSilent = pairs[index].lastHeard.map { now >= $0 + Timing.silence } ?? true
+        enter(isSilent ? .disconnected : .connected)
+        if now >= nextConsent {
+            nextConsent = now + consentInterval()
+            consentCheck = sendCheck(index, useCandidate: false, now).map { id, datagram in
+                ConsentCheck(id: id, datagram: datagram, repeatAt: now + Timing.consentRepeat)
+            }
+        } else if var check = consentCheck, now >= check.repeatAt {
+            transmit(check.datagram, pairs[index].tuple)
+            transactions[check.id]?.isRepeated = true
+            check.repeatsLeft -= 1
+            check.repeatAt = now + Timing.consentRepeat
+            consentCheck = check.repeatsLeft > 0 ? check : nil
+        }
+    }
+
+    /// 0.8 … 1.2 of the basic interval, so that many agents do not ask in step (RFC 7675 §5.1).
+    private func consentInterval() -> Duration {
+        Timing.consent * (0.8 + 0.4 * Double(randomness.next() >> 32) / 0x1p32)
+    }
+
+    private mutating func loseConsent(_ now: MonotonicTime) {
+        guard !hasSelection, let failAt = current.failAt, now < failAt else {
+            stop(.failed)
+            return
+        }
+        // A restart is under way, and may still find a pair.
+        previous = nil
+        pairs.removeAll { $0.generation != current.number }
+        (selected, selectedPair) = (nil, nil)
+        enter(.checking)
+    }
+}

@@ -1,0 +1,188 @@
+internal import STUN
+package import Wire
+
+/// A full ICE agent for one component (RFC 8445), as a value: datagrams and time go in, `poll()` hands out effects.
+///
+/// Pairs are not frozen (RFC 8445 §6.1.2.6): with one component and one stream that only orders checks, which priority
+/// does here. A repeated check is a new transaction, so every response gives a true round trip.
+package struct Agent: Sendable {
+    package internal(set) var role: Role
+    package internal(set) var state = State.new
+    /// Where to send media. Nil before a pair is selected, and again once consent has run out.
+    package internal(set) var selected: Tuple?
+    /// When to call `handleTimeout`; nil when there is nothing to wait for.
+    package internal(set) var deadline: MonotonicTime?
+    package internal(set) var counters = Counters()
+
+    let tieBreaker: UInt64
+    let transactionTag: UInt32
+    let randomness: RandomSource
+    let mayDial: DialRules
+    let limits: Limits
+
+    var locals: [Local] = []
+    var current: Generation
+    /// Before a restart; lives until the current one has selected a pair.
+    var previous: Generation?
+    var pairs: [Pair] = []
+    var nextPairID = 0
+    var selectedPair: Int?
+    /// Ids of pairs to check before any other (RFC 8445 §6.1.4.1).
+    var triggered: [Int] = []
+    var transactions: [TransactionID: Transaction] = [:]
+    var validated: [Validated] = []
+    /// No check is sent before.
+    var nextCheck: MonotonicTime
+    /// When a controlling agent nominates the best of its valid pairs.
+    var nominateAt: MonotonicTime?
+    var nextConsent: MonotonicTime
+    var consentCheck: ConsentCheck?
+    var outputs: [Output] = []
+
+    package init(_ configuration: Configuration, now: MonotonicTime) {
+        role = configuration.role
+        tieBreaker = configuration.tieBreaker
+        transactionTag = configuration.transactionTag
+        randomness = configuration.randomness
+        mayDial = configuration.mayDial
+        limits = configuration.limits
+        current = Generation(number: 0, local: configuration.credentials, checksLeft: limits.checks)
+        nextCheck = now
+        nextConsent = now
+    }
+
+    /// The next effect, until nil. To be emptied after every call that takes a time.
+    package mutating func poll() -> Output? {
+        outputs.isEmpty ? nil : outputs.removeFirst()
+    }
+
+    /// Whether DTLS and SRTP from `remote` may be looked at: it has shown that it knows the password.
+    package func isValidated(path: Int, remote: SocketAddress) -> Bool {
+        for entry in validated where entry.tuple.remote == remote && entry.tuple.path == path { return true }
+        return false
+    }
+
+    /// Round trip of the latest check on the selected pair.
+    package var roundTripTime: Duration? {
+        pairs.first { $0.id == selectedPair }?.roundTripTime
+    }
+
+    /// What the peer has to know now: its ufrag and password for us.
+    package var localCredentials: Credentials { current.local }
+
+    // MARK: - Candidates and credentials
+
+    /// Adds a candidate of our own.
+    ///
+    /// - Parameters:
+    ///   - path: index of the local socket that sends for it; a relayed candidate has a path of its own.
+    ///   - kind: a server-reflexive candidate is only told to the peer, since its checks would be those of its base.
+    package mutating func addLocalCandidate(
+        address: SocketAddress, path: Int, kind: Candidate.Kind = .host, relatedAddress: SocketAddress? = nil
+    ) {
+        let base = relatedAddress ?? address
+        let sameBase = locals.first { $0.candidate.kind == kind && $0.base.hasHost(of: base) }
+        let preference = UInt16(clamping: 0xffff - locals.count)
+        let candidate = Candidate(
+            foundation: sameBase?.candidate.foundation ?? String(locals.count + 1),
+            priority: Candidate.priority(kind, localPreference: preference), address: .ip(address), kind: kind,
+            relatedAddress: relatedAddress)
+        locals.append(
+            Local(candidate: candidate, family: address.family, base: base, path: path, preference: preference))
+        guard state == .checking || state == .connected || state == .disconnected else { return }
+        formPairs(now: nextCheck)
+        deadline = min(deadline ?? nextCheck, nextCheck)
+    }
+
+    /// Our candidates, in the order they were added.
+    package var localCandidates: [Candidate] { locals.map(\.candidate) }
+
+    /// Gives the agent the peer's credentials, upon which checks start. A change of credentials is a `restart` first.
+    package mutating func setRemoteCredentials(_ credentials: Credentials, now: MonotonicTime) {
+        guard state != .closed, current.remote == nil else { return }
+        current.remote = credentials
+        current.failAt = now + Timing.patience
+        current.signalled.removeAll { $0.ufrag != nil && $0.ufrag != credentials.ufrag }
+        nextCheck = max(nextCheck, now)
+        if state == .new { enter(.checking) }
+        formPairs(now: now)
+        let early = current.early
+        current.early = []
+        for request in early where request.remoteUfrag == credentials.ufrag {
+            accept(request, generation: current.number, now: now)
+        }
+        advance(now)
+    }
+
+    /// Adds a candidate that the peer has signalled for the current credentials.
+    package mutating func addRemoteCandidate(_ candidate: Candidate, now: MonotonicTime) -> AddOutcome {
+        guard state != .closed, state != .failed else { return .ignored(.closed) }
+        guard candidate.component == 1 else { return .ignored(.wrongComponent) }
+        guard candidate.transport == .udp else { return .ignored(.unsupportedTransport) }
+        guard case .ip(let address) = candidate.address else { return .ignored(.hostName) }
+        if let ufrag = candidate.ufrag, let remote = current.remote, ufrag != remote.ufrag {
+            return .ignored(.otherGeneration)
+        }
+        guard mayDial.allows(address) else { return .ignored(.forbiddenAddress) }
+        guard !current.signalled.contains(where: { $0.address == candidate.address }) else { return .duplicate }
+        guard current.signalled.count < limits.remoteCandidates else { return .ignored(.tooMany) }
+        current.signalled.append(candidate)
+        formPairs(now: now)
+        advance(now)
+        return .added
+    }
+
+    /// The peer has no more candidates, so the best pair need not be waited for once all have been tried.
+    package mutating func endOfRemoteCandidates(now: MonotonicTime) {
+        current.hasAllCandidates = true
+        advance(now)
+    }
+
+    // MARK: - Life
+
+    /// Starts over with new local credentials (RFC 8445 §9). Media goes on over the old pair until a new one is selected.
+    package mutating func restart(credentials: Credentials, now: MonotonicTime) {
+        guard state != .closed else { return }
+        if selected == nil || hasSelection {  // else the selected pair is still that of the previous generation
+            previous = state == .failed || current.remote == nil ? nil : current
+        }
+        current = Generation(number: current.number + 1, local: credentials, checksLeft: limits.checks)
+        pairs.removeAll { $0.id != selectedPair }
+        triggered = []
+        nominateAt = nil
+        nextCheck = max(nextCheck, now)
+        if selected == nil { enter(.new) }
+        advance(now)
+    }
+
+    /// Stops for good: nothing more is sent or accepted.
+    package mutating func close() {
+        guard state != .closed else { return }
+        outputs = []
+        stop(.closed)
+    }
+
+    /// To be called at `deadline`; harmless at any other time.
+    package mutating func handleTimeout(now: MonotonicTime) {
+        advance(now)
+    }
+
+    mutating func enter(_ state: State) {
+        guard state != self.state else { return }
+        self.state = state
+        outputs.append(.state(state))
+    }
+
+    mutating func stop(_ state: State) {
+        pairs = []
+        triggered = []
+        transactions = [:]
+        validated = []
+        selected = nil
+        selectedPair = nil
+        previous = nil
+        nominateAt = nil
+        deadline = nil
+        enter(state)
+    }
+}

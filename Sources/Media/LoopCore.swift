@@ -1,0 +1,220 @@
+internal import CSocket
+import Glibc
+import ICE
+import STUN
+package import WebRTC
+package import Wire
+
+/// A media loop's state. Only the loop's own thread touches it, which the compiler sees to: it is not `Sendable`.
+@safe package final class LoopCore {
+    private static let slot = 2048
+    private static let receiveBatch = 64
+    /// Reads of one socket before the others and the timers get their turn.
+    private static let roundsPerWake = 4
+
+    let addresses: [SocketAddress]
+    var waker: Int32 = -1
+    private var descriptors: [Int32]
+    private var sockets: SocketList
+    /// What is received, decrypted in place.
+    private let slab = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: receiveBatch * slot)
+    private var datagrams = [csocket_datagram](repeating: csocket_datagram(), count: receiveBatch)
+    private var outgoing = [csocket_datagram](repeating: csocket_datagram(), count: batchCapacity)
+    private static let batchCapacity = 512
+
+    /// Datagrams on their way out; peer connections append, the loop sends.
+    package let batch = DatagramBatch(capacity: batchCapacity)
+    /// The reading of the clock at this wake-up.
+    package private(set) var now = MonotonicTime.now()
+    package private(set) var counters = MediaCounters()
+    private var sessions = SessionTable()
+    private var running = true
+
+    init(binding addresses: [SocketAddress]) throws(MediaError) {
+        sockets = try SocketList(binding: addresses)
+        self.addresses = sockets.addresses
+        descriptors = sockets.descriptors
+        unsafe slab.initialize(repeating: 0)
+    }
+
+    deinit {
+        unsafe slab.deallocate()
+    }
+
+    func run(_ loop: MediaLoop) {
+        descriptors.append(waker)
+        while running {
+            let ready = wait()
+            now = .now()
+            if ready >> UInt64(descriptors.count - 1) & 1 == 1 {
+                csocket_rest(waker)
+                for command in loop.takeCommands() {
+                    command(self)
+                }
+            }
+            for path in addresses.indices where ready >> UInt64(path) & 1 == 1 {
+                receive(path)
+            }
+            runTimers()
+            flush()
+        }
+        for command in loop.takeCommands() {
+            command(self)
+        }
+        flush()
+    }
+
+    func stop() {
+        for index in sessions.live {
+            sessions[index]?.peer.close(now: now)
+            settle(index)
+        }
+        running = false
+    }
+
+    // MARK: - Calls
+
+    package func add(_ peer: PeerConnection, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void) {
+        settle(sessions.insert(peer, onEvent: onEvent))
+    }
+
+    /// Lets `body` work on the connection with this tag; nil when it is over.
+    package func with<Result>(_ tag: UInt32, _ body: (PeerConnection) -> Result) -> Result? {
+        guard let index = sessions.index(tag: tag), let session = sessions[index] else { return nil }
+        let result = body(session.peer)
+        settle(index)
+        return result
+    }
+
+    // MARK: - In
+
+    private func wait() -> UInt64 {
+        let deadline = sessions.earliestDeadline
+        let timeout = deadline == .max ? -1 : max(0, deadline &- MonotonicTime.now().nanoseconds)
+        return unsafe descriptors.withUnsafeBufferPointer {
+            unsafe csocket_wait($0.baseAddress, Int32($0.count), timeout)
+        }
+    }
+
+    private func receive(_ path: Int) {
+        for _ in 0..<Self.roundsPerWake {
+            let received = unsafe datagrams.withUnsafeMutableBufferPointer { datagrams in
+                unsafe csocket_receive(
+                    descriptors[path], slab.baseAddress, UInt32(Self.slot), Int32(Self.receiveBatch),
+                    datagrams.baseAddress)
+            }
+            guard received > 0 else {
+                if received < 0 { counters.socketErrors &+= 1 }
+                return
+            }
+            for number in 0..<Int(received) {
+                dispatch(datagrams[number], path: path)
+            }
+            if received < Self.receiveBatch { return }
+        }
+    }
+
+    private func dispatch(_ datagram: csocket_datagram, path: Int) {
+        counters.received &+= 1
+        let source = datagram.address.socketAddress
+        let start = Int(datagram.offset)
+        let end = start &+ Int(datagram.length)
+        guard end > start else {
+            counters.oversized &+= 1
+            return
+        }
+        var packet = unsafe UnsafeMutableBufferPointer(rebasing: slab[start..<end]).mutableSpan
+        guard let index = owner(of: packet.span, path: path, source: source), let session = sessions[index] else {
+            counters.unknownSource &+= 1
+            return
+        }
+        if case .authenticated(let displaced) = session.peer.receive(&packet, path: path, from: source, now: now) {
+            if let displaced { sessions.unbind(displaced, from: index) }
+            sessions.bind(Tuple(path: path, remote: source), to: index)
+        }
+        settle(index)
+    }
+
+    /// STUN finds its call by what it says and proves it there; everything else only by an address that has proven itself.
+    private func owner(of datagram: Span<UInt8>, path: Int, source: SocketAddress) -> Int? {
+        guard datagram.byte(at: 0) ?? 0 < 4 else { return sessions.index(tuple: Tuple(path: path, remote: source)) }
+        guard let probe = STUNProbe(datagram) else { return nil }
+        switch probe.class {
+        case .request: return probe.localUfrag.flatMap { sessions.index(ufrag: $0) }
+        case .success, .error: return sessions.index(tag: probe.transactionTag)
+        case .indication: return nil
+        }
+    }
+
+    // MARK: - Timers and out
+
+    private func runTimers() {
+        guard sessions.earliestDeadline <= now.nanoseconds else { return }
+        for index in 0..<sessions.count where sessions.isDue(index, now) {
+            sessions[index]?.peer.handleTimeout(now: now)
+            settle(index)
+        }
+    }
+
+    /// After every touch of a connection: hand out its events, keep the tables true, note its next deadline.
+    private func settle(_ index: Int) {
+        guard let session = sessions[index] else { return }
+        var ended = false
+        while let event = session.peer.poll() {
+            session.onEvent(event)
+            if case .ended = event { ended = true }
+        }
+        if ended {
+            sessions.remove(index)
+        } else {
+            sessions.refresh(index)
+        }
+        if batch.entries.count > Self.batchCapacity / 2 {
+            flush()
+        }
+    }
+
+    private func flush() {
+        guard !batch.entries.isEmpty else { return }
+        for path in addresses.indices {
+            var count = 0
+            for entry in batch.entries where entry.path == path {
+                outgoing[count] = csocket_datagram(
+                    offset: UInt32(entry.offset), length: UInt32(entry.count),
+                    address: csocket_address(entry.destination))
+                count += 1
+            }
+            guard count > 0 else { continue }
+            let sent = unsafe batch.storage.withUnsafeBufferPointer { storage in
+                unsafe outgoing.withUnsafeBufferPointer { outgoing in
+                    unsafe csocket_send(descriptors[path], storage.baseAddress, outgoing.baseAddress, Int32(count))
+                }
+            }
+            counters.sent &+= Int(sent)
+            counters.unsent &+= count &- Int(sent)
+        }
+        batch.removeAll()
+    }
+}
+
+/// What a loop counts, for operators and tests.
+package struct MediaCounters: Sendable, Equatable {
+    package var received = 0
+    package var sent = 0
+    /// The kernel refused these.
+    package var unsent = 0
+    /// From an address that no call has proven, and not a STUN message for one.
+    package var unknownSource = 0
+    /// Longer than 2048 bytes, or empty.
+    package var oversized = 0
+    package var socketErrors = 0
+
+    package static func += (sum: inout Self, more: Self) {
+        sum.received &+= more.received
+        sum.sent &+= more.sent
+        sum.unsent &+= more.unsent
+        sum.unknownSource &+= more.unknownSource
+        sum.oversized &+= more.oversized
+        sum.socketErrors &+= more.socketErrors
+    }
+}

@@ -1,0 +1,209 @@
+package import Audio
+import DTLS
+package import ICE
+import SRTP
+import Synchronization
+package import WebRTC
+package import Wire
+
+/// The media loops of a process, and what all their calls share.
+package final class MediaEngine: Sendable {
+    package let loops: [MediaLoop]
+    private let certificate: Certificate
+    private let dialRules: DialRules
+    private let ntpOrigin = MonotonicTime.ntpOrigin()
+    private let nextTag: Atomic<UInt32>
+
+    /// Starts `loops` loops, the n-th on the n-th of `ports`; nil takes any free ones.
+    ///
+    /// - Parameter forbidden: addresses never dialled, the gateway's own services; port 0 stands for every port.
+    /// - Throws: `MediaError`, and the errors of the DTLS and SRTP libraries, which are tested here.
+    package init(
+        addresses: [SocketAddress], ports: ClosedRange<UInt16>?, loops count: Int, forbidden: [SocketAddress] = []
+    ) throws {
+        try SRTPLibrary.start()
+        certificate = try Certificate()
+        dialRules = DialRules(allowsLoopback: addresses.contains(where: \.isLoopback), forbidden: forbidden)
+        var random = SystemRandomNumberGenerator()
+        nextTag = Atomic(random.next())
+        var loops: [MediaLoop] = []
+        do {
+            for number in 0..<count {
+                let port = ports.map { $0.lowerBound + UInt16(number) } ?? 0
+                loops.append(
+                    try MediaLoop(binding: addresses.map { address in
+                        var local = address
+                        local.port = port
+                        return local
+                    }))
+            }
+        } catch {
+            for loop in loops { loop.stop() }
+            throw error
+        }
+        self.loops = loops
+    }
+
+    /// Ends every call.
+    package func stop() {
+        for loop in loops { loop.stop() }
+    }
+
+    /// Calls that are alive.
+    package var load: Int {
+        loops.reduce(0) { $0 + $1.load }
+    }
+
+    /// What the loops have counted, added up.
+    package func counters() async -> MediaCounters {
+        var sum = MediaCounters()
+        for loop in loops {
+            if let counters = try? await loop.perform({ $0.counters }) { sum += counters }
+        }
+        return sum
+    }
+
+    /// Places a call on the loop with the fewest, and answers its offer.
+    ///
+    /// - Throws: `PeerConnectionError` when the offer cannot be answered; `MediaError.stopped`.
+    package func answer(
+        offer: String, _ settings: CallSettings, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void
+    ) async throws -> (call: MediaCall, answer: String) {
+        try await place(.answering, settings, onEvent: onEvent) { peer, now throws(PeerConnectionError) in
+            try peer.answer(offer: offer, now: now)
+        }
+    }
+
+    /// Places a call of our own, and writes its offer.
+    package func offer(
+        _ settings: CallSettings, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void
+    ) async throws -> (call: MediaCall, offer: String) {
+        try await place(.offering, settings, onEvent: onEvent) { peer, _ throws(PeerConnectionError) in
+            try peer.makeOffer()
+        }
+    }
+
+    private func place(
+        _ role: PeerConnection.Configuration.Role, _ settings: CallSettings,
+        onEvent: @escaping @Sendable (PeerConnection.Event) -> Void,
+        describe: @escaping @Sendable (PeerConnection, MonotonicTime) throws(PeerConnectionError) -> String
+    ) async throws -> (MediaCall, String) {
+        guard let loop = loops.min(by: { $0.load < $1.load }) else { throw MediaError.stopped }
+        loop.reserve()
+        let configuration = PeerConnection.Configuration(
+            role: role, certificate: certificate, addresses: loop.addresses,
+            tag: nextTag.wrappingAdd(1, ordering: .relaxed).newValue, randomness: .system, ntpOrigin: ntpOrigin,
+            dialRules: dialRules, keeps: settings.keeps, inputRate: settings.inputRate,
+            outputRate: settings.outputRate, input: settings.input, output: settings.output,
+            connectTimeout: settings.connectTimeout)
+        let result: Result<String, PeerConnectionError>
+        do {
+            result = try await loop.perform { core in
+                let peer = PeerConnection(configuration, batch: core.batch, now: core.now)
+                do throws(PeerConnectionError) {
+                    let description = try describe(peer, core.now)
+                    core.add(peer) { event in
+                        if case .ended = event { loop.unreserve() }
+                        onEvent(event)
+                    }
+                    return .success(description)
+                } catch {
+                    peer.close(now: core.now)
+                    return .failure(error)
+                }
+            }
+        } catch {
+            loop.unreserve()
+            throw error
+        }
+        if case .failure = result { loop.unreserve() }
+        return (MediaCall(loop: loop, tag: configuration.tag), try result.get())
+    }
+}
+
+/// What a call is placed with.
+package struct CallSettings: Sendable {
+    package var inputRate: Int
+    package var outputRate: Int
+    package var input: PCMInputQueue
+    package var output: PlayoutQueue
+    package var keeps: @Sendable (Candidate, PeerConnection.Configuration.Direction) -> Bool
+    package var connectTimeout: Duration
+
+    package init(
+        inputRate: Int, outputRate: Int, input: PCMInputQueue, output: PlayoutQueue,
+        keeps: @escaping @Sendable (Candidate, PeerConnection.Configuration.Direction) -> Bool = { _, _ in true },
+        connectTimeout: Duration = .seconds(60)
+    ) {
+        self.inputRate = inputRate
+        self.outputRate = outputRate
+        self.input = input
+        self.output = output
+        self.keeps = keeps
+        self.connectTimeout = connectTimeout
+    }
+}
+
+/// A call on a media loop, for those who are elsewhere.
+package struct MediaCall: Sendable {
+    let loop: MediaLoop
+    let tag: UInt32
+
+    /// Answers a later offer of the same peer.
+    ///
+    /// - Throws: `PeerConnectionError`, `.ended` among others when the call is over.
+    package func answer(offer: String) async throws -> String {
+        try await with { core, peer throws(PeerConnectionError) in try peer.answer(offer: offer, now: core.now) }
+    }
+
+    /// Takes the answer to our offer.
+    package func accept(answer: String) async throws {
+        try await with { core, peer throws(PeerConnectionError) in try peer.accept(answer: answer, now: core.now) }
+    }
+
+    /// Takes a trickled candidate; one that cannot be used is passed over.
+    package func addRemoteCandidate(_ text: String) {
+        loop.enqueue { [tag] core in _ = core.with(tag) { $0.addRemoteCandidate(text, now: core.now) } }
+    }
+
+    /// The peer has no more candidates.
+    package func endOfRemoteCandidates() {
+        loop.enqueue { [tag] core in _ = core.with(tag) { $0.endOfRemoteCandidates(now: core.now) } }
+    }
+
+    /// Values of `a=candidate` lines.
+    package func localCandidates() async throws -> [String] {
+        try await with { _, peer throws(PeerConnectionError) in peer.localCandidates }
+    }
+
+    /// Ends the call; `.ended` follows.
+    package func close() {
+        loop.enqueue { [tag] core in _ = core.with(tag) { $0.close(now: core.now) } }
+    }
+
+    /// A snapshot; the error is `.ended` when the call is over.
+    package func statistics() async throws -> CallStatistics {
+        try await with { _, peer throws(PeerConnectionError) in peer.currentStatistics() }
+    }
+
+    private func with<Result: Sendable>(
+        _ body: @escaping @Sendable (LoopCore, PeerConnection) throws(PeerConnectionError) -> Result
+    ) async throws -> Result {
+        let result = try await loop.perform { [tag] core -> Swift.Result<Result, PeerConnectionError> in
+            core.with(tag) { peer in
+                Swift.Result { () throws(PeerConnectionError) in try body(core, peer) }
+            } ?? .failure(.ended)
+        }
+        return try result.get()
+    }
+}
+
+extension RandomSource {
+    /// The system's cryptographically secure generator.
+    package static var system: RandomSource {
+        RandomSource {
+            var generator = SystemRandomNumberGenerator()
+            return generator.next()
+        }
+    }
+}

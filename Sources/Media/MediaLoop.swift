@@ -1,0 +1,118 @@
+internal import CSocket
+import Glibc
+import STUN
+import Synchronization
+package import Wire
+
+/// One thread that owns one UDP port on each address, and every call placed on it: it waits, receives, runs timers, sends.
+///
+/// A call never moves to another loop: its candidates carry this loop's port. Others talk to a loop through `perform`.
+package final class MediaLoop: Sendable {
+    /// Where the loop's sockets are bound; a peer connection's `path` is an index into this.
+    package let addresses: [SocketAddress]
+    private let inbox = Mutex(Inbox())
+    private let waker: Int32
+    private let calls = Atomic(0)
+
+    private struct Inbox {
+        var commands: [@Sendable (LoopCore) -> Void] = []
+        var stopped = false
+    }
+
+    /// Binds the sockets and starts the thread.
+    ///
+    /// - Parameter addresses: one for each local IP address; port 0 takes any free port.
+    package init(binding addresses: [SocketAddress]) throws(MediaError) {
+        let core = try LoopCore(binding: addresses)
+        self.addresses = core.addresses
+        waker = csocket_waker()
+        core.waker = waker
+        try start(core)
+    }
+
+    deinit {
+        close(waker)
+    }
+
+    /// How many calls the loop has, or has been asked to take.
+    package var load: Int {
+        calls.load(ordering: .relaxed)
+    }
+
+    /// Runs `body` on the loop's thread, soon, and hands its result back.
+    ///
+    /// - Throws: `MediaError.stopped`.
+    package func perform<Result: Sendable>(
+        _ body: @escaping @Sendable (LoopCore) -> Result
+    ) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            let accepted = enqueue { core in continuation.resume(returning: body(core)) }
+            if !accepted {
+                continuation.resume(throwing: MediaError.stopped)
+            }
+        }
+    }
+
+    /// Ends every call on the loop, and then its thread. Returns at once.
+    package func stop() {
+        _ = enqueue { core in core.stop() }
+        inbox.withLock { $0.stopped = true }
+    }
+
+    func reserve() {
+        calls.add(1, ordering: .relaxed)
+    }
+
+    func unreserve() {
+        calls.subtract(1, ordering: .relaxed)
+    }
+
+    @discardableResult
+    func enqueue(_ command: @escaping @Sendable (LoopCore) -> Void) -> Bool {
+        let accepted = inbox.withLock { inbox in
+            if !inbox.stopped { inbox.commands.append(command) }
+            return !inbox.stopped
+        }
+        if accepted {
+            csocket_wake(waker)
+        }
+        return accepted
+    }
+
+    func takeCommands() -> [@Sendable (LoopCore) -> Void] {
+        inbox.withLock { inbox in
+            defer { inbox.commands = [] }
+            return inbox.commands
+        }
+    }
+
+    private func start(_ core: LoopCore) throws(MediaError) {
+        let box = unsafe Unmanaged.passRetained(ThreadStart(loop: self, core: core)).toOpaque()
+        var thread = pthread_t()
+        let code = unsafe pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument = unsafe argument else { return nil }
+                let start = unsafe Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
+                unsafe csocket_name_thread("media")
+                start.core.run(start.loop)
+                return nil
+            }, box)
+        guard code == 0 else {
+            unsafe Unmanaged<ThreadStart>.fromOpaque(box).release()
+            throw .thread(errno: code)
+        }
+        pthread_detach(thread)
+    }
+
+    /// Carries the loop's state into its thread; nobody else touches the core after that.
+    private final class ThreadStart {
+        let loop: MediaLoop
+        let core: LoopCore
+
+        init(loop: MediaLoop, core: LoopCore) {
+            self.loop = loop
+            self.core = core
+        }
+    }
+}

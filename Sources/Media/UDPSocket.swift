@@ -1,0 +1,60 @@
+internal import CSocket
+import Glibc
+package import Wire
+
+/// A bound UDP socket that receives and sends many datagrams a system call.
+///
+/// A datagram that the kernel refuses to send is dropped alone. That matters on a port that calls share: the sockets of
+/// swift-nio close on most send errors, so one hostile candidate would end every call.
+struct UDPSocket: ~Copyable {
+    let descriptor: Int32
+    /// Where it is bound, the port filled in.
+    let address: SocketAddress
+
+    /// - Throws: `MediaError.bind` when the address is not there, or the port is taken.
+    init(bindingTo address: SocketAddress) throws(MediaError) {
+        var native = csocket_address(address)
+        let descriptor = unsafe csocket_open(&native)
+        guard descriptor >= 0 else { throw .bind(address, errno: -descriptor) }
+        self.descriptor = descriptor
+        var bound = address
+        bound.port = csocket_port(descriptor)
+        self.address = bound
+    }
+
+    deinit {
+        close(descriptor)
+    }
+}
+
+extension csocket_address {
+    init(_ address: SocketAddress) {
+        self.init(
+            high: address.high, low: address.low, port: address.port, family: address.family == .ipv6 ? 6 : 4)
+    }
+
+    var socketAddress: SocketAddress {
+        family == 6
+            ? SocketAddress(ipv6: high, low, port: port)
+            : SocketAddress(ipv4: UInt32(truncatingIfNeeded: low), port: port)
+    }
+}
+
+/// What can go wrong before media flows.
+package enum MediaError: Error, Equatable, CustomStringConvertible {
+    case bind(SocketAddress, errno: Int32)
+    case thread(errno: Int32)
+    /// The loop was asked to do something after it was told to stop.
+    case stopped
+
+    package var description: String {
+        switch self {
+        case .bind(let address, let code):
+            "cannot bind UDP \(address): \(unsafe String(cString: strerror(code)))"
+        case .thread(let code):
+            "cannot start a media thread: \(unsafe String(cString: strerror(code)))"
+        case .stopped:
+            "the media loop has stopped"
+        }
+    }
+}

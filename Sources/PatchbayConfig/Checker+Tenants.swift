@@ -1,0 +1,108 @@
+internal import PatchbayPlugin
+
+extension Checker {
+    /// Decodes and checks the tenants; those without faults come out, by name.
+    mutating func tenants(_ root: SettingsNode) -> [GatewayConfiguration.Tenant] {
+        guard let node = root["tenants"], case .map(let entries) = node.content else { return [] }
+        if entries.isEmpty {
+            reader.fault(at: node, "there is no tenant", help: "a gateway without tenants serves nobody")
+        }
+        var owners: [TenantMatch: String] = [:]
+        var tenants: [GatewayConfiguration.Tenant] = []
+        for entry in entries {
+            checkName(entry)
+            let settings = TenantSettings()
+            let isComplete = reader.fill(settings.fields, from: entry.value)
+            for (match, node) in settings.writtenMatch?.matches ?? [] {
+                if let owner = owners.updateValue(entry.name, forKey: match) {
+                    reader.fault(at: node, "the tenant '\(owner)' has the same match: \(match)")
+                }
+            }
+            checkReferences(settings, entry)
+            checkAuth(settings, entry)
+            let pipelines = workflows(entry.value["pipelines"], settings.pipelines)
+            if isComplete { tenants.append(tenant(entry.name, settings, pipelines)) }
+        }
+        return tenants.sorted { $0.name < $1.name }
+    }
+
+    private mutating func checkReferences(_ settings: TenantSettings, _ entry: SettingsNode.Entry) {
+        for reference in settings.auth { check(reference, .auth) }
+        for reference in settings.quotas { check(reference, .quota) }
+        if let pipeline = settings.writtenPipeline { check(pipeline, .pipeline) }
+        for reference in settings.pipelines.values { check(reference, .pipeline) }
+        for reference in [settings.ice.inbound, settings.ice.outbound] {
+            check(Reference(name: reference.name, node: reference.node ?? entry.value), .icePolicy)
+        }
+    }
+
+    private func checkAuth(_ settings: TenantSettings, _ entry: SettingsNode.Entry) {
+        // A list with faults in it is not an empty one.
+        let isWritten = if case .list(let nodes)? = entry.value["auth"]?.content { !nodes.isEmpty } else { false }
+        let mayBeAnonymous =
+            settings.allowAnonymous || entry.value["allow_anonymous"].map { !$0.says("false") } ?? false
+        guard settings.auth.isEmpty, !isWritten, !mayBeAnonymous else { return }
+        reader.report(
+            SettingsProblem(
+                range: entry.value["auth"]?.anchor ?? entry.range, path: entry.value.path,
+                message: "the auth chain is empty, so nobody could call",
+                help: "name instances of 'auth', or write allow_anonymous: true to let everybody in"))
+    }
+
+    private func tenant(
+        _ name: String, _ settings: TenantSettings, _ pipelines: [Int: String]
+    ) -> GatewayConfiguration.Tenant {
+        GatewayConfiguration.Tenant(
+            name: name, matches: settings.match.matches.map(\.match), auth: settings.auth.map(\.name),
+            allowAnonymous: settings.allowAnonymous, quotas: settings.quotas.map(\.name),
+            pipeline: settings.pipeline.name, pipelines: pipelines, inboundPolicy: settings.ice.inbound.name,
+            outboundPolicy: settings.ice.outbound.name, limits: settings.limits)
+    }
+
+    private func workflows(_ node: SettingsNode?, _ pipelines: [String: Reference]) -> [Int: String] {
+        guard case .map(let entries)? = node?.content else { return [:] }
+        var workflows: [Int: String] = [:]
+        for entry in entries {
+            if let workflow = Int.decode(entry.name), workflow > 0 {
+                workflows[workflow] = pipelines[entry.name]?.name
+            } else {
+                reader.report(
+                    SettingsProblem(
+                        range: entry.range, path: entry.value.path,
+                        message: "expected a workflow id, found '\(printable(entry.name))'", help: "a number from 1"))
+            }
+        }
+        return workflows
+    }
+
+    /// Checks that an instance is declared, and declares it when its plugin is one that needs no declaration.
+    mutating func check(_ reference: Reference, _ kind: PluginKind) {
+        guard let node = reference.node, declared[kind]?.contains(reference.name) != true else { return }
+        let predeclared = (catalogue[kind] ?? []).filter(\.isPredeclared)
+        if let plugin = predeclared.first(where: { $0.type == reference.name }) {
+            instances[kind, default: [:]][plugin.type] = GatewayConfiguration.PluginInstance(
+                kind: kind, name: plugin.type, type: plugin.type, settings: plugin.settings.init(), stores: [],
+                onUnavailable: .deny, node: node)
+            return
+        }
+        let names = (declared[kind] ?? []).union(predeclared.map(\.type)).sorted()
+        let list = "\(kind.section) has: \(names.isEmpty ? "nothing" : names.joined(separator: ", "))"
+        let help = didYouMean(reference.name, names).map { "\($0) \(list)" } ?? list
+        reader.fault(at: node, "there is no \(kind.rawValue) instance named '\(printable(reference.name))'", help: help)
+    }
+
+    /// Checks that every media loop has a port.
+    func check(_ media: MediaSettings, _ root: SettingsNode) {
+        guard let loops = media.loops, loops > media.ports.ports.count, let node = root["media"]?["loops"] else {
+            return
+        }
+        reader.fault(at: node, "\(loops) loops need \(loops) ports, and 'ports' has \(media.ports.ports.count)")
+    }
+}
+
+extension SettingsNode {
+    /// Whether it is a scalar with this text.
+    fileprivate func says(_ text: String) -> Bool {
+        if case .scalar(let scalar) = content { scalar.text == text } else { false }
+    }
+}

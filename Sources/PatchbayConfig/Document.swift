@@ -1,0 +1,76 @@
+package import PatchbayPlugin
+internal import Wire
+
+/// The top of the configuration, as it is written. Plugins' parts are decoded when their types are known.
+struct Document: PluginSettings {
+    @Field("Version of this format") var version: FormatVersion
+    @Field("Where the gateway listens") var server: ServerSettings = .init()
+    @Field("How sound travels") var media: MediaSettings = .init()
+    @Field("Where plugins keep what outlives a call") var stores: [String: SettingsNode] = [:]
+    @Field("Who may call") var auth: [String: SettingsNode] = [:]
+    @Field("How much") var quotas: [String: SettingsNode] = [:]
+    @Field("Who answers") var pipelines: [String: SettingsNode] = [:]
+    @Field("Which ICE candidates are used") var icePolicies: [String: SettingsNode] = [:]
+    @Field("Who is served what") var tenants: [String: SettingsNode]
+}
+
+/// `1`
+struct FormatVersion: FieldScalar {
+    static let noun = "1"
+    static let schema: JSONValue = ["enum": [1, "1"]]
+    static func decode(_ text: String) -> FormatVersion? { text == "1" ? FormatVersion() : nil }
+    var written: JSONValue { 1 }
+}
+
+/// Where the gateway listens.
+package struct ServerSettings: PluginSettings {
+    @Field("Address of HTTP, WebSocket and the playground") package var listen: ListenAddress = .init(
+        host: "127.0.0.1", port: 8080)
+    @Field("Address of /livez, /readyz and /calls, for operators; off by default") package var admin: ListenAddress?
+    @Field("The embed token that the page at / calls with") package var playground: String?
+
+    package init() {}
+}
+
+/// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`
+package struct ListenAddress: FieldScalar, Hashable {
+    /// A name or an IP literal without brackets.
+    package var host: String
+    /// 0 takes any free port.
+    package var port: UInt16
+
+    package init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
+    package static let noun = "an address with a port"
+    package static let schema: JSONValue = ["type": "string"]
+
+    package static func decode(_ text: String) -> ListenAddress? {
+        guard let colon = text.lastIndex(of: ":"), let number = Int.decode(String(text[colon...].dropFirst())),
+            let port = UInt16(exactly: number)
+        else { return nil }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+            guard IPAddress.decode(String(host))?.address.family == .ipv6 else { return nil }
+        } else if IPAddress.decode(String(host)) == nil, !isHostName(host) {
+            return nil
+        }
+        return ListenAddress(host: String(host), port: port)
+    }
+
+    package static func advice(for text: String) -> String? { "for example 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080" }
+
+    package var written: JSONValue { .string(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)") }
+}
+
+/// Letters, digits and hyphens in labels of at most 63 (RFC 1123 §2.1).
+func isHostName(_ text: some StringProtocol) -> Bool {
+    text.utf8.count <= 253
+        && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+            (1...63).contains(label.utf8.count) && label.first != "-" && label.last != "-"
+                && label.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+        }
+}

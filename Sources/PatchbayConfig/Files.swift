@@ -1,0 +1,44 @@
+internal import Glibc
+
+/// Why a file's bytes are not to be had.
+enum FileError: Error, CustomStringConvertible {
+    /// The number is `errno`.
+    case system(Int32)
+    case tooLarge(limit: Int)
+    case notText
+
+    var description: String {
+        switch self {
+        case .system(let number): unsafe String(cString: strerror(number))
+        case .tooLarge(let limit): "it is larger than \(limit / 1024) KiB"
+        case .notText: "it is not UTF-8 text"
+        }
+    }
+}
+
+/// Reads a secret's file, of at most 64 KiB.
+package func readSecretFile(_ path: String) throws -> [UInt8] {
+    try readSmallFile(path, limit: 64 * 1024)
+}
+
+/// Reads a file, but no more than `limit` bytes of it: the path may name a device that never ends.
+func readSmallFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .system(errno) }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: limit + 1)
+    var count = 0
+    while count < bytes.count {
+        let result = unsafe bytes.withUnsafeMutableBytes { buffer in
+            unsafe read(descriptor, buffer.baseAddress?.advanced(by: count), buffer.count - count)
+        }
+        if result == 0 { break }
+        guard result > 0 else {
+            if errno == EINTR { continue }
+            throw .system(errno)
+        }
+        count += result
+    }
+    guard count <= limit else { throw .tooLarge(limit: limit) }
+    return Array(bytes[..<count])
+}

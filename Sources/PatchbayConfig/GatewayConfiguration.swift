@@ -1,0 +1,58 @@
+package import PatchbayPlugin
+
+/// A whole configuration without faults.
+package struct GatewayConfiguration: Sendable {
+    package var server: ServerSettings
+    package var media: MediaSettings
+    /// Declared instances, and predeclared ones that a tenant uses.
+    package var instances: [PluginKind: [String: PluginInstance]]
+    /// By name.
+    package var tenants: [Tenant]
+    let source: Source
+
+    /// One named use of a plugin.
+    package struct PluginInstance: Sendable {
+        package var kind: PluginKind
+        package var name: String
+        package var type: String
+        /// Of the type that the catalogue gave for the plugin.
+        package var settings: any PluginSettings
+        /// The stores its settings name.
+        package var stores: [String]
+        /// For a quota; `deny` for the others.
+        package var onUnavailable: OnUnavailable
+        let node: SettingsNode
+    }
+
+    /// Somebody whose callers have rules of their own.
+    package struct Tenant: Sendable {
+        package var name: String
+        package var matches: [TenantMatch]
+        /// Names of auth instances, in the order they are asked.
+        package var auth: [String]
+        package var allowAnonymous: Bool
+        /// Names of quota instances.
+        package var quotas: [String]
+        /// Name of the pipeline of workflows that `pipelines` does not have.
+        package var pipeline: String
+        /// Names of pipelines by workflow id.
+        package var pipelines: [Int: String]
+        /// Name of the ICE policy for the client's candidates.
+        package var inboundPolicy: String
+        /// Name of the ICE policy for the gateway's candidates.
+        package var outboundPolicy: String
+        package var limits: LimitSettings
+    }
+
+    /// The fault that a plugin found in its settings, where the setting stands.
+    package func fault(_ fault: SettingsFault, in instance: PluginInstance) -> Fault {
+        let field = fault.field.flatMap { instance.node[$0] }
+        return source.fault(
+            SettingsProblem(
+                range: field?.range ?? instance.node.anchor, path: field?.path ?? instance.node.path,
+                message: fault.description))
+    }
+
+    /// All of several faults, in the order of the file.
+    package static func faults(_ faults: [Fault]) -> Faults { Faults(faults) }
+}

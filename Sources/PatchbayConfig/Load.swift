@@ -1,0 +1,84 @@
+package import PatchbayPlugin
+
+extension GatewayConfiguration {
+    /// Reads and checks a configuration file.
+    ///
+    /// - Throws: all its faults.
+    package static func load(
+        file: String, environment: [String: String], catalogue: PluginCatalogue
+    ) throws(Faults) -> GatewayConfiguration {
+        let text: String
+        do {
+            let bytes = try readSmallFile(file, limit: YAMLTree.maximumBytes)
+            guard let decoded = String(validating: bytes, as: UTF8.self) else { throw FileError.notText }
+            text = decoded
+        } catch {
+            throw Faults([
+                Fault(file: file, line: 0, column: 0, length: 1, path: "", message: "cannot read it: \(error)")
+            ])
+        }
+        return try load(text: text, file: file, environment: environment, catalogue: catalogue)
+    }
+
+    /// Checks a configuration's text. `file` is what faults call it, and relative paths start from its folder.
+    ///
+    /// - Throws: all its faults.
+    package static func load(
+        text: String, file: String = "config.yaml", environment: [String: String],
+        readFile: @escaping (String) throws -> [UInt8] = readSecretFile, catalogue: PluginCatalogue
+    ) throws(Faults) -> GatewayConfiguration {
+        let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? ""
+        let reader = SettingsReader(
+            environment: environment, folder: folder.isEmpty && file.hasPrefix("/") ? "/" : folder, readFile: readFile)
+        let tree = YAMLTree(text, environment: environment)
+        var source = Source(file: file, text: text)
+        guard tree.isWellFormed else {
+            source.hideValues(of: secretNames(catalogue.values.joined().map(\.settings)))
+            throw Faults(tree.problems.map(source.fault))
+        }
+
+        // What is fine is decoded even when its neighbours are not, and the checks go on with that.
+        let document = Document()
+        let isComplete = reader.fill(document.fields, from: tree.root)
+        var checker = Checker(catalogue, reader)
+        checker.decodeInstances(tree.root)
+        let tenants = checker.tenants(tree.root)
+        checker.check(document.media, tree.root)
+
+        source.hide(tree.scalars.filter { !reader.shown.contains($0) })
+        let problems = tree.problems + reader.problems
+        guard problems.isEmpty, isComplete else { throw Faults(problems.map(source.fault)) }
+        return GatewayConfiguration(
+            server: document.server, media: document.media, instances: checker.instances, tenants: tenants,
+            source: source)
+    }
+}
+
+/// Decodes one plugin's settings, as they would stand below its `type`, from YAML text.
+///
+/// - Throws: all its faults.
+package func decodeSettings<Settings: PluginSettings>(
+    _ type: Settings.Type, yaml: String, environment: [String: String] = [:],
+    readFile: @escaping (String) throws -> [UInt8] = readSecretFile
+) throws(Faults) -> Settings {
+    let reader = SettingsReader(environment: environment, readFile: readFile)
+    let tree = YAMLTree(yaml, environment: environment)
+    var source = Source(file: "settings.yaml", text: yaml)
+    guard tree.isWellFormed else {
+        source.hideValues(of: secretNames([Settings.self]))
+        throw Faults(tree.problems.map(source.fault))
+    }
+    let settings = Settings.read(tree.root, reader)
+    source.hide(tree.scalars.filter { !reader.shown.contains($0) })
+    let problems = tree.problems + reader.problems
+    guard problems.isEmpty, let settings else { throw Faults(problems.map(source.fault)) }
+    return settings
+}
+
+/// The names under which a secret may stand.
+private func secretNames(_ settings: [any PluginSettings.Type]) -> Set<String> {
+    func names(_ fields: [NamedField]) -> [String] {
+        fields.filter(\.field.isSecret).flatMap { [$0.name] + names($0.field.nested) }
+    }
+    return Set(settings.flatMap { names($0.init().fields) } + ["secret", "password"])
+}

@@ -1,0 +1,83 @@
+package import PatchbayPlugin
+package import Wire
+
+/// How sound travels.
+package struct MediaSettings: PluginSettings {
+    @Field("Host candidates: IP addresses of this machine, or auto for those of every usable interface")
+    package var addresses: MediaAddresses = .auto
+    @Field("UDP ports: loop n takes the n-th") package var ports: PortRange = .init(40_000...40_063)
+    @Field("Threads that carry media; one per core by default", in: 1...256) package var loops: Int?
+
+    package init() {}
+}
+
+/// `auto`, or IP addresses.
+package enum MediaAddresses: FieldValue, Hashable {
+    case auto
+    /// At least one; ports are 0.
+    case list([SocketAddress])
+
+    package static let noun = "auto or a list of IP addresses"
+    package static var schema: JSONValue {
+        ["anyOf": [["const": "auto"], ["type": "array", "minItems": 1, "items": IPAddress.schema]]]
+    }
+
+    package static func read(_ node: SettingsNode, _ reader: SettingsReader) -> MediaAddresses? {
+        if case .scalar(let scalar) = node.content {
+            reader.show(node)
+            if scalar.text == "auto" { return .auto }
+            reader.mismatch(at: node, expected: noun, advice: "write auto, or [\(scalar.source)]")
+            return nil
+        }
+        guard let addresses = [IPAddress].read(node, reader) else { return nil }
+        guard !addresses.isEmpty else {
+            reader.fault(at: node, "the list of addresses is empty", help: "write auto, or the machine's addresses")
+            return nil
+        }
+        return .list(addresses.map(\.address))
+    }
+
+    package var written: JSONValue {
+        switch self {
+        case .auto: "auto"
+        case .list(let addresses): .array(addresses.map { .string($0.host) })
+        }
+    }
+}
+
+/// An IP literal that a packet can be sent to.
+struct IPAddress: FieldScalar {
+    var address: SocketAddress
+
+    static let noun = "an IP address of this machine"
+    static let schema: JSONValue = ["type": "string"]
+
+    static func decode(_ text: String) -> IPAddress? {
+        SocketAddress(text, port: 0).map(IPAddress.init)
+    }
+
+    var written: JSONValue { .string(address.host) }
+}
+
+/// `40000-40063`
+package struct PortRange: FieldScalar, Hashable {
+    package var ports: ClosedRange<UInt16>
+
+    package init(_ ports: ClosedRange<UInt16>) {
+        self.ports = ports
+    }
+
+    package static let noun = "a range of ports"
+    package static let schema: JSONValue = ["type": "string"]
+
+    package static func decode(_ text: String) -> PortRange? {
+        let ends = text.split(separator: "-", omittingEmptySubsequences: false).map { Int.decode(String($0)) }
+        guard ends.count == 2, let first = ends[0], let last = ends[1], first >= 1, first <= last, last <= 65_535
+        else { return nil }
+        return PortRange(UInt16(first)...UInt16(last))
+    }
+
+    package static func advice(for text: String) -> String? { "for example 40000-40063; the lower one first" }
+
+    package var written: JSONValue { .string("\(ports.lowerBound)-\(ports.upperBound)") }
+}

@@ -1,0 +1,139 @@
+package import PatchbayPlugin
+
+/// A tenant as it is written.
+struct TenantSettings: PluginSettings {
+    @Field("Which requests are this tenant's") var match: TenantMatches
+    @Field("Chain of auth instances: the first that accepts wins") var auth: [Reference] = []
+    @Field("Whether callers are let in whom no auth instance knows") var allowAnonymous: Bool = false
+    @Field("Quotas, all of which must admit a call") var quotas: [Reference] = []
+    @Field("Who answers") var pipeline: Reference
+    @Field("Who answers instead, by workflow id") var pipelines: [String: Reference] = [:]
+    @Field("Policies for ICE candidates") var ice: ICESettings = .init()
+    @Field("When a call ends by itself") var limits: LimitSettings = .init()
+
+    /// nil where it is missing or faulty.
+    var writtenMatch: TenantMatches? { _match.decoded }
+    /// nil where it is missing or faulty.
+    var writtenPipeline: Reference? { _pipeline.decoded }
+}
+
+/// A tenant's policies for ICE candidates.
+struct ICESettings: PluginSettings {
+    @Field("For the client's candidates; none filters nothing") var inbound: Reference = .init(name: "none")
+    @Field("For the gateway's candidates; none filters nothing") var outbound: Reference = .init(name: "none")
+}
+
+/// When a call ends by itself.
+package struct LimitSettings: PluginSettings {
+    @Field("Longest call", in: .seconds(1)...(.seconds(86_400))) package var call: Duration = .seconds(1800)
+    @Field("Longest wait for media to connect", in: .seconds(1)...(.seconds(600)))
+    package var connect: Duration = .seconds(60)
+
+    package init() {}
+}
+
+/// The name of an instance, and where it is written.
+struct Reference: FieldValue {
+    var name: String
+    /// nil for a default.
+    var node: SettingsNode?
+
+    static let noun = "a name"
+    static let schema: JSONValue = ["type": "string"]
+
+    static func read(_ node: SettingsNode, _ reader: SettingsReader) -> Reference? {
+        reader.text(of: node, expected: noun).map { Reference(name: $0, node: node) }
+    }
+
+    var written: JSONValue { .string(name) }
+}
+
+/// Which requests are a tenant's.
+package enum TenantMatch: Hashable, Sendable, CustomStringConvertible {
+    /// All that no other tenant takes.
+    case any
+    /// Those with this `Host`, in lower case and without a port.
+    case host(String)
+    /// Those whose path is this or goes on below it; starts with `/` and does not end with one.
+    case path(String)
+
+    package var description: String {
+        switch self {
+        case .any: "any"
+        case .host(let name): "host \(name)"
+        case .path(let path): "path \(path)"
+        }
+    }
+}
+
+/// One match, or a list of them.
+struct TenantMatches: FieldValue {
+    var matches: [(match: TenantMatch, node: SettingsNode)]
+
+    static let noun = "any, { host: NAME } or { path: /PREFIX }"
+    static var schema: JSONValue {
+        let one: JSONValue = ["anyOf": [["const": "any"], One.schema]]
+        return ["anyOf": [["const": "any"], One.schema, ["type": "array", "minItems": 1, "items": one]]]
+    }
+
+    /// What stands in `{ }`.
+    private struct One: PluginSettings {
+        @Field("The request's host") var host: HostName?
+        @Field("How the request's path starts") var path: PathPrefix?
+    }
+
+    static func read(_ node: SettingsNode, _ reader: SettingsReader) -> TenantMatches? {
+        guard case .list(let nodes) = node.content else {
+            return one(node, reader).map { TenantMatches(matches: [($0, node)]) }
+        }
+        let matches = nodes.compactMap { node in one(node, reader).map { ($0, node) } }
+        if nodes.isEmpty { reader.mismatch(at: node, expected: noun) }
+        return matches.isEmpty || matches.count < nodes.count ? nil : TenantMatches(matches: matches)
+    }
+
+    private static func one(_ node: SettingsNode, _ reader: SettingsReader) -> TenantMatch? {
+        if case .scalar(let scalar) = node.content, scalar.text == "any" { return .any }
+        guard case .map = node.content else {
+            reader.mismatch(at: node, expected: noun)
+            return nil
+        }
+        guard let one = One.read(node, reader) else { return nil }
+        switch (one.host, one.path) {
+        case (let host?, nil): return .host(host.name)
+        case (nil, let path?): return .path(path.path)
+        case (nil, nil), (_?, _?):
+            reader.fault(
+                at: node, "expected either a host or a path", help: "a list holds several: [{ host: a }, { path: /b }]")
+            return nil
+        }
+    }
+
+    var written: JSONValue { .array(matches.map { .string($0.match.description) }) }
+}
+
+private struct HostName: FieldScalar {
+    var name: String
+
+    static let noun = "a host name without a port"
+    static let schema: JSONValue = ["type": "string"]
+    static func decode(_ text: String) -> HostName? {
+        isHostName(text) ? HostName(name: text.lowercased()) : nil
+    }
+    var written: JSONValue { .string(name) }
+}
+
+private struct PathPrefix: FieldScalar {
+    var path: String
+
+    static let noun = "a path that starts with / and does not end with it"
+    static let schema: JSONValue = ["type": "string", "pattern": "^/"]
+    static func decode(_ text: String) -> PathPrefix? {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let isPlain = parts.dropFirst().allSatisfy { part in
+            !part.isEmpty && part != "." && part != ".."
+                && part.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && !"?#%\\".utf8.contains($0) }
+        }
+        return parts.count >= 2 && parts[0].isEmpty && isPlain ? PathPrefix(path: text) : nil
+    }
+    var written: JSONValue { .string(path) }
+}

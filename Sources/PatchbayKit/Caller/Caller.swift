@@ -1,0 +1,234 @@
+import Audio
+import Foundation
+import Media
+import PatchbayPlugin
+import Signaling
+import WebRTC
+
+/// Places calls as a browser would, with the project's own stack on the browser's side.
+struct Caller: Sendable {
+    /// Where to call, and how.
+    struct Target: Sendable {
+        /// `ws://…/api/v1/ws/signaling/WORKFLOW/RUN`, or `http://…/` of a gateway or tenant, where an embed token starts the
+        /// session.
+        var url: String
+        /// A JWT for the first, an embed token for the second.
+        var token: String?
+        /// How long the call lasts, from the moment media flows.
+        var seconds: Double
+        /// What it says.
+        var speech: WaveFile
+    }
+
+    let engine: MediaEngine
+    let target: Target
+    private static let patience = Duration.seconds(20)
+
+    /// Places one call and stays until it is over.
+    func call() async -> CallReport {
+        var report = CallReport()
+        do {
+            let start = ContinuousClock.now
+            let socket = try await WebSocketClient.connect(url: try await signalingURL())
+            do {
+                try await converse(over: socket, start: start, &report)
+            } catch {
+                report.fail(error)
+            }
+            await socket.close(code: 1000, reason: "")
+        } catch {
+            report.fail(error)
+        }
+        return report
+    }
+
+    /// The socket's URL, with its token; an HTTP address is asked for a session first.
+    private func signalingURL() async throws -> String {
+        guard target.url.hasPrefix("http://") else {
+            guard let token = target.token else { return target.url }
+            return target.url + (target.url.contains("?") ? "&" : "?") + "token=" + token
+        }
+        let base = target.url.hasSuffix("/") ? String(target.url.dropLast()) : target.url
+        let body: JSONValue = ["token": .string(target.token ?? "emb_demo")]
+        let authority = base.dropFirst("http://".count).prefix { $0 != "/" }
+        let (status, text) = try await HTTPClient.post(
+            url: base + "/api/v1/public/embed/init", json: body.description, headers: ["origin": "http://\(authority)"])
+        guard status == 200, let reply = try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)),
+            let session = reply["session_token"]?.string
+        else { throw CallerError("the gateway started no session: HTTP \(status) \(text)") }
+        return "ws" + base.dropFirst("http".count) + "/api/v1/ws/public/signaling/" + session
+    }
+
+    private func converse(
+        over socket: WebSocketConnection, start: ContinuousClock.Instant, _ report: inout CallReport
+    ) async throws {
+        let rate = target.speech.sampleRate
+        let (input, output) = (PCMInputQueue(frameSize: rate / 50), PlayoutQueue(rate: rate))
+        let (signals, send) = AsyncStream<Signal>.makeStream()
+        let (media, offer) = try await engine.offer(
+            CallSettings(inputRate: rate, outputRate: rate, input: input, output: output)
+        ) { send.yield(.media($0)) }
+        defer { media.close() }
+        let pcID = "PC-" + UUID().uuidString.replacingOccurrences(of: "-", with: "").lowercased()
+        try await describe(media, offer: offer, pcID: pcID, over: socket)
+
+        let reader = Task {
+            for await message in socket.inbound {
+                switch message {
+                case .text(let text): await take(text, media, send)
+                case .binary: break
+                case .closed(let code, let reason): send.yield(.socketClosed("\(code) \(reason)"))
+                }
+            }
+        }
+        defer { reader.cancel() }
+        let patience = Task {
+            do { try await Task.sleep(for: Self.patience) } catch { return }
+            send.yield(.failed("media did not connect within \(Self.patience)"))
+        }
+        defer { patience.cancel() }
+
+        var conversation: Conversation?
+        var end: Task<Void, any Error>?
+        defer { end?.cancel() }
+        waiting: for await signal in signals {
+            switch signal {
+            case .media(.connected):
+                patience.cancel()
+                report.connected = true
+                report.setup = ContinuousClock.now - start
+                conversation = Conversation(input: input, output: output, speech: target.speech)
+                end = Task {
+                    try await Task.sleep(for: .seconds(target.seconds))
+                    send.yield(.timeIsUp)
+                }
+            case .media(.disconnected), .media(.reconnected), .media(.keyPress): break
+            case .media(.ended(let reason)):
+                report.end = "\(reason)"
+                break waiting
+            case .callEnded(let reason):
+                report.end = reason
+                break waiting
+            case .socketClosed(let reason):
+                report.end = "socket closed: \(reason)"
+                break waiting
+            case .timeIsUp:
+                report.end = "hung up"
+                break waiting
+            case .failed(let reason):
+                throw CallerError(reason)
+            }
+        }
+        if let statistics = try? await media.statistics() {
+            report.take(statistics)
+        }
+        if let conversation {
+            report.seconds = conversation.elapsed
+            input.finish()
+            output.finish()
+            (report.heard, report.latency) = await conversation.finish()
+            report.sampleRate = rate
+        } else {
+            throw CallerError(report.end)
+        }
+    }
+
+    /// Sends the offer, and then our candidates one by one, as browsers do.
+    private func describe(
+        _ media: MediaCall, offer: String, pcID: String, over socket: WebSocketConnection
+    ) async throws {
+        func message(_ type: String, _ payload: JSONValue) -> String {
+            (["type": .string(type), "payload": payload] as JSONValue).description
+        }
+        socket.send(message("offer", ["pc_id": .string(pcID), "sdp": .string(offer), "type": "offer"]))
+        for candidate in try await media.localCandidates() {
+            socket.send(
+                message(
+                    "ice-candidate",
+                    [
+                        "pc_id": .string(pcID),
+                        "candidate": ["candidate": .string(candidate), "sdpMid": "0", "sdpMLineIndex": 0],
+                    ]))
+        }
+        socket.send(message("ice-candidate", ["pc_id": .string(pcID), "candidate": nil]))
+    }
+
+    private func take(_ text: String, _ media: MediaCall, _ send: AsyncStream<Signal>.Continuation) async {
+        guard let message = try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)),
+            let payload = message["payload"]
+        else {
+            send.yield(.failed("the gateway sent a message that is not JSON"))
+            return
+        }
+        switch message["type"]?.string {
+        case "answer":
+            do {
+                try await media.accept(answer: payload["sdp"]?.string ?? "")
+            } catch {
+                send.yield(.failed("the gateway's answer: \(error)"))
+            }
+        case "ice-candidate":
+            if let candidate = payload["candidate"]?["candidate"]?.string, !candidate.isEmpty {
+                media.addRemoteCandidate(candidate)
+            } else {
+                media.endOfRemoteCandidates()
+            }
+        case "error": send.yield(.failed(payload["message"]?.string ?? "an error without a message"))
+        case "call-ended": send.yield(.callEnded(payload["reason"]?.string ?? ""))
+        default: break  // Events are for those who know them.
+        }
+    }
+
+    private enum Signal: Sendable {
+        case media(PeerConnection.Event)
+        case callEnded(String)
+        case socketClosed(String)
+        case failed(String)
+        case timeIsUp
+    }
+}
+
+/// Why a call was not placed, for whoever placed it.
+struct CallerError: Error, CustomStringConvertible {
+    var description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}
+
+/// The talking part of a call: says the speech and keeps what comes back.
+private struct Conversation {
+    private let start = ContinuousClock.now
+    private let speech: WaveFile
+    private let talking: Task<Void, any Error>
+    private let listening: Task<(samples: [Int16], first: ContinuousClock.Instant?), Never>
+
+    init(input: PCMInputQueue, output: PlayoutQueue, speech: WaveFile) {
+        self.speech = speech
+        talking = Task { try await output.play(speech.samples) }
+        listening = Task {
+            var samples: [Int16] = []
+            var first: ContinuousClock.Instant?
+            while let frame = await input.next() {
+                first = first ?? ContinuousClock.now
+                samples += frame.samples
+            }
+            return (samples, first)
+        }
+    }
+
+    var elapsed: Double {
+        (ContinuousClock.now - start) / .seconds(1)
+    }
+
+    /// What was heard, and how long after it was said the first of it came back.
+    func finish() async -> (heard: [Int16], latency: Duration?) {
+        talking.cancel()
+        let (samples, first) = await listening.value
+        guard let first, let lag = echoLag(said: speech.samples, heard: samples, rate: speech.sampleRate) else {
+            return (samples, nil)
+        }
+        return (samples, (first - start) + lag)
+    }
+}

@@ -1,0 +1,193 @@
+import Foundation
+import Logging
+import Media
+import PatchbayPlugin
+import Signaling
+import WebRTC
+
+/// One signaling socket and the calls on it. When the socket goes, they go.
+actor SignalingSession {
+    private struct LiveCall {
+        var supervisor: CallSupervisor
+        var running: Task<Void, Never>
+    }
+
+    private let socket: WebSocketConnection
+    private let tenant: Tenant
+    private let principal: Principal
+    private let workflowID: Int
+    private let workflowRunID: Int
+    private let environment: CallSupervisor.Environment
+    /// By `pc_id`, which is this socket's own.
+    private var calls: [String: LiveCall] = [:]
+    private var hasOffered = false
+    private let onFirstOffer: @Sendable () -> Void
+
+    /// - Parameter onFirstOffer: the socket has shown what it is for.
+    init(
+        socket: WebSocketConnection, tenant: Tenant, principal: Principal, workflowID: Int, workflowRunID: Int,
+        environment: CallSupervisor.Environment, onFirstOffer: @escaping @Sendable () -> Void
+    ) {
+        self.socket = socket
+        self.tenant = tenant
+        self.principal = principal
+        self.workflowID = workflowID
+        self.workflowRunID = workflowRunID
+        self.environment = environment
+        self.onFirstOffer = onFirstOffer
+    }
+
+    /// Serves the socket until it closes; then no call of it is left.
+    func run(offerWithin patience: Duration) async {
+        let watch = Task { [socket] in
+            do { try await Task.sleep(for: patience) } catch { return }
+            if !hasOffered {
+                socket.startClose(code: 1008, reason: "no offer")
+            }
+        }
+        reading: for await message in socket.inbound {
+            switch message {
+            case .text(let text): await handle(ClientMessage(text))
+            case .binary: refuse("binary messages are not part of the protocol")
+            case .closed: break reading
+            }
+        }
+        watch.cancel()
+        for call in calls.values { call.supervisor.hangUp(reason: "socket_closed") }
+        for call in calls.values { await call.running.value }
+    }
+
+    private func handle(_ message: ClientMessage) async {
+        switch message {
+        case .offer(let pcID, let sdp, let type, let context):
+            if !hasOffered {
+                hasOffered = true
+                onFirstOffer()
+            }
+            guard type == "offer" else { return reply(.error(message: "Expected a description of type offer")) }
+            await offer(pcID: pcID, sdp: sdp, context: context)
+        case .missingOfferFields:
+            environment.registry.countRefusal("missing_offer_fields")
+            reply(.error(message: "Missing offer fields"))
+        case .iceCandidate(let pcID, let candidate):
+            guard let call = calls[pcID] else { return }
+            switch candidate {
+            case .some(let text, _, _, _): call.supervisor.media.addRemoteCandidate(text)
+            case .endOfCandidates: call.supervisor.media.endOfRemoteCandidates()
+            }
+        case .renegotiate(let pcID, let sdp, _, let restartPC):
+            guard let call = calls[pcID] else { return reply(.error(message: "Peer connection not found")) }
+            if restartPC {
+                calls[pcID] = nil
+                call.supervisor.hangUp(reason: "restarted")
+                await call.running.value
+                await place(pcID: pcID, sdp: sdp, context: nil)
+            } else {
+                await renegotiate(call, pcID: pcID, sdp: sdp)
+            }
+        case .ignored: break
+        case .malformed(let reason): refuse(reason)
+        }
+    }
+
+    /// What no client of the protocol sends: it is told why, and the socket closes.
+    private func refuse(_ reason: String) {
+        environment.registry.countRefusal("malformed_message")
+        reply(.error(message: "Malformed message: \(reason)"))
+        socket.startClose(code: 1007, reason: "malformed message")
+    }
+
+    // MARK: - Offers
+
+    private func offer(pcID: String, sdp: String, context: String?) async {
+        guard let call = calls[pcID] else { return await place(pcID: pcID, sdp: sdp, context: context) }
+        // Quotas are asked for every offer; a live call's lease is the same one.
+        do {
+            try await LeaseHolder.recheck(
+                request(callID: call.supervisor.id), quotas: tenant.quotas, logger: environment.logger)
+        } catch {
+            return deny(error)
+        }
+        await renegotiate(call, pcID: pcID, sdp: sdp)
+    }
+
+    private func renegotiate(_ call: LiveCall, pcID: String, sdp: String) async {
+        do {
+            let answer = try await call.supervisor.media.answer(offer: sdp)
+            reply(.answer(pcID: pcID, sdp: answer))
+        } catch {
+            report(error)
+        }
+    }
+
+    private func place(pcID: String, sdp: String, context: String?) async {
+        let request = request(callID: UUID().uuidString.lowercased())
+        let leases: LeaseHolder
+        do {
+            leases = try await LeaseHolder.admit(
+                request, quotas: tenant.quotas, registry: environment.registry, logger: environment.logger)
+        } catch {
+            return deny(error)
+        }
+        do {
+            let (supervisor, answer) = try await CallSupervisor.answer(
+                offer: sdp, request, tenant: tenant, context: contextVariables(adding: context), leases: leases,
+                environment: environment,
+                sendToClient: { [socket] event in
+                    let message = ServerMessage.event(type: event.type, payload: event.payload.description)
+                    socket.send(message.text, droppable: true)
+                })
+            let running = Task {
+                let reason = await supervisor.run()
+                self.callEnded(pcID: pcID, callID: supervisor.id, reason: reason)
+            }
+            calls[pcID] = LiveCall(supervisor: supervisor, running: running)
+            reply(.answer(pcID: pcID, sdp: answer))
+            // All our candidates stood in the answer.
+            reply(.iceCandidate(pcID: pcID, nil))
+        } catch {
+            report(error)
+        }
+    }
+
+    /// The call's media or pipeline is over while the socket may live: the client is told, and the socket closes.
+    private func callEnded(pcID: String, callID: String, reason: String) {
+        guard calls[pcID]?.supervisor.id == callID else { return }
+        calls[pcID] = nil
+        reply(.callEnded(runID: workflowRunID, pcID: pcID, reason: reason))
+        socket.startClose(code: 1000, reason: "call ended")
+    }
+
+    private func request(callID: String) -> CallRequest {
+        CallRequest(
+            callID: callID, tenant: tenant.name, principal: principal, workflowID: workflowID,
+            workflowRunID: workflowRunID)
+    }
+
+    private func contextVariables(adding text: String?) -> [String: JSONValue] {
+        let reserved: Set = ["provider", "runtime_configuration", "mps_correlation_id"]
+        var variables = principal.contextVariables
+        if principal.mayAddContext, let text,
+            let added = try? JSONDecoder().decode([String: JSONValue].self, from: Data(text.utf8))
+        {
+            variables.merge(added.filter { !reserved.contains($0.key) }) { _, fromClient in fromClient }
+        }
+        return variables
+    }
+
+    // MARK: - Replies
+
+    private func reply(_ message: ServerMessage) {
+        socket.send(message.text)
+    }
+
+    private func deny(_ denial: Denial) {
+        environment.registry.countRefusal(denial.code)
+        reply(.error(message: denial.message, errorType: denial.code))
+    }
+
+    private func report(_ error: any Error) {
+        environment.registry.countRefusal("offer_not_answered")
+        reply(.error(message: "The offer could not be answered: \(error)"))
+    }
+}

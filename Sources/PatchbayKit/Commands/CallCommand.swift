@@ -1,0 +1,113 @@
+import ArgumentParser
+import Foundation
+import Media
+import PatchbayPlugin
+import Wire
+
+/// `patchbay call`
+struct CallCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "call",
+        abstract: "Places calls without a browser, and prints how they went.",
+        discussion: """
+            URL is http://HOST:PORT/ of a gateway, for a session from an embed token, or \
+            ws://HOST:PORT/api/v1/ws/signaling/WORKFLOW/RUN, for a JWT. Exits with 70 when a call does not connect.
+            """)
+
+    @Argument(help: "Where to call.")
+    var url: String
+    @Option(help: "An embed token for http://, a JWT for ws://.")
+    var token: String?
+    @Option(name: .customLong("in"), help: "What to say: a WAV file, 16-bit PCM. Without it, bursts of tone.")
+    var speech: String?
+    @Option(name: .customLong("out"), help: "Where to keep what was heard, as WAV; call n of several goes to NAME-n.wav.")
+    var heard: String?
+    @Option(help: "How long each call lasts; by default as long as the speech and 3 s more.")
+    var seconds: Double?
+    @Option(help: "How many calls to place at once.")
+    var calls = 1
+    @Flag(help: "Print figures as JSON.")
+    var json = false
+
+    func validate() throws {
+        guard url.hasPrefix("http://") || url.hasPrefix("ws://") else {
+            throw ValidationError("the URL starts with http:// or ws://")
+        }
+        guard (1...1000).contains(calls) else { throw ValidationError("--calls goes from 1 to 1000") }
+        guard seconds ?? 1 > 0, seconds ?? 1 <= 86_400 else { throw ValidationError("--seconds goes up to 86400") }
+    }
+
+    func run() async throws {
+        let wave: WaveFile
+        let engine: MediaEngine
+        do {
+            wave = try speech.map { try WaveFile(parsing: [UInt8](Data(contentsOf: URL(fileURLWithPath: $0)))) } ?? .bursts
+            engine = try MediaEngine(
+                addresses: addresses(), ports: nil, loops: min(calls, ProcessInfo.processInfo.activeProcessorCount))
+        } catch {
+            complain("error: \(error)")
+            throw ExitCode(ExitStatus.software)
+        }
+        defer { engine.stop() }
+        let length = Double(wave.samples.count) / Double(wave.sampleRate)
+        let caller = Caller(
+            engine: engine,
+            target: Caller.Target(url: url, token: token, seconds: seconds ?? length + 3, speech: wave))
+        let reports = await withTaskGroup(of: (Int, CallReport).self) { group in
+            for number in 0..<calls {
+                group.addTask { (number, await caller.call()) }
+            }
+            var reports = [CallReport](repeating: CallReport(), count: calls)
+            for await (number, report) in group { reports[number] = report }
+            return reports
+        }
+        let summary = CallSummary(reports: reports)
+        say(json ? summary.json.description : summary.text)
+        do {
+            for (number, report) in reports.enumerated() where report.connected {
+                try keep(report, number: number)
+            }
+        } catch {
+            complain("error: \(error)")
+            throw ExitCode(ExitStatus.software)
+        }
+        if !summary.allConnected { throw ExitCode(ExitStatus.software) }
+    }
+
+    private func keep(_ report: CallReport, number: Int) throws {
+        guard let heard else { return }
+        let name = calls == 1 ? heard : (heard.hasSuffix(".wav") ? String(heard.dropLast(4)) : heard) + "-\(number + 1).wav"
+        let wave = WaveFile(samples: report.heard, sampleRate: report.sampleRate)
+        try Data(wave.bytes).write(to: URL(fileURLWithPath: name))
+    }
+
+    /// A gateway on loopback is called from loopback, any other from every usable address.
+    private func addresses() -> [SocketAddress] {
+        let host = URL(string: url)?.host() ?? ""
+        if host == "localhost" { return [SocketAddress(ipv4: 0x7f00_0001, port: 0)] }
+        if let address = SocketAddress(host.trimmingCharacters(in: ["[", "]"]), port: 0), address.isLoopback {
+            return [address]
+        }
+        return Interfaces.usableAddresses()
+    }
+}
+
+extension WaveFile {
+    /// Ten seconds of tone bursts of uneven length, so that an echo of them can be told from any other sound.
+    fileprivate static var bursts: WaveFile {
+        let rate = 16_000
+        var samples: [Int16] = []
+        var number = 1
+        while samples.count < rate * 10 {
+            let on = rate * (60 + number * 37 % 140) / 1000
+            let off = rate * (40 + number * 53 % 160) / 1000
+            let pitch = Double(300 + number * 97 % 900)
+            for index in 0..<on {
+                samples.append(Int16(8000 * sin(2 * .pi * pitch * Double(index) / Double(rate))))
+            }
+            samples += [Int16](repeating: 0, count: off)
+            number += 1
+        }
+        return WaveFile(samples: samples, sampleRate: rate)
+    }
+}

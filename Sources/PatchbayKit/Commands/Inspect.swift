@@ -1,0 +1,64 @@
+import ArgumentParser
+import PatchbayConfig
+
+/// `patchbay check`
+struct Check: ParsableCommand {
+    enum Format: String, ExpressibleByArgument, CaseIterable {
+        case text, json
+    }
+
+    static let configuration = CommandConfiguration(
+        abstract: "Checks a configuration and prints every fault in it.",
+        discussion: "Makes each plugin instance without connecting it to anything. Exits with 78 when there are faults.")
+
+    @OptionGroup var config: ConfigurationOption
+    @Option(help: "How faults are printed: text or json.")
+    var format = Format.text
+
+    func run() throws {
+        _ = try config.load(asJSON: format == .json)
+        say(format == .json ? "[]" : "\(config.file) is fine")
+    }
+}
+
+/// `patchbay plugins`
+struct Plugins: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Lists the plugins of this build, or one plugin's settings.")
+
+    @Argument(help: "A plugin's type, as in the configuration.")
+    var type: String?
+
+    func run() throws {
+        let plugins = Patchbay.registered
+        if let type {
+            let matching = plugins.filter { $0.description.type == type }
+            guard !matching.isEmpty else {
+                complain("no plugin of this build is called '\(type)'; `patchbay plugins` lists them")
+                throw ExitCode(ExitStatus.usage)
+            }
+            say(matching.map { describe($0.description, kind: $0.kind) }.joined(separator: "\n\n"))
+        } else {
+            let width = plugins.map(\.description.type.count).max() ?? 0
+            for kind in PluginKind.allCases {
+                let ofKind = plugins.filter { $0.kind == kind }
+                guard !ofKind.isEmpty else { continue }
+                say("\(kind.section):")
+                for plugin in ofKind.sorted(by: { $0.description.type < $1.description.type }) {
+                    let type = plugin.description.type
+                    say("  \(type)\(String(repeating: " ", count: width - type.count))  \(plugin.description.summary)")
+                }
+            }
+        }
+    }
+}
+
+/// `patchbay schema`
+struct Schema: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Prints the JSON Schema of the configuration, for editors.")
+
+    func run() throws {
+        say(schema(Patchbay.registered.catalogue))
+    }
+}

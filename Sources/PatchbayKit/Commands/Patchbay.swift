@@ -1,0 +1,75 @@
+public import ArgumentParser
+import Foundation
+import Glibc
+import Logging
+import PatchbayConfig
+import PatchbayPlugin
+
+/// The program: `Patchbay.main(plugins:)` in a `main.swift` makes a gateway of Patchbay and your plugins.
+public struct Patchbay: AsyncParsableCommand {
+    /// What the parser shows.
+    public static let configuration = CommandConfiguration(
+        commandName: "patchbay",
+        abstract: "A WebRTC media gateway for voice AI.",
+        subcommands: [Serve.self, Check.self, Plugins.self, Schema.self, Token.self, CallCommand.self],
+        defaultSubcommand: Serve.self)
+
+    /// Makes the command, which the parser does.
+    public init() {}
+
+    /// Runs the command line, and exits: 0, 64 usage, 70 a failure, 78 a faulty configuration.
+    public static func main(plugins: [PluginRegistration]) async -> Never {
+        if let duplicate = plugins.duplicate {
+            complain("two \(duplicate.kind.rawValue) plugins are called '\(duplicate.description.type)'")
+            Glibc.exit(ExitStatus.software)
+        }
+        await $registered.withValue(plugins) {
+            await main(nil)
+        }
+        Glibc.exit(0)
+    }
+
+    /// The plugins of this program, for its commands.
+    @TaskLocal static var registered: [PluginRegistration] = []
+}
+
+/// sysexits.h
+enum ExitStatus {
+    static let usage: Int32 = 64
+    static let software: Int32 = 70
+    static let configuration: Int32 = 78
+}
+
+/// A sentence on standard error.
+func complain(_ text: String) {
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+}
+
+/// Text on standard output, at once: a program may be waiting for it at the other end of a pipe.
+func say(_ text: String) {
+    FileHandle.standardOutput.write(Data((text + "\n").utf8))
+}
+
+/// `-c FILE`, and what is in it.
+struct ConfigurationOption: ParsableArguments {
+    @Option(name: [.customShort("c"), .customLong("config")], help: "The configuration file.")
+    var file = "config.yaml"
+
+    /// The checked configuration and its instances, or the end of the program with every fault printed.
+    func load(asJSON: Bool = false) throws -> (GatewayConfiguration, Gateway) {
+        do throws(Faults) {
+            let plugins = Patchbay.registered
+            let configuration = try GatewayConfiguration.load(
+                file: file, environment: ProcessInfo.processInfo.environment, catalogue: plugins.catalogue)
+            return (configuration, try Gateway(configuration, plugins: plugins, logger: Logger(label: "patchbay")))
+        } catch {
+            if asJSON {
+                say(error.json.description)
+            } else {
+                let count = error.faults.count
+                complain("\(error)\n\(count == 1 ? "1 fault" : "\(count) faults")")
+            }
+            throw ExitCode(ExitStatus.configuration)
+        }
+    }
+}

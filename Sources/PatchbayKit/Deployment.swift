@@ -1,0 +1,159 @@
+import Logging
+import PatchbayConfig
+import PatchbayPlugin
+
+/// A configuration brought to life: the plugin instances, and the tenants that use them. A call keeps the one it started with.
+struct Deployment: Sendable {
+    /// In the order they start; they stop in reverse.
+    private let started: [(label: String, plugin: any Plugin)]
+    let tenants: [Tenant]
+    let auth: [String: any AuthPlugin]
+
+    /// Makes every instance, without I/O.
+    ///
+    /// - Throws: `Faults`, all of them.
+    init(
+        _ configuration: GatewayConfiguration, plugins: [PluginRegistration], logger: Logger,
+        wallClock: @escaping @Sendable () -> Duration
+    ) throws(Faults) {
+        var faults: [Fault] = []
+        var started: [(label: String, plugin: any Plugin)] = []
+        var stores: [String: any StorePlugin] = [:]
+        func make<Kind>(_ kind: PluginKind, as type: Kind.Type) -> [String: Kind] {
+            var made: [String: Kind] = [:]
+            for (name, instance) in (configuration.instances[kind] ?? [:]).sorted(by: { $0.key < $1.key }) {
+                var log = logger
+                log[metadataKey: "plugin"] = "\(kind.section).\(name)"
+                let context = PluginContext(name: name, logger: log, stores: stores, wallClock: wallClock)
+                do {
+                    guard let registration = plugins.registration(kind, instance.type) else { continue }
+                    let plugin = try registration.make(instance.settings, context)
+                    made[name] = plugin as? Kind
+                    started.append(("\(kind.section).\(name)", plugin))
+                } catch {
+                    let fault = error as? SettingsFault ?? SettingsFault("\(error)")
+                    faults.append(configuration.fault(fault, in: instance))
+                }
+            }
+            return made
+        }
+        stores = make(.store, as: (any StorePlugin).self)
+        let auth = make(.auth, as: (any AuthPlugin).self)
+        let quotas = make(.quota, as: (any QuotaPlugin).self)
+        let pipelines = make(.pipeline, as: (any PipelinePlugin).self)
+        let policies = make(.icePolicy, as: (any ICEPolicyPlugin).self)
+        guard faults.isEmpty else { throw GatewayConfiguration.faults(faults) }
+
+        self.started = started
+        self.auth = auth
+        tenants = configuration.tenants.compactMap { tenant in
+            // The configuration's check has seen that each name is there.
+            guard let pipeline = pipelines[tenant.pipeline], let inbound = policies[tenant.inboundPolicy],
+                let outbound = policies[tenant.outboundPolicy]
+            else { return nil }
+            return Tenant(
+                name: tenant.name, matches: tenant.matches,
+                auth: tenant.auth.compactMap { auth[$0] }, allowsAnonymous: tenant.allowAnonymous,
+                quotas: tenant.quotas.compactMap { name in
+                    quotas[name].map {
+                        Tenant.Quota(
+                            name: name, plugin: $0,
+                            admitsWhenUnavailable: configuration.instances[.quota]?[name]?.onUnavailable == .allow)
+                    }
+                },
+                pipeline: pipeline, pipelinesByWorkflow: tenant.pipelines.compactMapValues { pipelines[$0] },
+                inbound: inbound, outbound: outbound, callLimit: tenant.limits.call,
+                connectLimit: tenant.limits.connect)
+        }
+    }
+
+    /// Starts every instance, stores first. When one cannot, those before it are stopped again.
+    func start() async throws(StartFailure) {
+        for (index, (label, plugin)) in started.enumerated() {
+            do {
+                try await plugin.start()
+            } catch {
+                for (_, earlier) in started[...index].reversed() { await earlier.stop() }
+                throw StartFailure(instance: label, reason: "\(error)")
+            }
+        }
+    }
+
+    func stop() async {
+        for (_, plugin) in started.reversed() { await plugin.stop() }
+    }
+
+    /// The tenant of a request, and the rest of its path: the longest path prefix wins, then the host, then `any`.
+    func tenant(host: String, path: [String]) -> (tenant: Tenant, path: ArraySlice<String>)? {
+        let hostName = Self.name(ofHost: host)
+        var best: (tenant: Tenant, path: ArraySlice<String>, rank: Int)?
+        for tenant in tenants {
+            for match in tenant.matches {
+                let candidate: (rest: ArraySlice<String>, rank: Int)? =
+                    switch match {
+                    case .any: (path[...], 0)
+                    case .host(let name): name == hostName ? (path[...], 1) : nil
+                    case .path(let prefix):
+                        path.starts(with: prefix.split(separator: "/").map(String.init))
+                            ? (path.dropFirst(prefix.split(separator: "/").count), 2 + prefix.utf8.count) : nil
+                    }
+                if let candidate, candidate.rank > best?.rank ?? -1 {
+                    best = (tenant, candidate.rest, candidate.rank)
+                }
+            }
+        }
+        return best.map { ($0.tenant, $0.path) }
+    }
+
+    /// A `Host` header without its port.
+    private static func name(ofHost host: String) -> String {
+        let withoutPort =
+            host.hasPrefix("[") ? host.prefix { $0 != "]" }.dropFirst() : host.prefix { $0 != ":" }
+        return withoutPort.lowercased()
+    }
+}
+
+/// An instance that could not start.
+struct StartFailure: Error, CustomStringConvertible {
+    var instance: String
+    var reason: String
+
+    var description: String { "\(instance) could not start: \(reason)" }
+}
+
+/// Somebody whose callers have rules of their own.
+struct Tenant: Sendable {
+    struct Quota: Sendable {
+        var name: String
+        var plugin: any QuotaPlugin
+        var admitsWhenUnavailable: Bool
+    }
+
+    var name: String
+    var matches: [TenantMatch]
+    var auth: [any AuthPlugin]
+    var allowsAnonymous: Bool
+    var quotas: [Quota]
+    var pipeline: any PipelinePlugin
+    var pipelinesByWorkflow: [Int: any PipelinePlugin]
+    var inbound: any ICEPolicyPlugin
+    var outbound: any ICEPolicyPlugin
+    var callLimit: Duration
+    var connectLimit: Duration
+
+    func pipeline(forWorkflow id: Int) -> any PipelinePlugin {
+        pipelinesByWorkflow[id] ?? pipeline
+    }
+
+    /// Runs the chain: the first that accepts wins, a rejection ends it, and when all pass nobody knows the caller.
+    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
+        for plugin in auth {
+            switch try await plugin.authenticate(request) {
+            case .pass: continue
+            case .accept(let principal): return .accept(principal)
+            case .reject(let denial): return .reject(denial)
+            }
+        }
+        return allowsAnonymous ? .accept(Principal(id: "anonymous")) : .pass
+    }
+}

@@ -1,0 +1,125 @@
+import Foundation
+import Logging
+import Media
+import PatchbayConfig
+import PatchbayPlugin
+import ServiceLifecycle
+import Signaling
+import UnixSignals
+import Wire
+
+/// The gateway: plugins, media loops and listeners, from start to end.
+struct Gateway: Sendable {
+    private let configuration: GatewayConfiguration
+    private let deployment: Deployment
+    private let logger: Logger
+
+    init(_ configuration: GatewayConfiguration, plugins: [PluginRegistration], logger: Logger) throws(Faults) {
+        self.configuration = configuration
+        self.logger = logger
+        deployment = try Deployment(
+            configuration, plugins: plugins, logger: logger,
+            wallClock: { .seconds(Date().timeIntervalSince1970) })
+    }
+
+    /// Starts everything, serves until SIGTERM or SIGINT, and takes it down in reverse.
+    ///
+    /// - Parameter announce: told the URL of each listener once it listens.
+    /// - Throws: what could not start, before anything listens.
+    func run(announce: @escaping @Sendable (_ what: String, _ url: String) -> Void) async throws {
+        let server = configuration.server
+        let engine = try MediaEngine(
+            addresses: addresses(), ports: configuration.media.ports.ports, loops: loops(),
+            forbidden: ownServices())
+        defer { engine.stop() }
+        try await deployment.start()
+
+        let environment = CallSupervisor.Environment(engine: engine, registry: CallRegistry(), logger: logger)
+        let router = Router(deployment: deployment, environment: environment, playgroundToken: server.playground)
+        func listener(
+            _ what: String, _ address: ListenAddress, onHTTP: @escaping @Sendable (Request) async -> Response,
+            onUpgrade: @escaping @Sendable (Request) async -> Upgrade
+        ) -> SignalingServer {
+            SignalingServer(
+                configuration: ServerConfiguration(host: address.host, port: Int(address.port)), logger: logger,
+                onHTTP: onHTTP, onUpgrade: onUpgrade,
+                onListening: { port in
+                    let host = address.host.contains(":") ? "[\(address.host)]" : address.host
+                    announce(what, "http://\(host):\(port)/")
+                })
+        }
+        var services = [listener("Patchbay", server.listen, onHTTP: router.respond, onUpgrade: router.upgrade)]
+        if let admin = server.admin {
+            let page = AdminPage(environment: environment)
+            services.append(
+                listener("Admin", admin, onHTTP: page.respond) { _ in .refuse(Response(status: 404)) })
+        }
+        let group = ServiceGroup(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        do {
+            try await group.run()
+        } catch {
+            await deployment.stop()
+            throw error
+        }
+        await deployment.stop()
+    }
+
+    /// The instance that makes tokens of a type.
+    ///
+    /// - Throws: a `SettingsFault` when there is none, or several and no name.
+    func minter(type: String, instance: String?) throws(SettingsFault) -> any TokenMinter {
+        let minters = deployment.auth.compactMap { name, plugin in
+            (plugin as? any TokenMinter).map { (name: name, minter: $0) }
+        }.filter { Swift.type(of: $0.minter).type == type && instance ?? $0.name == $0.name }
+        guard let only = minters.first else {
+            throw SettingsFault("the configuration has no auth instance of type \(type)\(instance.map { " called \($0)" } ?? "")")
+        }
+        guard minters.count == 1 else {
+            let names = minters.map(\.name).sorted().joined(separator: ", ")
+            throw SettingsFault("there are several auth instances of type \(type); say which with --instance: \(names)")
+        }
+        return only.minter
+    }
+
+    private func addresses() -> [SocketAddress] {
+        switch configuration.media.addresses {
+        case .auto: Interfaces.usableAddresses()
+        case .list(let addresses): addresses
+        }
+    }
+
+    private func loops() -> Int {
+        let ports = configuration.media.ports.ports
+        return min(configuration.media.loops ?? ProcessInfo.processInfo.activeProcessorCount, ports.count)
+    }
+
+    /// Never dialled: a candidate must not make the gateway talk to itself.
+    private func ownServices() -> [SocketAddress] {
+        [configuration.server.listen, configuration.server.admin].compactMap { listen in
+            listen.flatMap { SocketAddress($0.host, port: $0.port) }
+        }
+    }
+}
+
+/// `/livez`, `/readyz` and `/calls`, for operators.
+struct AdminPage: Sendable {
+    let environment: CallSupervisor.Environment
+
+    func respond(to request: Request) async -> Response {
+        guard request.method == "GET" else { return .json(#"{"detail":"Method Not Allowed"}"#, status: 405) }
+        switch request.path {
+        case ["livez"], ["readyz"]: return .json(#"{"status":"ok"}"#)
+        case ["calls"]:
+            let counters = await environment.engine.counters()
+            let media: JSONValue = [
+                "received": .integer(counters.received), "sent": .integer(counters.sent),
+                "unsent": .integer(counters.unsent), "unknown_source": .integer(counters.unknownSource),
+                "oversized": .integer(counters.oversized), "socket_errors": .integer(counters.socketErrors),
+                "connections": .integer(environment.engine.load),
+            ]
+            return .json(environment.registry.json(media: media).description)
+        default: return .json(#"{"detail":"Not Found"}"#, status: 404)
+        }
+    }
+}

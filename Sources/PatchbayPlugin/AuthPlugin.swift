@@ -1,0 +1,101 @@
+/// Decides who is calling.
+///
+/// A tenant has a chain of these: the first `accept` wins, a `reject` ends the chain, and when all pass the caller is refused.
+public protocol AuthPlugin: Plugin {
+    /// Looks at one attempt to open the signaling socket.
+    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome
+}
+
+/// What an ``AuthPlugin`` makes of a request.
+public enum AuthOutcome: Sendable {
+    /// Not my kind of credential; ask the next in the chain.
+    case pass
+    /// This is who it is.
+    case accept(Principal)
+    /// My kind of credential, and not good.
+    case reject(Denial)
+}
+
+/// An attempt to open a signaling socket, before it is accepted.
+public struct ConnectRequest: Sendable {
+    /// The tenant that the route chose.
+    public var tenant: String
+    /// From `?token=`, `Authorization: Bearer`, or `Sec-WebSocket-Protocol: bearer, …`.
+    public var bearerToken: String?
+    /// From `?api_key=` or `X-API-Key`. It wins over a bearer token where both are given.
+    public var apiKey: String?
+    /// The path's last part on the public route: the session an embed page was given.
+    public var sessionToken: String?
+    /// From the path; nil on the public route, where the session knows it.
+    public var workflowID: Int?
+    /// From the path; nil on the public route, where the session knows it.
+    public var workflowRunID: Int?
+    /// The `Origin` header, else `Referer`; empty when there is neither. Only browsers are honest about it.
+    public var origin: String
+    /// The peer's IP address as text.
+    public var remoteAddress: String
+
+    /// Makes a request with nothing but a tenant, which tests then fill in.
+    public init(tenant: String) {
+        self.tenant = tenant
+        origin = ""
+        remoteAddress = ""
+    }
+}
+
+/// Who is calling, as an auth plugin established it.
+public struct Principal: Sendable, Hashable {
+    /// Unique within the auth instance: a user id, or the embed token.
+    public var id: String
+    /// The caller's organisation, where the credential says so.
+    public var organization: String?
+    /// The only workflow the credential is good for; nil where the path decides.
+    public var workflowID: Int?
+    /// The only run the credential is good for; nil where the path decides.
+    public var workflowRunID: Int?
+    /// What the credential brings along for the pipeline.
+    public var contextVariables: [String: JSONValue]
+    /// Whether the caller's own `call_context_vars` may be added to them.
+    public var mayAddContext: Bool
+
+    /// Makes a principal.
+    public init(
+        id: String, organization: String? = nil, workflowID: Int? = nil, workflowRunID: Int? = nil,
+        contextVariables: [String: JSONValue] = [:], mayAddContext: Bool = true
+    ) {
+        self.id = id
+        self.organization = organization
+        self.workflowID = workflowID
+        self.workflowRunID = workflowRunID
+        self.contextVariables = contextVariables
+        self.mayAddContext = mayAddContext
+    }
+}
+
+/// An auth plugin that can make its own kind of credential, for `patchbay token`.
+public protocol TokenMinter: AuthPlugin {
+    /// Makes a credential that `authenticate` accepts.
+    ///
+    /// - Throws: a ``SettingsFault`` that says which option is missing or unfit.
+    func mint(_ request: TokenRequest) async throws -> String
+}
+
+/// What `patchbay token` asks for. Each minter reads what it needs.
+public struct TokenRequest: Sendable {
+    /// The user the token speaks for.
+    public var user: String?
+    /// The user's organisation.
+    public var organization: String?
+    /// The workflow an embed token starts.
+    public var workflowID: Int?
+    /// How long the credential is good for.
+    public var lifetime: Duration
+
+    /// Makes a request.
+    public init(user: String? = nil, organization: String? = nil, workflowID: Int? = nil, lifetime: Duration) {
+        self.user = user
+        self.organization = organization
+        self.workflowID = workflowID
+        self.lifetime = lifetime
+    }
+}

@@ -1,0 +1,45 @@
+/// A piece of sound: signed 16-bit samples, one channel.
+///
+/// `audio.input` delivers 20 ms at a time. A frame to play may have any length.
+public struct PCMFrame: Sendable, Hashable {
+    /// Samples, first to last.
+    public var samples: [Int16]
+    /// Samples a second.
+    public var sampleRate: Int
+    /// Media time of the first sample since the call's first: it goes on through silence and loss.
+    public var timestamp: Duration
+    /// The packet was lost and this is the codec's guess at it.
+    public var concealed: Bool
+    /// The caller's side sent nothing, or nothing above -60 dBFS.
+    public var silent: Bool
+
+    /// Makes a frame.
+    public init(
+        _ samples: [Int16], sampleRate: Int, timestamp: Duration = .zero, concealed: Bool = false, silent: Bool = false
+    ) {
+        self.samples = samples
+        self.sampleRate = sampleRate
+        self.timestamp = timestamp
+        self.concealed = concealed
+        self.silent = silent
+    }
+
+    /// How long it sounds.
+    public var duration: Duration {
+        .nanoseconds(Int64(samples.count) * 1_000_000_000 / Int64(max(sampleRate, 1)))
+    }
+}
+
+/// The rates at which a pipeline hears and speaks.
+public struct AudioFormat: Sendable, Hashable {
+    /// Samples a second of `audio.input`: 8000, 16000, 24000 or 48000.
+    public var inputRate: Int
+    /// Samples a second of what is played: 8000, 16000, 24000 or 48000.
+    public var outputRate: Int
+
+    /// Makes a format; the default is 16 kHz both ways, what most speech recognisers want.
+    public init(inputRate: Int = 16_000, outputRate: Int = 16_000) {
+        self.inputRate = inputRate
+        self.outputRate = outputRate
+    }
+}

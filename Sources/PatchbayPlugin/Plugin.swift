@@ -1,0 +1,92 @@
+public import Logging
+
+/// What every plugin is: a type with settings, made once per instance that the configuration names.
+///
+/// The life of an instance: `init` (also run by `patchbay check`), `start`, calls, `stop`.
+public protocol Plugin: Sendable {
+    /// The plugin's part of the configuration.
+    associatedtype Settings: PluginSettings
+
+    /// The name in the configuration's `type:`, in snake_case, unique among plugins of its kind.
+    static var type: String { get }
+
+    /// One sentence, printed by `patchbay plugins`.
+    static var summary: String { get }
+
+    /// Makes the instance. Cheap, without I/O: `patchbay check` runs it too.
+    ///
+    /// - Throws: a ``SettingsFault`` where settings contradict each other; anything else is printed as it describes itself.
+    init(settings: Settings, context: PluginContext) throws
+
+    /// Connects to whatever the plugin needs. An error ends the start of the gateway.
+    func start() async throws
+
+    /// Lets go of everything. Safe without `start`, and twice.
+    func stop() async
+}
+
+extension Plugin {
+    /// Nothing to connect to.
+    public func start() async throws {}
+
+    /// Nothing to let go of.
+    public func stop() async {}
+}
+
+/// What the host gives an instance to live with.
+public struct PluginContext: Sendable {
+    /// The instance's name in the configuration, unique within its kind.
+    public var name: String
+    /// Logs under the instance's name.
+    public var logger: Logger
+    /// Wall-clock time since 1970-01-01 UTC, for expiry dates; a test hands in its own.
+    public var wallClock: @Sendable () -> Duration
+    private let stores: [String: any StorePlugin]
+
+    /// Makes a context, which the host and tests do.
+    public init(
+        name: String, logger: Logger, stores: [String: any StorePlugin] = [:],
+        wallClock: @escaping @Sendable () -> Duration
+    ) {
+        self.name = name
+        self.logger = logger
+        self.stores = stores
+        self.wallClock = wallClock
+    }
+
+    /// The store that `reference` names under `stores:`. The configuration's check has seen that it exists.
+    public func store(_ reference: StoreReference) throws -> any StorePlugin {
+        guard let store = stores[reference.name] else {
+            throw SettingsFault("there is no store named '\(reference.name)'")
+        }
+        return store
+    }
+}
+
+/// A fault that an instance finds in its own settings, for the person who wrote them.
+public struct SettingsFault: Error, CustomStringConvertible, Sendable {
+    /// The setting it is about, as it is spelled in YAML; nil for the instance as a whole.
+    public var field: String?
+    /// What is wrong and what to write instead.
+    public var description: String
+
+    /// Makes a fault that `patchbay check` shows at `field`.
+    public init(_ description: String, field: String? = nil) {
+        self.description = description
+        self.field = field
+    }
+}
+
+/// Why somebody is refused, for the one who asked.
+public struct Denial: Error, Hashable, Sendable {
+    /// A stable word for programs, such as `concurrency_limit_exceeded`. The wire calls it `error_type`.
+    public var code: String
+    /// A sentence for people.
+    public var message: String
+
+    /// Makes a denial.
+    public init(code: String, message: String) {
+        self.code = code
+        self.message = message
+    }
+}

@@ -1,0 +1,82 @@
+/// Decides whether one more call may start.
+///
+/// A tenant may have several; all must admit. An error means "could not tell", and the instance's `on_unavailable` decides.
+public protocol QuotaPlugin: Plugin {
+    /// Admits or denies. Asked again with the same `request.callID` when a call renegotiates; that must not count twice.
+    func admit(_ request: CallRequest) async throws -> QuotaOutcome
+
+    /// Keeps a lease with a `timeToLive` alive; the host calls it every third of that time.
+    func renew(_ lease: Lease) async throws
+
+    /// The call is over, however it ended. Called exactly once for each admitted call.
+    func release(_ lease: Lease, usage: CallUsage) async
+}
+
+extension QuotaPlugin {
+    /// Nothing expires.
+    public func renew(_ lease: Lease) async throws {}
+}
+
+/// What a ``QuotaPlugin`` answers.
+public enum QuotaOutcome: Sendable {
+    /// The call may start, and holds this until it ends.
+    case admit(Lease)
+    /// It may not.
+    case deny(Denial)
+}
+
+/// A call that wants to start.
+public struct CallRequest: Sendable {
+    /// Unique in the process, and across processes for all practical purposes.
+    public var callID: String
+    /// The tenant that the route chose.
+    public var tenant: String
+    /// Who calls.
+    public var principal: Principal
+    /// Which workflow is called.
+    public var workflowID: Int
+    /// Which run of it.
+    public var workflowRunID: Int
+
+    /// Makes a request.
+    public init(callID: String, tenant: String, principal: Principal, workflowID: Int, workflowRunID: Int) {
+        self.callID = callID
+        self.tenant = tenant
+        self.principal = principal
+        self.workflowID = workflowID
+        self.workflowRunID = workflowRunID
+    }
+}
+
+/// What an admitted call holds until it ends.
+public struct Lease: Sendable, Hashable {
+    /// What `renew` and `release` know it by.
+    public var id: String
+    /// How long it lives without `renew`; nil lives as long as the call.
+    public var timeToLive: Duration?
+    /// The longest the call may last, where the quota says so.
+    public var maximumDuration: Duration?
+    /// Handed to the pipeline as `call.leaseMetadata`.
+    public var metadata: [String: String]
+
+    /// Makes a lease.
+    public init(
+        id: String, timeToLive: Duration? = nil, maximumDuration: Duration? = nil, metadata: [String: String] = [:]
+    ) {
+        self.id = id
+        self.timeToLive = timeToLive
+        self.maximumDuration = maximumDuration
+        self.metadata = metadata
+    }
+}
+
+/// What a call came to, for whoever counts it.
+public struct CallUsage: Sendable, Hashable {
+    /// From the admission to the end.
+    public var duration: Duration
+
+    /// Makes a usage.
+    public init(duration: Duration) {
+        self.duration = duration
+    }
+}

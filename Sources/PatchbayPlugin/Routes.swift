@@ -1,0 +1,90 @@
+/// A plugin that serves HTTP. The host mounts its routes under each tenant that uses the instance, and applies its limits.
+public protocol RouteProvider: Plugin {
+    /// The routes, fixed for the instance's life.
+    var routes: [Route] { get }
+}
+
+/// One HTTP endpoint.
+public struct Route: Sendable {
+    /// HTTP methods that a plugin can serve.
+    public enum Method: String, Sendable, Hashable {
+        /// GET
+        case get = "GET"
+        /// POST
+        case post = "POST"
+        /// OPTIONS
+        case options = "OPTIONS"
+    }
+
+    /// Answers one request; nil where the request is another instance's business.
+    public typealias Handler = @Sendable (RouteRequest) async throws -> RouteResponse?
+
+    /// The method it answers.
+    public var method: Method
+    /// Absolute path, in which `{name}` stands for one path segment.
+    public var path: String
+    /// What it does.
+    public var handler: Handler
+
+    /// Makes a route.
+    public init(_ method: Method, _ path: String, handler: @escaping Handler) {
+        self.method = method
+        self.path = path
+        self.handler = handler
+    }
+}
+
+/// A request to a plugin's route.
+public struct RouteRequest: Sendable {
+    /// The tenant that host or path prefix chose.
+    public var tenant: String
+    /// What stands in the path's `{name}` places.
+    public var parameters: [String: String]
+    /// Header fields; names in lower case.
+    public var headers: [String: String]
+    /// The peer's IP address as text.
+    public var remoteAddress: String
+    /// The whole body, at most 64 KiB.
+    public var body: [UInt8]
+
+    /// The `Origin` header, else `Referer`; empty when there is neither.
+    public var origin: String {
+        headers["origin"] ?? headers["referer"] ?? ""
+    }
+
+    /// Makes a request, which the host and tests do.
+    public init(
+        tenant: String, parameters: [String: String] = [:], headers: [String: String] = [:],
+        remoteAddress: String = "", body: [UInt8] = []
+    ) {
+        self.tenant = tenant
+        self.parameters = parameters
+        self.headers = headers
+        self.remoteAddress = remoteAddress
+        self.body = body
+    }
+}
+
+/// A plugin's answer to a ``RouteRequest``.
+public struct RouteResponse: Sendable {
+    /// HTTP status code.
+    public var status: Int
+    /// Header fields beside Content-Length, which the host writes.
+    public var headers: [String: String]
+    /// The body.
+    public var body: [UInt8]
+
+    /// Makes a response with a body of bytes.
+    public init(status: Int, headers: [String: String] = [:], body: [UInt8] = []) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// Makes a response with a JSON body.
+    public init(status: Int, json: JSONValue, headers: [String: String] = [:]) {
+        self.init(
+            status: status, headers: headers.merging(["content-type": "application/json"]) { kept, _ in kept },
+            body: Array(json.description.utf8))
+    }
+}

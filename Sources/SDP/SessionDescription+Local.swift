@@ -1,0 +1,107 @@
+internal import Wire
+
+extension SessionDescription {
+    /// A description with our session lines and no media yet.
+    init(from local: LocalParameters) {
+        // 127.0.0.1 tells nothing and is what RFC 9429 §5.2.1 allows for.
+        let origin = "- \(local.sessionID & (.max >> 1)) \(local.sessionVersion) IN IP4 127.0.0.1"
+        lines = [
+            Line(type: UInt8(ascii: "v"), value: "0"), Line(type: UInt8(ascii: "o"), value: origin),
+            Line(type: UInt8(ascii: "s"), value: "-"), Line(type: UInt8(ascii: "t"), value: "0 0"),
+        ]
+    }
+}
+
+extension SessionDescription.Media {
+    /// What an audio section of ours takes over from the peer, or from our own offer.
+    struct Agreement {
+        var proto = "UDP/TLS/RTP/SAVPF"
+        var mid: String?
+        var opus: UInt8
+        var telephoneEvents: [TelephoneEventFormat]
+        var extensions: [HeaderExtension]
+        var direction: MediaDirection
+        var setup: Setup
+        var trickle = true
+        var reducedSizeRTCP = true
+    }
+
+    /// Our side of the audio section.
+    init(audio agreement: Agreement, _ local: LocalParameters) {
+        let types = [agreement.opus] + agreement.telephoneEvents.map(\.payloadType)
+        self.init(
+            media: "audio", port: local.defaultAddress?.port ?? 9, proto: agreement.proto,
+            formats: types.map { "\($0)" }, lines: [.connection(local.defaultAddress)])
+        appendTransport(agreement, local)
+        if agreement.reducedSizeRTCP {
+            attributes.append("rtcp-rsize")
+        }
+        for extensionMapping in agreement.extensions {
+            attributes.append("extmap", extensionMapping.answer)
+        }
+        attributes.append("rtpmap", "\(agreement.opus) opus/48000/2")
+        attributes.append("fmtp", "\(agreement.opus) \(local.opus.fmtp)")
+        for event in agreement.telephoneEvents {
+            attributes.append("rtpmap", "\(event.payloadType) telephone-event/\(event.clockRate)")
+        }
+        if let pTime = local.opus.pTime {
+            attributes.append("ptime", "\(pTime)")
+        }
+        if let maxPTime = local.opus.maxPTime {
+            attributes.append("maxptime", "\(maxPTime)")
+        }
+        if agreement.direction.sends {
+            attributes.append("msid", "\(local.streamID) \(local.trackID)")
+            attributes.append("ssrc", "\(local.ssrc) cname:\(local.cname)")
+        }
+    }
+
+    private mutating func appendTransport(_ agreement: Agreement, _ local: LocalParameters) {
+        if let mid = agreement.mid {
+            attributes.append("mid", mid)
+        }
+        attributes.append("ice-ufrag", local.iceUfrag)
+        attributes.append("ice-pwd", local.icePassword)
+        if agreement.trickle {
+            attributes.append("ice-options", "trickle")
+        }
+        attributes.append("fingerprint", "\(local.fingerprint)")
+        attributes.append("setup", agreement.setup.rawValue)
+        attributes.append(agreement.direction.rawValue)
+        attributes.append("rtcp-mux")
+        for candidate in local.candidates {
+            attributes.append("candidate", candidate)
+        }
+        if local.endOfCandidates {
+            attributes.append("end-of-candidates")
+        }
+    }
+
+    /// Our yes to a video section that is to stay for its transport, and no media.
+    init(inactive video: InactiveVideo, of offered: Self, _ agreement: Agreement, _ local: LocalParameters) {
+        self.init(
+            media: offered.media, port: local.defaultAddress?.port ?? 9, proto: offered.proto,
+            formats: ["\(video.payloadType)"], lines: [.connection(local.defaultAddress)])
+        var agreement = agreement
+        (agreement.mid, agreement.direction) = (offered.mid, .inactive)
+        appendTransport(agreement, local)
+        attributes.append("rtpmap", "\(video.payloadType) \(video.encoding)")
+    }
+
+    /// The rejection of `offered` (RFC 3264 §6): nothing of it comes back but type, protocol, formats and mid.
+    init(rejecting offered: SessionDescription.Media) {
+        self.init(
+            media: offered.media, port: 0, proto: offered.proto, formats: offered.formats,
+            lines: [.connection(nil)])
+        if let mid = offered.mid {
+            attributes.append("mid", mid)
+        }
+    }
+}
+
+extension SessionDescription.Line {
+    fileprivate static func connection(_ address: SocketAddress?) -> SessionDescription.Line {
+        let text = address.map { "IN IP\($0.family == .ipv4 ? 4 : 6) \($0.host)" } ?? "IN IP4 0.0.0.0"
+        return SessionDescription.Line(type: UInt8(ascii: "c"), value: text)
+    }
+}

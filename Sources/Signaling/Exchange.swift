@@ -1,0 +1,143 @@
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import NIOWebSocket
+
+/// One request and its response on a connection of its own, or the switch to WebSocket the request asked for.
+struct Exchange: Sendable {
+    var head: HTTPRequestHead
+    var body: [UInt8]
+    var limits: Limits
+    var upgrader: NIOTypedWebSocketClientUpgrader<Void>?
+
+    enum Outcome: Sendable {
+        case response(status: Int, body: String)
+        case switched(WebSocketConnection)
+    }
+
+    func run(_ url: ClientURL) async throws -> Outcome {
+        let group = MultiThreadedEventLoopGroup.singleton
+        let loop = group.next()
+        let outcome = loop.makePromise(of: Outcome.self)
+        let channel: any Channel
+        do {
+            channel = try await ClientBootstrap(group: loop).connectTimeout(.seconds(5))
+                .channelOption(.allowRemoteHalfClosure, value: true)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let handler = ExchangeHandler(exchange: self, host: url.host, outcome: outcome)
+                        try channel.pipeline.syncOperations.addHandlers([
+                            handler.encoder, handler.decoder, handler.validator, handler,
+                        ])
+                    }
+                }
+                .connect(host: url.host, port: url.port).get()
+        } catch {
+            outcome.fail(error)
+            throw SignalingError.cannotConnect(host: url.host, port: url.port, reason: "\(error)")
+        }
+        let deadline = loop.scheduleTask(in: .seconds(10)) {
+            outcome.fail(SignalingError.noResponse(reason: "none within 10 s"))
+            channel.close(promise: nil)
+        }
+        defer { deadline.cancel() }
+        return try await withTaskCancellationHandler {
+            try await outcome.futureResult.get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
+}
+
+/// Sends the request, gathers the response.
+final class ExchangeHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPClientResponsePart
+    typealias OutboundOut = HTTPClientRequestPart
+
+    /// Of a response's body.
+    private static let maximumBody = 1 << 20
+
+    let encoder = HTTPRequestEncoder()
+    let decoder = ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .forwardBytes))
+    let validator = NIOHTTPRequestHeadersValidator()
+    private let exchange: Exchange
+    private let host: String
+    private let outcome: EventLoopPromise<Exchange.Outcome>
+    private var head: HTTPResponseHead?
+    private var body: [UInt8] = []
+    /// Frames that came right behind the 101, while handlers are exchanged.
+    private var held: [NIOAny]?
+
+    init(exchange: Exchange, host: String, outcome: EventLoopPromise<Exchange.Outcome>) {
+        self.exchange = exchange
+        self.host = host
+        self.outcome = outcome
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.write(wrapOutboundOut(.head(exchange.head)), promise: nil)
+        if !exchange.body.isEmpty {
+            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: exchange.body)))), promise: nil)
+        }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if held != nil {
+            held?.append(data)
+            return
+        }
+        switch unwrapInboundIn(data) {
+        case .head(let head): self.head = head
+        case .body(let bytes):
+            guard body.count + bytes.readableBytes <= Self.maximumBody else {
+                return fail(context, "body over \(Self.maximumBody) bytes")
+            }
+            body.append(contentsOf: bytes.readableBytesView)
+        case .end:
+            guard let head else { return }
+            if head.status == .switchingProtocols { return switchProtocols(context, head) }
+            outcome.succeed(.response(status: Int(head.status.code), body: String(decoding: body, as: UTF8.self)))
+            context.close(promise: nil)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        outcome.fail(SignalingError.noResponse(reason: "connection closed"))
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        fail(context, "\(error)")
+    }
+
+    private func fail(_ context: ChannelHandlerContext, _ reason: String) {
+        outcome.fail(SignalingError.noResponse(reason: reason))
+        context.close(promise: nil)
+    }
+
+    private func switchProtocols(_ context: ChannelHandlerContext, _ head: HTTPResponseHead) {
+        guard let upgrader = exchange.upgrader, upgrader.shouldAllowUpgrade(upgradeResponse: head) else {
+            return fail(context, "bad Sec-WebSocket-Accept (RFC 6455 §4.1)")
+        }
+        held = []
+        let pipeline = context.pipeline.syncOperations
+        _ = pipeline.removeHandler(validator)
+        _ = pipeline.removeHandler(encoder)
+        // The decoder also sees what is written, so nothing may be until it is gone.
+        pipeline.removeHandler(decoder).assumeIsolated().flatMapThrowing { [self] in
+            let channel = context.channel
+            _ = upgrader.upgrade(channel: channel, upgradeResponse: head)
+            let handler = WebSocketHandler(
+                limits: exchange.limits, role: .client, remoteAddress: channel.remoteAddress?.ipAddress ?? host)
+            try pipeline.addHandler(handler)
+            let socket = handler.makeConnection(on: channel)
+            _ = pipeline.removeHandler(self)
+            return .switched(socket)
+        }.nonisolated().cascade(to: outcome)
+    }
+
+    func removeHandler(context: ChannelHandlerContext, removalToken: ChannelHandlerContext.RemovalToken) {
+        for data in held ?? [] { context.fireChannelRead(data) }
+        context.leavePipeline(removalToken: removalToken)
+    }
+}

@@ -1,0 +1,102 @@
+internal import NIOHTTP1
+
+/// One HTTP request, complete. It may hold secrets (query, path, headers): it is never logged as a whole.
+package struct Request: Sendable {
+    /// As sent, for example `GET`.
+    package var method: String
+    /// The target's path before percent decoding, with its leading slash.
+    package var rawPath: String
+    /// The path's segments, percent-decoded, empty ones left out: `/t/a%20b/` is `["t", "a b"]`.
+    package var path: [String]
+    /// The query's fields, decoded; of two with one name the last counts.
+    package var query: [String: String]
+    /// Fields by lower-cased name; several of one name are joined with `, ` (RFC 9110 §5.3).
+    package var headers: [String: String]
+    /// The peer's IP address; an IPv4-mapped IPv6 address is given as IPv4.
+    package var remoteAddress: String
+    /// The `Host` field, lower-cased, with the port when it has one.
+    package var host: String
+    package var body: [UInt8]
+
+    package init(
+        method: String, rawPath: String, path: [String], query: [String: String] = [:], headers: [String: String] = [:],
+        remoteAddress: String = "", host: String = "", body: [UInt8] = []
+    ) {
+        self.method = method
+        self.rawPath = rawPath
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.remoteAddress = remoteAddress
+        self.host = host
+        self.body = body
+    }
+}
+
+extension Request {
+    /// Nil when the target or the `Host` field is not what RFC 9112 §3.2 allows: the answer is 400.
+    init?(head: HTTPRequestHead, body: [UInt8], remoteAddress: String) {
+        let hosts = head.headers["host"]
+        guard hosts.count == 1 || (hosts.isEmpty && head.version == .http1_0) else { return nil }
+        let (rawPath, rawQuery) = Self.split(target: head.uri)
+        guard rawPath.hasPrefix("/") else { return nil }
+        var path: [String] = []
+        for segment in rawPath.split(separator: "/") {
+            guard let decoded = Self.decode(segment) else { return nil }
+            path.append(decoded)
+        }
+        var query: [String: String] = [:]
+        for field in rawQuery.split(separator: "&") {
+            let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = Self.decode(parts[0], plusIsSpace: true),
+                let value = Self.decode(parts.count > 1 ? parts[1] : "", plusIsSpace: true)
+            else { return nil }
+            query[name] = value
+        }
+        var headers: [String: String] = [:]
+        for (name, value) in head.headers {
+            let name = name.lowercased()
+            headers[name] = headers[name].map { "\($0), \(value)" } ?? value
+        }
+        self.init(
+            method: head.method.rawValue, rawPath: rawPath, path: path, query: query, headers: headers,
+            remoteAddress: remoteAddress, host: hosts.first?.lowercased() ?? "", body: body)
+    }
+
+    /// Path and query of a target in origin form or absolute form (RFC 9112 §3.2.1, §3.2.2).
+    private static func split(target: String) -> (path: String, query: Substring) {
+        var rest = target[...]
+        for scheme in ["http://", "https://", "ws://", "wss://"] where rest.lowercased().hasPrefix(scheme) {
+            rest = rest.dropFirst(scheme.count)
+            rest = rest[(rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex)...]
+            if !rest.hasPrefix("/") { rest = "/" + rest }
+            break
+        }
+        rest = rest.prefix { $0 != "#" }
+        let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        return (String(parts[0]), parts.count > 1 ? parts[1] : "")
+    }
+
+    /// Nil for a broken escape, for what is not UTF-8 when decoded, and for control characters.
+    private static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8.makeIterator()
+        while let byte = rest.next() {
+            switch Unicode.Scalar(byte) {
+            case "%":
+                guard let high = rest.next().flatMap(hexDigit), let low = rest.next().flatMap(hexDigit) else {
+                    return nil
+                }
+                bytes.append(high << 4 | low)
+            case "+" where plusIsSpace: bytes.append(UInt8(ascii: " "))
+            default: bytes.append(byte)
+            }
+        }
+        guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else { return nil }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func hexDigit(_ byte: UInt8) -> UInt8? {
+        Character(Unicode.Scalar(byte)).hexDigitValue.map(UInt8.init)
+    }
+}

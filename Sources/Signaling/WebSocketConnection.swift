@@ -1,0 +1,92 @@
+internal import NIOCore
+internal import NIOWebSocket
+internal import Synchronization
+
+/// One open WebSocket. Violations of the protocol and of the limits close it from within; all that is left to see then
+/// is the last element of `inbound`.
+package final class WebSocketConnection: Sendable {
+    /// What came from the peer.
+    package enum Inbound: Sendable, Hashable {
+        case text(String)
+        case binary([UInt8])
+        /// Always the last element: the code and reason of the close frame that came first, the peer's or ours.
+        /// 1006 when the connection was lost without one, 1005 when the peer's frame had no code (RFC 6455 §7.1.5).
+        case closed(code: UInt16, reason: String)
+    }
+
+    /// The peer's IP address.
+    package let remoteAddress: String
+    /// For one reader. Reading slowly makes the peer wait.
+    package let inbound: InboundMessages
+
+    private let channel: any Channel
+    private let handler: NIOLoopBound<WebSocketHandler>
+    private let limit: Int
+    private let queued = Atomic(0)
+
+    init(
+        channel: any Channel, handler: WebSocketHandler, inbound: InboundMessages, outboundQueue: Int,
+        remoteAddress: String
+    ) {
+        self.channel = channel
+        self.handler = NIOLoopBound(handler, eventLoop: channel.eventLoop)
+        self.inbound = inbound
+        self.limit = outboundQueue
+        self.remoteAddress = remoteAddress
+    }
+
+    /// Queues a text message and returns at once. When the queue is full a droppable message is dropped, and any other
+    /// closes the socket with 1008.
+    package func send(_ text: String, droppable: Bool = false) {
+        let size = text.utf8.count + 64
+        guard queued.add(size, ordering: .relaxed).newValue <= limit else {
+            queued.subtract(size, ordering: .relaxed)
+            if !droppable { startClose(code: 1008, reason: "client reads too slowly") }
+            return
+        }
+        channel.eventLoop.execute { [self] in
+            let sent = channel.eventLoop.makePromise(of: Void.self)
+            sent.futureResult.whenComplete { _ in self.queued.subtract(size, ordering: .relaxed) }
+            handler.value.write(text: text, promise: sent)
+        }
+    }
+
+    /// Sends a close frame, waits for the peer's or 5 s, and returns when the connection is gone.
+    package func close(code: UInt16, reason: String) async {
+        startClose(code: code, reason: reason)
+        try? await channel.closeFuture.get()
+    }
+
+    /// The same, without waiting.
+    package func startClose(code: UInt16, reason: String) {
+        channel.eventLoop.execute { [handler] in handler.value.startClose(code: code, reason: reason) }
+    }
+}
+
+/// The messages of a socket, in order.
+package struct InboundMessages: AsyncSequence, Sendable {
+    package typealias Element = WebSocketConnection.Inbound
+
+    let stream: AsyncStream<Element>
+    /// Told the bytes of each message read.
+    let onRead: @Sendable (Int) -> Void
+
+    package struct AsyncIterator: AsyncIteratorProtocol {
+        var stream: AsyncStream<Element>.AsyncIterator
+        let onRead: @Sendable (Int) -> Void
+
+        package mutating func next() async -> Element? {
+            let element = await stream.next()
+            switch element {
+            case .text(let text): onRead(text.utf8.count)
+            case .binary(let bytes): onRead(bytes.count)
+            case .closed, nil: break
+            }
+            return element
+        }
+    }
+
+    package func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(stream: stream.makeAsyncIterator(), onRead: onRead)
+    }
+}

@@ -1,0 +1,274 @@
+internal import NIOCore
+internal import NIOWebSocket
+
+/// RFC 6455 above the frames: joins fragments, answers pings, keeps the limits, and does the closing handshake.
+final class WebSocketHandler: ChannelDuplexHandler {
+    typealias InboundIn = WebSocketFrame
+    typealias OutboundIn = WebSocketFrame
+    typealias OutboundOut = WebSocketFrame
+
+    /// Which end we are. A client masks what it sends (RFC 6455 §5.3) and takes messages at any rate.
+    enum Role: Sendable {
+        case client, server
+    }
+
+    private let limits: Limits
+    private let role: Role
+    private let remoteAddress: String
+    private let stream: AsyncStream<WebSocketConnection.Inbound>
+    private let yield: AsyncStream<WebSocketConnection.Inbound>.Continuation
+    private var context: ChannelHandlerContext?
+    private var fragments: (opcode: WebSocketOpcode, count: Int, data: ByteBuffer)?
+    private var allowance: Double
+    private var refilled = NIODeadline.now()
+    private var unread = 0
+    private var readHeld = false
+    private var closeSent = false
+    private var heard = true
+    private var pingTimer: Scheduled<Void>?
+    private var deadline: Scheduled<Void>?
+
+    init(limits: Limits, role: Role, remoteAddress: String) {
+        self.limits = limits
+        self.role = role
+        self.remoteAddress = remoteAddress
+        allowance = Double(limits.messageBurst)
+        (stream, yield) = AsyncStream.makeStream()
+    }
+
+    /// The application's side. The handler must be in a pipeline.
+    func makeConnection(on channel: any Channel) -> WebSocketConnection {
+        let handler = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        let inbound = InboundMessages(stream: stream) { count in
+            channel.eventLoop.execute { handler.value.didRead(count) }
+        }
+        return WebSocketConnection(
+            channel: channel, handler: self, inbound: inbound, outboundQueue: limits.outboundQueue,
+            remoteAddress: remoteAddress)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        schedulePing()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        finish(code: 1006, reason: "")
+        pingTimer?.cancel()
+        deadline?.cancel()
+        self.context = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        finish(code: 1006, reason: "")
+        context.fireChannelInactive()
+    }
+
+    /// The first one counts; a finished stream takes no more.
+    private func finish(code: UInt16, reason: String) {
+        yield.yield(.closed(code: code, reason: reason))
+        yield.finish()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed { return context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard let error = error as? NIOWebSocketError else {
+            // After a violation the decoder reports each further read; those are drained until the peer closes.
+            if !closeSent { context.close(promise: nil) }
+            return
+        }
+        switch error {
+        case .invalidFrameLength: violation(1009, "message over \(limits.messageSize) bytes")
+        case .fragmentedControlFrame, .multiByteControlFrameLength: violation(1002, "bad control frame")
+        }
+    }
+}
+
+/// What comes in.
+extension WebSocketHandler {
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let frame = unwrapInboundIn(data)
+        heard = true
+        if closeSent {
+            // Data that crossed our close frame has no reader any more.
+            if frame.opcode == .connectionClose { context.close(promise: nil) }
+            return
+        }
+        guard !frame.rsv1, !frame.rsv2, !frame.rsv3 else { return violation(1002, "reserved bit set") }
+        guard (frame.maskKey != nil) == (role == .server) else { return violation(1002, "wrong masking") }
+        switch frame.opcode {
+        case .text, .binary:
+            guard takeAllowance() else { return }
+            guard fragments == nil else { return violation(1002, "new message inside a fragmented one") }
+            join(frame, opcode: frame.opcode, count: 1, data: ByteBuffer())
+        case .continuation:
+            guard let (opcode, count, data) = fragments else { return violation(1002, "nothing to continue") }
+            fragments = nil
+            join(frame, opcode: opcode, count: count + 1, data: data)
+        case .ping:
+            guard takeAllowance() else { return }
+            send(.pong, frame.unmaskedData)
+        case .pong: _ = takeAllowance()
+        case .connectionClose: peerClosed(frame.unmaskedData)
+        default: violation(1002, "reserved opcode")
+        }
+    }
+
+    private func join(_ frame: WebSocketFrame, opcode: WebSocketOpcode, count: Int, data: ByteBuffer) {
+        var data = data
+        guard data.readableBytes + frame.length <= limits.messageSize else {
+            return violation(1009, "message over \(limits.messageSize) bytes")
+        }
+        guard count <= limits.messageFragments else {
+            return violation(1008, "message of over \(limits.messageFragments) fragments")
+        }
+        data.writeImmutableBuffer(frame.unmaskedData)
+        guard frame.fin else {
+            fragments = (opcode, count, data)
+            return
+        }
+        unread += data.readableBytes
+        if opcode == .binary {
+            yield.yield(.binary(Array(data.readableBytesView)))
+        } else if let text = String(validating: data.readableBytesView, as: UTF8.self) {
+            yield.yield(.text(text))
+        } else {
+            violation(1007, "text is not UTF-8")
+        }
+    }
+
+    /// A token bucket over messages and control frames.
+    private func takeAllowance() -> Bool {
+        guard role == .server else { return true }
+        let now = NIODeadline.now()
+        let elapsed = Double((now - refilled).nanoseconds) / 1e9
+        refilled = now
+        allowance = min(Double(limits.messageBurst), allowance + elapsed * Double(limits.messageRate))
+        guard allowance >= 1 else {
+            violation(1008, "over \(limits.messageRate) messages a second")
+            return false
+        }
+        allowance -= 1
+        return true
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if unread > limits.inboundQueue, !closeSent { readHeld = true } else { context.read() }
+    }
+
+    fileprivate func didRead(_ count: Int) {
+        unread -= count
+        if readHeld, unread <= limits.inboundQueue { releaseRead() }
+    }
+
+    private func releaseRead() {
+        guard readHeld else { return }
+        readHeld = false
+        context?.read()
+    }
+
+    /// RFC 6455 §5.5.1 and §7.4.
+    private func peerClosed(_ payload: ByteBuffer) {
+        var payload = payload
+        guard payload.readableBytes > 0 else { return answerClose(code: nil, reason: "") }
+        guard let code = payload.readInteger(as: UInt16.self) else { return violation(1002, "bad close frame") }
+        switch code {
+        case 1000...1003, 1007...1014, 3000...4999: break
+        default: return violation(1002, "bad close code")
+        }
+        guard let reason = String(validating: payload.readableBytesView, as: UTF8.self) else {
+            return violation(1007, "close reason is not UTF-8")
+        }
+        answerClose(code: code, reason: reason)
+    }
+
+    private func answerClose(code: UInt16?, reason: String) {
+        guard let context else { return }
+        finish(code: code ?? 1005, reason: reason)
+        sendClose(code: code, reason: "") { context.close(promise: nil) }
+    }
+}
+
+/// What goes out.
+extension WebSocketHandler {
+    /// One text message; fails after a close frame.
+    func write(text: String, promise: EventLoopPromise<Void>) {
+        guard let context, !closeSent else { return promise.fail(ChannelError.ioOnClosedChannel) }
+        context.writeAndFlush(wrapOutboundOut(frame(.text, ByteBuffer(string: text))), promise: promise)
+    }
+
+    /// The application's close, and the server's at its end.
+    func startClose(code: UInt16, reason: String) {
+        guard !closeSent else { return }
+        finish(code: code, reason: reason)
+        sendClose(code: code, reason: reason) {}
+    }
+
+    /// After a broken rule the peer's frames are not understood any more: our side of the connection ends with the
+    /// close frame, and what the peer still sends is drained until it closes too (RFC 6455 §7.1.7).
+    private func violation(_ code: UInt16, _ reason: String) {
+        guard !closeSent, let context else { return }
+        finish(code: code, reason: reason)
+        sendClose(code: code, reason: reason) { context.close(mode: .output, promise: nil) }
+    }
+
+    /// The last frame of ours. Whatever the peer does, the connection is gone after the time allowed for closing.
+    private func sendClose(code: UInt16?, reason: String, then: @escaping () -> Void) {
+        guard let context else { return }
+        closeSent = true
+        fragments = nil
+        var payload = ByteBuffer()
+        if let code {
+            payload.writeInteger(code)
+            // A control frame carries 125 bytes (RFC 6455 §5.5).
+            var text = reason
+            while text.utf8.count > 123 { text.removeLast() }
+            payload.writeString(text)
+        }
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        sent.futureResult.assumeIsolated().whenSuccess(then)
+        context.writeAndFlush(wrapOutboundOut(frame(.connectionClose, payload)), promise: sent)
+        let channel = context.channel
+        deadline?.cancel()
+        deadline = context.eventLoop.scheduleTask(in: TimeAmount(limits.closeTimeout)) { channel.close(promise: nil) }
+        releaseRead()
+    }
+
+    private func schedulePing() {
+        pingTimer = after(limits.pingInterval) { handler in
+            handler.schedulePing()
+            handler.ping()
+        }
+    }
+
+    private func ping() {
+        guard !closeSent, !readHeld else { return }
+        heard = false
+        send(.ping, ByteBuffer())
+        deadline?.cancel()
+        deadline = after(limits.pongTimeout) { handler in
+            guard !handler.heard, !handler.readHeld else { return }
+            handler.startClose(code: 1011, reason: "keepalive ping timeout")
+        }
+    }
+
+    private func after(_ delay: Duration, _ body: @escaping (WebSocketHandler) -> Void) -> Scheduled<Void>? {
+        context?.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) { [weak self] in
+            if let self { body(self) }
+        }
+    }
+
+    /// A control frame; left out while the peer does not take what it was sent.
+    private func send(_ opcode: WebSocketOpcode, _ data: ByteBuffer) {
+        guard let context, context.channel.isWritable else { return }
+        context.writeAndFlush(wrapOutboundOut(frame(opcode, data)), promise: nil)
+    }
+
+    private func frame(_ opcode: WebSocketOpcode, _ data: ByteBuffer) -> WebSocketFrame {
+        WebSocketFrame(fin: true, opcode: opcode, maskKey: role == .client ? .random() : nil, data: data)
+    }
+}

@@ -1,0 +1,283 @@
+import Audio
+import DTLS
+import ICE
+import RTP
+import SDP
+import SRTP
+import Wire
+
+/// What flows once the keys are in: RTP and RTCP both ways, and the sound in them.
+final class MediaSession {
+    /// RTP from the peer per call: more than any voice needs, less than a flood (packets, and bytes, a second).
+    private static let packetsPerSecond = 250
+    private static let bytesPerSecond = 256_000 / 8
+    private static let headerLength = RTPHeader.minimumLength
+
+    private let ssrc: UInt32
+    private let cname: String
+    private let ntpOrigin: UInt64
+    private let randomness: RandomSource
+    private var remote: RemoteAudio
+
+    private var inbound: SRTPSession
+    private var outbound: SRTPSession
+    private let receiver: AudioReceiver
+    private let sender: AudioSender
+    private var packetLimiter: RateLimiter
+    private var byteLimiter: RateLimiter
+    private var schedule: ReportSchedule
+
+    /// The SSRC that is played.
+    private var stream: UInt32?
+    private var receiverStatistics = ReceiverStatistics(clockRate: 48_000)
+    private var senderStatistics = SenderStatistics()
+    private var keyFilter = TelephoneEventFilter()
+    private var keys: [Character] = []
+    private var lastArrival: MonotonicTime?
+    /// One packet on its way out, with room for the SRTP tag, and what is written before it is copied there.
+    private var packet = [UInt8](repeating: 0, count: DatagramBatch.slotSize)
+    private var scratch: [UInt8] = []
+
+    init(
+        _ material: KeyingMaterial, role: Connection.Role, remote: RemoteAudio,
+        configuration: PeerConnection.Configuration, ssrc: UInt32, cname: String, randomness: RandomSource,
+        now: MonotonicTime
+    ) throws {
+        self.ssrc = ssrc
+        self.cname = cname
+        self.remote = remote
+        self.randomness = randomness
+        ntpOrigin = configuration.ntpOrigin
+        let isClient = role == .client
+        guard let profile = SRTPProfile(rawValue: material.profile) else {
+            throw PeerConnectionError.library("the SRTP protection profile \(material.profile) was not offered")
+        }
+        outbound = try SRTPSession(
+            profile: profile, keyAndSalt: isClient ? material.client : material.server, direction: .outbound)
+        inbound = try SRTPSession(
+            profile: profile, keyAndSalt: isClient ? material.server : material.client, direction: .inbound)
+        receiver = try AudioReceiver(rate: configuration.inputRate, queue: configuration.input, now: now)
+        var random = randomness
+        sender = try AudioSender(
+            rate: configuration.outputRate, queue: configuration.output, randomness: &random, now: now)
+        packetLimiter = RateLimiter(perSecond: Self.packetsPerSecond, now: now)
+        byteLimiter = RateLimiter(perSecond: Self.bytesPerSecond, now: now)
+        schedule = ReportSchedule(at: now, random: randomness)
+        scratch.reserveCapacity(DatagramBatch.slotSize)
+        sender.adapt(to: remote.opus.parameters)
+    }
+
+    /// The peer described its audio anew.
+    func update(_ remote: RemoteAudio) {
+        self.remote = remote
+        sender.adapt(to: remote.opus.parameters)
+    }
+
+    // MARK: - In
+
+    /// - Returns: false when the packet was counted and thrown away.
+    func receive(
+        _ packet: inout MutableSpan<UInt8>, isRTCP: Bool, now: MonotonicTime, statistics: inout CallStatistics
+    ) -> Bool {
+        guard packetLimiter.admit(now: now), byteLimiter.admit(packet.count, now: now) else {
+            statistics.dropped.tooMany &+= 1
+            return false
+        }
+        return isRTCP
+            ? receiveRTCP(&packet, now: now, statistics: &statistics)
+            : receiveRTP(&packet, now: now, statistics: &statistics)
+    }
+
+    private func receiveRTP(
+        _ packet: inout MutableSpan<UInt8>, now: MonotonicTime, statistics: inout CallStatistics
+    ) -> Bool {
+        // These bytes are not encrypted: what was not agreed costs no decryption.
+        guard let second = packet.span.byte(at: 1), let source = packet.span.uint32(at: 8) else {
+            statistics.dropped.malformed &+= 1
+            return false
+        }
+        let payloadType = second & 0x7f
+        let isVoice = payloadType == remote.opus.payloadType
+        guard isVoice || remote.telephoneEvents.contains(where: { $0.payloadType == payloadType }) else {
+            statistics.dropped.unknownStream &+= 1
+            return false
+        }
+        let length: Int
+        do throws(SRTPError) {
+            length = try inbound.unprotect(&packet, count: packet.count)
+        } catch {
+            statistics.dropped.unauthentic &+= 1
+            return false
+        }
+        let plain = packet.span.extracting(first: length)
+        let header: RTPHeader
+        do throws(RTPError) {
+            header = try RTPHeader(parsing: plain)
+        } catch {
+            statistics.dropped.malformed &+= 1
+            return false
+        }
+        if stream != source {
+            adopt(source, now: now)
+        }
+        guard
+            receiverStatistics.receive(
+                sequenceNumber: header.sequenceNumber, timestamp: isVoice ? header.timestamp : nil, at: now)
+        else {
+            statistics.dropped.malformed &+= 1
+            return false
+        }
+        statistics.packetsReceived &+= 1
+        if let lastArrival { statistics.gaps.record(now - lastArrival) }
+        lastArrival = now
+        let payload = plain.extracting(header.payload)
+        if isVoice {
+            receiver.receive(
+                sequenceNumber: header.sequenceNumber, timestamp: header.timestamp, payload: payload, now: now)
+        } else {
+            receiver.skip(sequenceNumber: header.sequenceNumber, now: now)
+            if let event = TelephoneEvent(parsing: payload), let key = event.key, keys.count < 32,
+                keyFilter.isNew(event, ssrc: source, timestamp: header.timestamp)
+            {
+                keys.append(key)
+            }
+        }
+        return true
+    }
+
+    /// A new stream takes over: the peer changed its SSRC.
+    private func adopt(_ source: UInt32, now: MonotonicTime) {
+        stream = source
+        receiverStatistics = ReceiverStatistics(clockRate: 48_000)
+        receiver.restart(now: now)
+    }
+
+    private func receiveRTCP(
+        _ packet: inout MutableSpan<UInt8>, now: MonotonicTime, statistics: inout CallStatistics
+    ) -> Bool {
+        let length: Int
+        do throws(SRTPError) {
+            length = try inbound.unprotectRTCP(&packet, count: packet.count)
+        } catch {
+            statistics.dropped.unauthentic &+= 1
+            return false
+        }
+        let packets: [RTCPPacket]
+        do throws(RTPError) {
+            packets = try RTCPPacket.parse(compound: packet.span.extracting(first: length))
+        } catch {
+            statistics.dropped.malformed &+= 1
+            return false
+        }
+        for packet in packets {
+            switch packet {
+            case .senderReport(let report, let blocks):
+                if report.ssrc == stream { receiverStatistics.receive(report, at: now) }
+                take(blocks, now: now)
+            case .receiverReport(_, let blocks):
+                take(blocks, now: now)
+            case .cname, .bye:
+                break  // Whether the call is over is DTLS's and ICE's to say.
+            }
+        }
+        return true
+    }
+
+    private func take(_ blocks: [ReportBlock], now: MonotonicTime) {
+        for block in blocks where block.ssrc == ssrc {
+            senderStatistics.receive(block, ntpTimestamp: ntp(now))
+            sender.peerLoses(fraction: block.fractionLost)
+        }
+    }
+
+    func takeKeyPress() -> Character? {
+        keys.isEmpty ? nil : keys.removeFirst()
+    }
+
+    // MARK: - Out
+
+    var deadline: MonotonicTime? {
+        var earliest = min(sender.deadline, schedule.deadline)
+        if let due = receiver.deadline { earliest = min(earliest, due) }
+        return earliest
+    }
+
+    /// Sends what is due, to where ICE says; while consent is away nothing leaves, and time goes on.
+    func handleTimeout(
+        now: MonotonicTime, to selected: Tuple?, batch: DatagramBatch,
+        statistics: inout CallStatistics
+    ) {
+        if let due = receiver.deadline, due <= now {
+            receiver.handleTimeout(now: now)
+        }
+        while let frame = sender.nextFrame(now: now, into: &packet, at: Self.headerLength) {
+            guard let selected, remote.direction.receives else { continue }
+            RTPHeader.write(
+                marker: frame.startsTalking, payloadType: remote.opus.payloadType,
+                sequenceNumber: sender.takeSequenceNumber(), timestamp: frame.timestamp, ssrc: ssrc, into: &scratch)
+            guard send(&packet, isRTCP: false, length: Self.headerLength + frame.payloadLength, to: selected, batch)
+            else { continue }
+            statistics.packetsSent &+= 1
+            senderStatistics.sent(payload: frame.payloadLength)
+        }
+        if schedule.deadline <= now {
+            schedule.reported(at: now, random: randomness)
+            sendReport(isLeaving: false, now: now, to: selected, batch: batch)
+        }
+    }
+
+    func sayGoodbye(now: MonotonicTime, to selected: Tuple?, batch: DatagramBatch) {
+        sendReport(isLeaving: true, now: now, to: selected, batch: batch)
+    }
+
+    private func sendReport(
+        isLeaving: Bool, now: MonotonicTime, to selected: Tuple?, batch: DatagramBatch
+    ) {
+        guard let selected else { return }
+        let report =
+            senderStatistics.packetCount == 0
+            ? nil
+            : senderStatistics.makeReport(
+                ssrc: ssrc, ntpTimestamp: ntp(now), rtpTimestamp: sender.timestamp(at: now))
+        let block = stream.flatMap { receiverStatistics.makeReportBlock(ssrc: $0, at: now) }
+        RTCPWriter.write(
+            ssrc: ssrc, report: report, blocks: block.map { [$0] } ?? [], cname: cname, isLeaving: isLeaving,
+            into: &scratch)
+        _ = send(&packet, isRTCP: true, length: scratch.count, to: selected, batch)
+    }
+
+    /// Puts `scratch` at the front of `packet`, protects the first `length` bytes of it, and hands it on.
+    private func send(
+        _ packet: inout [UInt8], isRTCP: Bool, length: Int, to selected: Tuple, _ batch: DatagramBatch
+    ) -> Bool {
+        for index in 0..<min(scratch.count, packet.count) {
+            packet[index] = scratch[index]
+        }
+        do throws(SRTPError) {
+            var span = packet.mutableSpan
+            let protected = isRTCP
+                ? try outbound.protectRTCP(&span, count: length) : try outbound.protect(&span, count: length)
+            batch.append(packet.span.extracting(first: protected), to: selected.remote, path: selected.path)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private func ntp(_ now: MonotonicTime) -> UInt64 {
+        let (seconds, rest) = now.nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+        let fraction = (UInt64(truncatingIfNeeded: rest) << 32) / 1_000_000_000
+        return ntpOrigin &+ (UInt64(truncatingIfNeeded: seconds) << 32) &+ fraction
+    }
+
+    // MARK: - Statistics
+
+    func add(to statistics: inout CallStatistics) {
+        statistics.packetsLost = Int(max(0, receiverStatistics.lost))
+        statistics.jitter = .nanoseconds(Int64(receiverStatistics.jitter) * 1_000_000_000 / 48_000)
+        statistics.remotePacketsLost = Int(max(0, senderStatistics.cumulativeLost))
+        statistics.roundTripTime = senderStatistics.roundTrip
+        statistics.packetsLate = receiver.packetsLate
+        statistics.framesConcealed = receiver.framesConcealed
+    }
+}

@@ -1,0 +1,168 @@
+import Audio
+import DTLS
+package import ICE
+import RTP
+import SDP
+import SRTP
+package import Wire
+
+/// One call's whole stack, ICE, DTLS, SRTP, RTP and audio, as one state machine.
+///
+/// Datagrams, time and signaling go in; datagrams are appended to the owner's batch, and events wait for `poll`. After
+/// every call into it the owner polls, and asks for the `deadline`. It is not `Sendable`: one thread owns it.
+package final class PeerConnection {
+    /// What became of a datagram.
+    package enum Reception: Sendable, Equatable {
+        /// A STUN message proved who sent it: from now on this path and address lead here, and the displaced ones do not.
+        case authenticated(displacing: Tuple?)
+        case handled
+        case dropped
+    }
+
+    let configuration: Configuration
+    let batch: DatagramBatch
+    var randomness: RandomSource
+    package let ssrc: UInt32
+    let cname: String
+    let sessionID: UInt64
+    var sessionVersion: UInt64 = 0
+
+    var ice: Agent
+    /// Counts up when `localUfrags` changes.
+    package private(set) var ufragGeneration = 0
+    /// The user fragments by which requests find this connection: one, or two during an ICE restart.
+    package private(set) var localUfrags: [String]
+    var remote: RemoteParameters?
+    var dtls: Connection?
+    var dtlsRole: Connection.Role?
+    var media: MediaSession?
+    var dtlsLimiter: RateLimiter
+    var statistics = CallStatistics()
+
+    private var events: [Event] = []
+    private var phase = Phase.connecting
+    private let connectDeadline: MonotonicTime
+
+    enum Phase {
+        case connecting, connected, ended
+    }
+
+    /// - Parameter batch: where datagrams to send are put.
+    package init(_ configuration: Configuration, batch: DatagramBatch, now: MonotonicTime) {
+        self.configuration = configuration
+        self.batch = batch
+        var randomness = configuration.randomness
+        ssrc = UInt32(truncatingIfNeeded: randomness.next() | 1)
+        cname = randomness.iceCharacters(16)
+        sessionID = randomness.next() >> 2
+        let credentials = Credentials.random(&randomness)
+        localUfrags = [credentials.ufrag]
+        ice = Agent(
+            Agent.Configuration(
+                role: configuration.role == .offering ? .controlling : .controlled, credentials: credentials,
+                tieBreaker: randomness.next(), transactionTag: configuration.tag, randomness: randomness,
+                mayDial: configuration.dialRules),
+            now: now)
+        for (path, address) in configuration.addresses.enumerated() {
+            ice.addLocalCandidate(address: address, path: path)
+        }
+        self.randomness = randomness
+        dtlsLimiter = RateLimiter(perSecond: 60, now: now)
+        connectDeadline = now + configuration.connectTimeout
+    }
+
+    /// The name that `configuration.tag` gave.
+    package var tag: UInt32 { configuration.tag }
+
+    package var hasEnded: Bool { phase == .ended }
+
+    // MARK: - Time
+
+    /// When `handleTimeout` has something to do; nil when only a datagram or a call can bring it on.
+    package var deadline: MonotonicTime? {
+        guard phase != .ended else { return nil }
+        var earliest = phase == .connecting ? connectDeadline : nil
+        func consider(_ time: MonotonicTime?) {
+            guard let time else { return }
+            earliest = earliest.map { min($0, time) } ?? time
+        }
+        consider(ice.deadline)
+        consider(dtls?.deadline)
+        consider(media?.deadline)
+        return earliest
+    }
+
+    /// Does what has become due by `now`.
+    package func handleTimeout(now: MonotonicTime) {
+        guard phase != .ended else { return }
+        if phase == .connecting, now >= connectDeadline {
+            return end(.connectTimeout, now: now)
+        }
+        if let due = ice.deadline, due <= now {
+            ice.handleTimeout(now: now)
+            pumpICE(now: now)
+        }
+        if let due = dtls?.deadline, due <= now {
+            dtls?.handleTimeout(now: now)
+            pumpDTLS(now: now)
+        }
+        if let due = media?.deadline, due <= now {
+            media?.handleTimeout(now: now, to: ice.selected, batch: batch, statistics: &statistics)
+        }
+    }
+
+    // MARK: - Events and the end
+
+    /// The next thing the owner should know.
+    package func poll() -> Event? {
+        events.isEmpty ? nil : events.removeFirst()
+    }
+
+    func emit(_ event: Event) {
+        events.append(event)
+    }
+
+    /// Ends the call: says BYE and close_notify, and stops.
+    package func close(now: MonotonicTime) {
+        end(.closed, now: now)
+    }
+
+    func end(_ reason: EndReason, now: MonotonicTime) {
+        guard phase != .ended else { return }
+        phase = .ended
+        media?.sayGoodbye(now: now, to: ice.selected, batch: batch)
+        if let dtls {
+            dtls.close()
+            sendDTLS(dtls)
+        }
+        ice.close()
+        emit(.ended(reason))
+    }
+
+    func didConnect() {
+        guard phase == .connecting else { return }
+        phase = .connected
+        emit(.connected)
+    }
+
+    var isConnected: Bool { phase == .connected }
+
+    // MARK: - Statistics
+
+    /// A snapshot.
+    package func currentStatistics() -> CallStatistics {
+        var snapshot = statistics
+        media?.add(to: &snapshot)
+        snapshot.roundTripTime = snapshot.roundTripTime ?? ice.roundTripTime
+        return snapshot
+    }
+
+    // MARK: - Local description
+
+    func restartICE(now: MonotonicTime) {
+        let credentials = Credentials.random(&randomness)
+        ice.restart(credentials: credentials, now: now)
+        localUfrags = [credentials.ufrag] + localUfrags.prefix(1)
+        ufragGeneration += 1
+    }
+}

@@ -1,0 +1,151 @@
+import Audio
+import Synchronization
+import Testing
+
+@Suite("Queue of speech from a pipeline")
+struct PlayoutQueueTests {
+    private func pull(_ queue: PlayoutQueue, _ count: Int = 160) -> [Int16] {
+        var scratch = [Int16](repeating: -1, count: count)
+        var span = scratch.mutableSpan
+        let pulled = queue.pull(into: &span, count: count)
+        return Array(scratch.prefix(pulled))
+    }
+
+    private func ramp(_ range: Range<Int>) -> [Int16] { range.map { Int16(truncatingIfNeeded: $0) } }
+
+    @Test("Samples come out as they went in, whatever the pieces; only the end is filled with silence")
+    func pieces() async throws {
+        let queue = PlayoutQueue(rate: 8000)
+        var start = 0
+        for size in [1, 159, 160, 161, 0, 1000, 7] {
+            try await queue.play(ramp(start..<start + size))
+            start += size
+        }
+        #expect(queue.isPlaying)
+        var heard: [Int16] = []
+        while queue.isPlaying { heard += pull(queue) }
+        #expect(heard == ramp(0..<start) + [Int16](repeating: 0, count: (160 - start % 160) % 160))
+        #expect(pull(queue).isEmpty)
+    }
+
+    @Test("A player waits while 30 s are queued, and everything arrives")
+    func backpressure() async throws {
+        let queue = PlayoutQueue(rate: 8000)
+        let isDone = Log()
+        async let playing: Void = {
+            try await queue.play(ramp(0..<8000 * 70))
+            isDone.append(1)
+        }()
+        while !queue.isPlaying { await Task.yield() }
+        #expect(isDone.entries.isEmpty)
+        var heard: [Int16] = []
+        while heard.count < 8000 * 70 {
+            let frame = pull(queue)
+            if frame.isEmpty { await Task.yield() }
+            heard += frame
+            #expect(heard.count > 8000 * 39 || isDone.entries.isEmpty)
+        }
+        try await playing
+        #expect(heard == ramp(0..<8000 * 70))
+    }
+
+    @Test("A mark is played once all before it was pulled")
+    func marks() async throws {
+        let queue = PlayoutQueue(rate: 8000)
+        #expect(await queue.mark().outcome == .played)
+        try await queue.play(ramp(0..<320))
+        let first = queue.mark()
+        try await queue.play(ramp(0..<1))
+        let second = queue.mark()
+        let seen = Log()
+        async let one: Void = {
+            _ = await first.outcome; seen.append(1)
+        }()
+        async let two: Void = {
+            _ = await second.outcome; seen.append(2)
+        }()
+        _ = pull(queue)
+        for _ in 0..<20 { await Task.yield() }
+        #expect(seen.entries.isEmpty)
+        _ = pull(queue)
+        await one
+        #expect(seen.entries == [1])
+        _ = pull(queue)
+        await two
+        #expect(await second.outcome == .played)
+        await queue.drained()
+    }
+
+    @Test("Clearing drops the queue, its marks and the rest of a waiting play, and says how much was heard")
+    func clearing() async throws {
+        let queue = PlayoutQueue(rate: 8000)
+        #expect(queue.clear() == .zero)
+        try await queue.play(ramp(0..<160))
+        #expect(pull(queue).count == 160)
+        #expect(queue.clear() == .zero)  // that speech had ended
+
+        let long = Task { try await queue.play(ramp(0..<8000 * 40)) }
+        while !queue.isPlaying { await Task.yield() }
+        for _ in 0..<7 { _ = pull(queue) }
+        let mark = queue.mark()
+        #expect(queue.clear() == .milliseconds(140))
+        try await long.value
+        #expect(await mark.outcome == .cleared)
+        #expect(pull(queue).isEmpty && !queue.isPlaying)
+
+        try await queue.play(ramp(0..<480))
+        #expect(pull(queue) == ramp(0..<160))
+        #expect(queue.clear() == .milliseconds(20))
+    }
+
+    @Test("Cancelling ends a waiting play and a waiting mark")
+    func cancellation() async throws {
+        let queue = PlayoutQueue(rate: 8000)
+        let long = Task { try await queue.play(ramp(0..<8000 * 40)) }
+        while !queue.isPlaying { await Task.yield() }
+        let mark = queue.mark()
+        let waiting = Task { await mark.outcome }
+        for _ in 0..<10 { await Task.yield() }
+        long.cancel()
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await long.value }
+        #expect(await waiting.value == .cleared)
+        #expect(queue.isPlaying)
+    }
+
+    @Test("Finishing ends everybody, and nothing is taken after it")
+    func finishing() async throws {
+        let queue = PlayoutQueue(rate: 8000)
+        let long = Task { try await queue.play(ramp(0..<8000 * 40)) }
+        while !queue.isPlaying { await Task.yield() }
+        let mark = queue.mark()
+        queue.finish()
+        await #expect(throws: CancellationError.self) { try await long.value }
+        #expect(await mark.outcome == .cleared)
+        await #expect(throws: CancellationError.self) { try await queue.play([1]) }
+        #expect(await queue.mark().outcome == .cleared)
+        #expect(pull(queue).isEmpty)
+    }
+
+    @Test("Marks beyond the limit count as cleared")
+    func tooManyMarks() async throws {
+        let queue = PlayoutQueue(rate: 8000)
+        try await queue.play([1])
+        let marks = (0...PlayoutQueue.maximumMarks).map { _ in queue.mark() }
+        #expect(await marks[PlayoutQueue.maximumMarks].outcome == .cleared)
+        _ = pull(queue)
+        #expect(await marks[0].outcome == .played)
+        #expect(await marks[PlayoutQueue.maximumMarks - 1].outcome == .played)
+    }
+}
+
+/// What concurrent tasks note down.
+private final class Log: Sendable {
+    private let state = Mutex<[Int]>([])
+
+    var entries: [Int] { state.withLock { $0 } }
+
+    func append(_ entry: Int) {
+        state.withLock { $0.append(entry) }
+    }
+}

@@ -1,0 +1,111 @@
+import DTLS
+import Wire
+
+/// Two connections on a network that loses, repeats and reorders by a seeded generator, in virtual time.
+struct Association {
+    enum Side {
+        case client, server
+    }
+
+    struct Network {
+        var loss = 0.0
+        var duplication = 0.0
+        /// Each datagram takes 10 ms and up to this much more, so a wide spread reorders.
+        var jitter = Duration.zero
+        /// Sees every datagram on its way; returns what arrives.
+        var tamper: (Side, [UInt8]) -> [[UInt8]] = { _, datagram in [datagram] }
+    }
+
+    var client: Connection
+    var server: Connection
+    var network: Network
+    var now = MonotonicTime.zero
+    var random: SplitMix64
+    /// What each side put out apart from datagrams.
+    var clientEvents: [Connection.Output] = []
+    var serverEvents: [Connection.Output] = []
+    var sent: [[UInt8]] = []
+    private var flying: [(due: MonotonicTime, to: Side, datagram: [UInt8])] = []
+
+    init(_ network: Network = Network(), seed: UInt64 = 1) throws {
+        client = try Connection(certificate: certificates.0, role: .client, now: .zero)
+        server = try Connection(certificate: certificates.1, role: .server, now: .zero)
+        self.network = network
+        random = SplitMix64(state: seed)
+    }
+
+    /// Runs until both are connected or one has ended, and no longer than `limit`.
+    mutating func run(for limit: Duration = .seconds(16)) {
+        let end = now + limit
+        client.start(now: now)
+        collect()
+        while let next = [flying.map(\.due).min(), client.deadline, server.deadline].compactMap({ $0 }).min(),
+            next <= end
+        {
+            now = max(now, next)
+            step()
+        }
+    }
+
+    mutating func step() {
+        flying.sort { $0.due < $1.due }
+        while let first = flying.first, first.due <= now {
+            flying.removeFirst()
+            for datagram in network.tamper(first.to, first.datagram) {
+                (first.to == .client ? client : server).receive(datagram.span, now: now)
+            }
+            collect()
+        }
+        for connection in [client, server] where connection.deadline.map({ $0 <= now }) ?? false {
+            connection.handleTimeout(now: now)
+        }
+        collect()
+    }
+
+    mutating func collect() {
+        while let output = client.poll() { take(output, from: .client) }
+        while let output = server.poll() { take(output, from: .server) }
+    }
+
+    private mutating func take(_ output: Connection.Output, from side: Side) {
+        guard case .transmit(let datagram) = output else {
+            if side == .client { clientEvents.append(output) } else { serverEvents.append(output) }
+            return
+        }
+        sent.append(datagram)
+        let copies = random.chance(network.duplication) ? 2 : 1
+        for _ in 0..<copies where !random.chance(network.loss) {
+            let delay = Duration.milliseconds(10) + network.jitter * random.unit()
+            flying.append((now + delay, side == .client ? .server : .client, datagram))
+        }
+    }
+
+    var clientKeys: KeyingMaterial? { Self.keys(clientEvents) }
+    var serverKeys: KeyingMaterial? { Self.keys(serverEvents) }
+
+    private static func keys(_ events: [Connection.Output]) -> KeyingMaterial? {
+        guard case .connected(let keys)? = events.first else { return nil }
+        return keys
+    }
+}
+
+/// Made once: a certificate serves any number of connections.
+let certificates = {
+    do { return (try Certificate(), try Certificate()) } catch { fatalError("\(error)") }
+}()
+
+struct SplitMix64: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
+        return z ^ z >> 31
+    }
+
+    mutating func unit() -> Double { Double(next() >> 11) / Double(1 << 53) }
+    mutating func chance(_ probability: Double) -> Bool { unit() < probability }
+    mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
+}

@@ -1,0 +1,77 @@
+"""Headless Chromium with a file of speech as its microphone."""
+
+import base64
+import threading
+from contextlib import contextmanager
+from functools import cache, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+
+RECORD = """async (seconds) => {
+  const stream = document.querySelector("audio").srcObject;
+  const context = new AudioContext({ sampleRate: 48000 });
+  const source = context.createMediaStreamSource(stream);
+  const tap = context.createScriptProcessor(4096, 1, 1);
+  const blocks = [];
+  tap.onaudioprocess = ({ inputBuffer }) => blocks.push(inputBuffer.getChannelData(0).slice());
+  source.connect(tap).connect(context.destination);
+  await context.resume();
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  source.disconnect();
+  await context.close();
+  const bytes = new Uint8Array(await new Blob(blocks).arrayBuffer());
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+  return btoa(text);
+}"""
+
+
+@contextmanager
+def chromium(microphone: Path):
+    """A browser; the microphone starts at the file's beginning when a page first asks for it, and repeats."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=[
+                "--headless=new",
+                "--no-sandbox",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={microphone}",
+                "--autoplay-policy=no-user-gesture-required",
+                "--disable-features=WebRtcHideLocalIpsWithMdns",
+                "--allow-loopback-in-peer-connection",
+            ],
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@cache
+def pages() -> str:
+    """The address of a web server for the folder `pages`, which lives as long as the tests."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=Path(__file__).parent / "pages"))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+def open_caller(browser) -> Page:
+    """The page that calls through the signed-in route, from an origin that the gateway has never heard of."""
+    page = browser.new_page()
+    page.goto(f"{pages()}/call.html")
+    return page
+
+
+def record(page: Page, seconds: float) -> np.ndarray:
+    """What the page's <audio> element plays from now on; samples between -1 and 1 at 48 kHz."""
+    return np.frombuffer(base64.b64decode(page.evaluate(RECORD, seconds)), "<f4").astype(float)

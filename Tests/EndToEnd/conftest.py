@@ -1,0 +1,70 @@
+import subprocess
+
+import pytest
+
+import speech
+from gateway import BINARY, OWN_PIPELINE, ROOT, Gateway, write_config
+
+
+def pytest_sessionstart(session):
+    if not BINARY.exists():
+        pytest.exit(f"there is no {BINARY}; build it, or name another in PATCHBAY_BINARY", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def sentences(tmp_path_factory):
+    """Files of speech by name."""
+    return speech.make(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(scope="session")
+def _gateways(tmp_path_factory, sentences):
+    """Starts gateways; ends each as an operator would and looks whether it went well."""
+
+    def make(binary=BINARY, **changes):
+        config = write_config(tmp_path_factory.mktemp("gateway"), player=sentences["winter"], **changes)
+        gateway = Gateway(config, binary)
+        try:
+            yield gateway
+        finally:
+            code = gateway.stop()
+            log = gateway.log.read_text()
+            assert code == 0, f"the gateway ended with {code}:\n{log[-4000:]}"
+            assert "Fatal error" not in log, log[-4000:]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def gateway(_gateways):
+    """A gateway that the tests of a file share."""
+    yield from _gateways()
+
+
+@pytest.fixture
+def start(_gateways):
+    """Starts a gateway for one test, with settings of its own."""
+    running = []
+
+    def make(**changes):
+        running.append(_gateways(**changes))
+        return next(running[-1])
+
+    yield make
+    for each in running:
+        for _ in each:
+            pass
+
+
+@pytest.fixture(scope="session")
+def own_pipeline():
+    """The program that Examples/OwnPipeline builds."""
+    package = ROOT / "Examples/OwnPipeline"
+    subprocess.run(["swift", "build", "--package-path", package, "--product", "OwnPipeline"], check=True)
+    return package / ".build/debug/OwnPipeline"
+
+
+@pytest.fixture
+def start_own(start, own_pipeline):
+    """Starts a gateway that has the example's pipeline for workflow 3."""
+    return lambda **changes: start(binary=own_pipeline, template=OWN_PIPELINE, **changes)

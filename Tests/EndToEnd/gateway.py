@@ -1,0 +1,206 @@
+"""A gateway process of a test's own: configured, started, looked into, stopped."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import queue
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = (ROOT / os.environ.get("PATCHBAY_BINARY", ".build/debug/patchbay")).resolve()
+SECRET = "an end-to-end test's own secret, of no use elsewhere"
+
+CONFIG = """\
+version: 1
+server:
+  listen: {listen}
+  admin: 127.0.0.1:0
+media:
+  addresses: [127.0.0.1]
+  ports: {ports}
+stores:
+  local: {{ type: sqlite, path: {directory}/patchbay.db }}
+auth:
+  users: {{ type: jwt, algorithms: [HS256], secret: {{ file: {directory}/jwt.secret }} }}
+  embeds:
+    type: embed_token
+    store: local
+    tokens:
+      - {{ token: emb_demo, workflow: 1, allowed_domains: [localhost, 127.0.0.1] }}
+      - {{ token: emb_echo, workflow: 2 }}
+      - {{ token: emb_player, workflow: 3 }}
+quotas:
+  seats: {{ type: concurrency, limit: {seats} }}
+pipelines:
+  parrot: {{ type: parrot }}
+  echo: {{ type: echo }}
+  player: {{ type: player, path: {player} }}
+tenants:
+  default:
+    match: any
+    auth: [users, embeds]
+    quotas: [seats]
+    pipeline: parrot
+    pipelines: {{ "2": echo, "3": player }}
+    ice: {{ inbound: none, outbound: none }}
+    limits: {{ call: 30m, connect: {connect} }}
+"""
+
+
+def free_ports(count: int = 8) -> str:
+    """A range of UDP ports below the ephemeral ones that nobody has right now."""
+    while True:
+        first = random.randrange(20_000, 30_000)
+        sockets = []
+        try:
+            for port in range(first, first + count):
+                sockets.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                sockets[-1].bind(("127.0.0.1", port))
+            return f"{first}-{first + count - 1}"
+        except OSError:
+            continue
+        finally:
+            for each in sockets:
+                each.close()
+
+
+# The same gateway, built by a third party with a pipeline of its own.
+OWN_PIPELINE = CONFIG.replace("player: {{ type: player, path: {player} }}", "mine: {{ type: backwards, patience: {patience} }}")
+OWN_PIPELINE = OWN_PIPELINE.replace('"3": player', '"3": mine')
+
+
+def write_config(directory: Path, template=CONFIG, **changes) -> Path:
+    """Fills in a configuration; `changes` are to its defaults."""
+    (directory / "jwt.secret").write_text(SECRET)
+    (directory / "jwt.secret").chmod(0o600)
+    defaults = {"seats": 50, "connect": "60s", "patience": "30s", "listen": "127.0.0.1:0"}
+    path = directory / "config.yaml"
+    path.write_text(template.format(directory=directory, ports=free_ports(), **{**defaults, **changes}))
+    return path
+
+
+def jwt(*, user="7", secret=SECRET, lifetime=3600, algorithm="HS256", **claims) -> str:
+    """A token made here, byte by byte, so that the gateway does not mark its own work."""
+
+    def part(value) -> bytes:
+        return base64.urlsafe_b64encode(value if isinstance(value, bytes) else json.dumps(value).encode()).rstrip(b"=")
+
+    now = int(time.time())
+    body = {"sub": user, "email": f"{user}@example.org", "iat": now, "exp": now + lifetime, **claims}
+    signed = part({"alg": algorithm, "typ": "JWT"}) + b"." + part(body)
+    signature = hmac.digest(secret.encode(), signed, hashlib.sha256) if algorithm == "HS256" else b""
+    return (signed + b"." + part(signature)).decode()
+
+
+def http(method: str, url: str, body=None, headers=None) -> tuple[int, dict, bytes]:
+    """Status, header fields and body; every status is an answer."""
+    data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, dict(response.headers), response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+class Gateway:
+    def __init__(self, config: Path, binary: Path = BINARY):
+        self.config = config
+        self.log = config.with_suffix(".log")
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [binary, "serve", "-c", config], stdout=subprocess.PIPE, stderr=log, text=True, cwd=config.parent
+            )
+        self.pid = self.process.pid
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        self.url = self.admin = ""
+        try:
+            self._await_ready()
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def _read(self):
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def _await_ready(self, timeout=30):
+        deadline = time.monotonic() + timeout
+        while not (self.url and self.admin):
+            line = self._lines.get(timeout=max(0.1, deadline - time.monotonic()))
+            if line is None:
+                raise AssertionError(f"the gateway ended with {self.process.wait()}:\n{self.log.read_text()}")
+            for start, name in ("Patchbay is listening on ", "url"), ("Admin is listening on ", "admin"):
+                if line.startswith(start):
+                    setattr(self, name, line.removeprefix(start).strip().rstrip("/"))
+
+    def signaling(self, workflow=2, run=1, *, token=None, query=None) -> str:
+        """The address of the signed-in route."""
+        query = f"token={token or jwt()}" if query is None else query
+        return f"{self.url.replace('http', 'ws', 1)}/api/v1/ws/signaling/{workflow}/{run}?{query}"
+
+    def embed_session(self, token="emb_demo", origin="http://localhost", **body) -> str:
+        """Starts an embed session; the address of its signaling socket."""
+        status, _, answer = http("POST", f"{self.url}/api/v1/public/embed/init", {"token": token, **body}, {"Origin": origin})
+        assert status == 200, answer
+        return f"{self.url.replace('http', 'ws', 1)}/api/v1/ws/public/signaling/{json.loads(answer)['session_token']}"
+
+    def look(self) -> dict:
+        """What the admin listener says about calls."""
+        status, _, body = http("GET", f"{self.admin}/calls")
+        assert status == 200
+        return json.loads(body)
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def resident(self) -> int:
+        """Resident memory in bytes."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def await_idle(self, timeout=3.0):
+        """Waits until nothing is left of any call."""
+        self.await_state(lambda now: not idle_faults(now), timeout)
+
+    def await_state(self, reached, timeout=3.0) -> dict:
+        deadline = time.monotonic() + timeout
+        while not reached(now := self.look()):
+            assert time.monotonic() < deadline, f"after {timeout} s still {now}"
+            time.sleep(0.05)
+        return now
+
+    def stop(self) -> int:
+        """Ends it as an operator would; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"SIGTERM did not end the gateway:\n{self.log.read_text()[-4000:]}") from None
+        self.process.stdout.close()
+        return self.process.returncode
+
+
+def idle_faults(now: dict) -> list[str]:
+    """What is left of calls; nothing when idle."""
+    return [name for name in ("calls", "peer_connections", "sockets", "leases") if now[name]]
+
+
+def patchbay(*arguments, binary=BINARY, timeout=60, **options) -> subprocess.CompletedProcess:
+    """Runs a command of the program."""
+    return subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, **options)

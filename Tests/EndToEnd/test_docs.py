@@ -1,0 +1,144 @@
+"""What the documents show is run: configurations are checked, commands executed, Swift found in what is compiled."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+
+import pytest
+
+from gateway import BINARY, ROOT, http, patchbay
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STOCK = (ROOT / "config.yaml").read_text()
+
+
+def blocks(language: str) -> list:
+    """Every block in a language, named by file and line."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for match in FENCE.finditer(text):
+            if match[1] == language:
+                name = f"{document.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}"
+                found.append(pytest.param(match[2], id=name))
+    return found
+
+
+def test_every_block_says_what_it_is():
+    """An unnamed language would slip past all the tests below."""
+    for document in DOCUMENTS:
+        languages = {match[1] for match in FENCE.finditer(document.read_text())}
+        assert languages <= {"yaml", "sh", "swift", "json", "text"}, document
+
+
+def sections(text: str) -> dict[str, str]:
+    """A YAML document's top-level entries by name, as text."""
+    return {part.split(":")[0]: part for part in re.split(r"^(?=\w)", re.sub(r"(?m)^#.*\n", "", text), flags=re.MULTILINE) if part.strip()}
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_a_configuration_is_good(block, tmp_path, request):
+    """A block without `version:` shows some sections: these stand in place of the stock configuration's."""
+    if "version" not in sections(block):
+        block = "".join({**sections(STOCK), **sections(block)}.values())
+    (tmp_path / "config.yaml").write_text(block)
+    (tmp_path / "data").mkdir()
+    for secret in re.findall(r"file: ([\w./-]+)", block):
+        (tmp_path / secret).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / secret).write_text("0123456789abcdef" * 4)
+        (tmp_path / secret).chmod(0o600)
+    variables = {name: "0123456789abcdef" * 4 for name in re.findall(r"env: (\w+)", block)}
+    binary = request.getfixturevalue("own_pipeline") if "type: backwards" in block else BINARY
+    run = patchbay("check", binary=binary, cwd=tmp_path, env={**os.environ, **variables})
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_stock_configuration_is_good():
+    assert (ROOT / "data/jwt.secret").exists(), "script/setup makes it"
+    run = patchbay("check", cwd=ROOT)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("block", blocks("swift"))
+def test_swift_stands_in_a_file_that_is_compiled_and_tested(block):
+    places = [path for folder in ("Examples", "Plugins", "Tests") for path in (ROOT / folder).rglob("*.swift")]
+    texts = [path.read_text() for path in places if ".build" not in path.parts]
+    assert any(block in text for text in texts), "no file under Examples, Plugins or Tests has this text"
+
+
+@pytest.mark.parametrize("block", blocks("json"))
+def test_json_is_json(block):
+    json.loads(block)
+
+
+# Commands that a test runs elsewhere, or that cannot be run twice, and where that is.
+ELSEWHERE = {
+    "script/server": "test_script_server_serves_the_stock_configuration, below",
+    "script/test": "it runs this",
+    "script/setup": "script/server and script/test run it first",
+    "swift run --package-path Examples/OwnPipeline OwnPipeline serve -c Examples/OwnPipeline/config.yaml": "test_own_pipeline.py",
+    "swift test --package-path Examples/OwnPipeline": "script/test runs it",
+    ".venv/bin/python -m pytest Tests/EndToEnd/test_lease.py": "script/test runs it, with the rest",
+}
+PARTS = ("format", "house", "unit", "example", "peers")
+
+
+def commands() -> list:
+    found = []
+    for block in blocks("sh"):
+        for line in re.sub(r"\\\n\s*", " ", block.values[0]).splitlines():
+            command = line.split(" #")[0].strip()
+            if command and not command.startswith("#"):
+                found.append(pytest.param(command, id=f"{block.id} {command}"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory):
+    """The gateway that `script/server` starts, in a folder of its own, on the ports of the stock configuration."""
+    process = subprocess.Popen([ROOT / "script/server"], stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
+    try:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Patchbay is listening on "):
+                break
+        else:
+            raise AssertionError(f"script/server ended with {process.wait()}: {''.join(lines)}")
+        yield line.split()[-1]
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(20) == 0
+        process.stdout.close()
+
+
+@pytest.mark.long
+def test_script_server_serves_the_stock_configuration(stock):
+    assert stock == "http://127.0.0.1:8080/", "the address that the README names"
+    status, _, body = http("GET", stock)
+    assert status == 200 and b"Talk" in body
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", commands())
+def test_a_command_does_what_the_document_says(command, stock):
+    """Run from the project's folder, with `patchbay` in the path and the stock gateway serving."""
+    words = shlex.split(command)
+    if command in ELSEWHERE or (words[0] == "script/test" and words[1] in PARTS):
+        return
+    assert words[0] in ("patchbay", ".build/release/patchbay", "curl"), f"nobody runs this: {command}"
+    path = f"{BINARY.parent}:{os.environ['PATH']}"
+    run = subprocess.run(
+        command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=90, env={**os.environ, "PATH": path}
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_links_between_documents_lead_somewhere():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -1,0 +1,59 @@
+"""Twenty calls at once, placed by the program's own caller."""
+
+import json
+import wave
+
+import pytest
+
+import speech
+from gateway import patchbay
+
+
+def call(*arguments, seconds: int) -> dict:
+    run = patchbay("call", *arguments, "--seconds", seconds, "--json", timeout=seconds + 30)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.mark.long
+def test_twenty_calls_at_once_lose_nothing_and_keep_time(start, sentences):
+    gateway, seconds = start(), 60
+    report = call(
+        f"{gateway.url}/", "--token", "emb_echo", "--in", sentences["harbour"], "--calls", 20, seconds=seconds
+    )
+    print(json.dumps(report["summary"]))
+    assert report["summary"]["calls"] == report["summary"]["connected"] == len(report["calls"]) == 20
+    for each in report["calls"]:
+        assert each["connected"] and each["error"] is None
+        assert each["packets_lost"] == each["remote_lost"] == 0, each
+        assert abs(each["packets_sent"] / each["seconds"] - 50) < 1.5, each
+        assert abs(each["packets_received"] / each["seconds"] - 50) < 1.5, each
+        assert each["gap_p99_ms"] < 40, each
+    gateway.await_idle()
+
+
+def test_the_caller_keeps_what_it_heard(gateway, sentences, tmp_path):
+    heard = tmp_path / "heard.wav"
+    report = call(
+        gateway.signaling(run=5), "--in", sentences["winter"], "--out", heard, seconds=8
+    )
+    speech.assert_heard("winter", sentences, speech.read(heard))
+    with wave.open(str(heard)) as file:
+        assert abs(file.getnframes() / file.getframerate() - 8) < 0.5
+    latency = report["calls"][0]["latency_ms"]
+    print(f"mouth to ear through the echo: {latency} ms")
+    assert latency is None or 0 < latency < 400
+
+
+def test_the_caller_says_why_it_did_not_get_through(gateway):
+    run = patchbay("call", gateway.signaling(token="nonsense"), "--seconds", 1, "--json")
+    report = json.loads(run.stdout)
+    assert run.returncode != 0
+    assert report["summary"]["connected"] == 0 and report["calls"][0]["error"]
+
+
+def test_the_caller_by_its_minted_token(gateway):
+    run = patchbay("token", "jwt", "-c", gateway.config, "--user", "7", "--lifetime", "1h", cwd=gateway.config.parent)
+    assert run.returncode == 0, run.stderr
+    url = gateway.signaling(run=6, query="")
+    assert call(url.rstrip("?"), "--token", run.stdout.strip(), seconds=1)["summary"]["connected"] == 1

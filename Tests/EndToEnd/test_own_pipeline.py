@@ -1,0 +1,49 @@
+"""The package in Examples/OwnPipeline: a gateway with somebody else's pipeline in it."""
+
+import asyncio
+
+import numpy as np
+
+import speech
+from browser import chromium, open_caller
+from gateway import ROOT, patchbay
+from peer import in_call
+
+def test_it_answers_in_its_own_way(start_own, sentences):
+    gateway = start_own()
+    said = speech.read(sentences["winter"])[: 7 * speech.RATE]
+
+    async def call():
+        async with in_call(gateway.signaling(workflow=3), said) as caller:
+            await caller.hears(50 * 14, timeout=18)
+            return caller.heard()
+
+    speech.assert_heard("winter", sentences, asyncio.run(call()), change=np.flip)
+
+
+def test_its_return_hangs_up(start_own, sentences):
+    gateway = start_own(patience="400ms")  # less than the pause: it never answers
+
+    async def call():
+        async with in_call(gateway.signaling(workflow=3, run=14)) as caller:
+            ended = await caller.message("call-ended", timeout=10)
+            assert ended["pc_id"] == caller.pc_id and ended["workflow_run_id"] == 14
+            await caller.until(lambda: caller.close_code is not None, 5, "the close")
+            assert (caller.close_code, caller.close_reason) == (1000, "call ended")
+            await asyncio.to_thread(gateway.await_idle)
+
+    asyncio.run(call())
+    with chromium(sentences["harbour"]) as browser:
+        page = open_caller(browser)
+        page.evaluate("url => place(url).then(() => null)", gateway.signaling(workflow=3, run=15))
+        assert page.evaluate("within(15, 'the end', calls[0].closed)") == {"code": 1000, "reason": "call ended"}
+        assert page.evaluate("calls[0].messages.at(-1).type") == "call-ended"
+    gateway.await_idle()
+
+
+def test_its_configuration_is_good_where_its_pipeline_is_known(own_pipeline):
+    config = ROOT / "Examples/OwnPipeline/config.yaml"
+    known = patchbay("check", "-c", config, binary=own_pipeline)
+    assert known.returncode == 0, known.stdout + known.stderr
+    unknown = patchbay("check", "-c", config)
+    assert unknown.returncode == 78 and "'backwards'" in unknown.stdout + unknown.stderr

@@ -1,0 +1,188 @@
+import Foundation
+import PatchbayConfig
+import PatchbayPlugin
+import Testing
+
+@Suite("Faults in a configuration")
+struct FaultTests {
+    @Test("ten of them print together, in the order of the file, each where it stands")
+    func ten() {
+        let text = #"""
+            version: 2
+            server:
+              lisen: 127.0.0.1:8080
+            media:
+              ports: 40063-40000
+            auth:
+              users:
+                type: jwt
+                algorithms: [HS265]
+                secret: hunter2
+                leeway: 10 seconds
+            pipelines:
+              sales:
+                type: parrot
+                puase: 200ms
+              bot: { type: prrot, key: hunter2 }
+            tenants:
+              default:
+                match: any
+                auth: [users, embeds]
+                pipeline: sale
+            """#
+        let expected = #"""
+            config.yaml:1:10: error: version: expected 1, found '2'
+              | version: 2
+              |          ^
+            config.yaml:3:3: error: server: unknown key 'lisen'
+              |   lisen: 127.0.0.1:8080
+              |   ^~~~~
+              = did you mean 'listen'?
+            config.yaml:5:10: error: media.ports: expected a range of ports, found '40063-40000'
+              |   ports: 40063-40000
+              |          ^~~~~~~~~~~
+              = for example 40000-40063; the lower one first
+            config.yaml:9:18: error: auth.users.algorithms[0]: expected one of HS256, RS256, found 'HS265'
+              |     algorithms: [HS265]
+              |                  ^~~~~
+              = did you mean 'HS256'?
+            config.yaml:10:13: error: auth.users.secret: a secret cannot be written here
+              |     secret: <hidden>
+              |             ^
+              = use { env: NAME } or { file: PATH }
+            config.yaml:11:13: error: auth.users.leeway: expected a duration, found '10 seconds'
+              |     leeway: 10 seconds
+              |             ^~~~~~~~~~
+              = write a number and a unit: 250ms, 30s, 5m
+            config.yaml:15:5: error: pipelines.sales: unknown key 'puase'
+              |     puase: 200ms
+              |     ^~~~~
+              = did you mean 'pause'?
+            config.yaml:16:16: error: pipelines.bot.type: no pipeline plugin is called 'prrot' in this build; built in: echo, parrot
+              |   bot: { type: prrot, key: <hidden> }
+              |                ^~~~~
+              = did you mean 'parrot'?
+            config.yaml:20:19: error: tenants.default.auth[1]: there is no auth instance named 'embeds'
+              |     auth: [users, embeds]
+              |                   ^~~~~~
+              = auth has: users
+            config.yaml:21:15: error: tenants.default.pipeline: there is no pipeline instance named 'sale'
+              |     pipeline: sale
+              |               ^~~~
+              = did you mean 'sales'? pipelines has: bot, sales
+            """#
+        #expect(faults(in: text) == expected)
+    }
+
+    @Test(
+        "each has its own message",
+        arguments: [
+            ("ice: { inbound: privat }", "there is no ICE policy instance named 'privat'"),
+            ("match: { path: t/acme }", "expected a path that starts with / and does not end with it, found 't/acme'"),
+            ("match: { host: a, path: /b }", "expected either a host or a path"),
+            ("match: [any, any]", "the tenant 'default' has the same match: any"),
+            ("match: nowhere", "expected any, { host: NAME } or { path: /PREFIX }, found 'nowhere'"),
+            ("auth: []", "the auth chain is empty, so nobody could call"),
+            ("auth: ~", "expected a list, found '~'"),
+            ("pipelines: { seven: bot }", "expected a workflow id, found 'seven'"),
+            ("pipelines: { \"7\": bt }", "there is no pipeline instance named 'bt'"),
+            ("quotas: [seats]", "there is no quota instance named 'seats'"),
+            ("allow_anonymous: yes", "expected true or false, found 'yes'"),
+            ("limits: { call: 25h }", "expected a duration from 1s to 1d, found '25h'"),
+            ("enabled: true", "unknown key 'enabled'"),
+        ])
+    func tenant(line: String, message: String) {
+        let fields = ["match: any", "allow_anonymous: true", "auth: []", "pipeline: bot"].filter { field in
+            field.prefix { $0 != ":" } != line.prefix { $0 != ":" } && !(line == "auth: []" && field.hasPrefix("allow"))
+        }
+        let tenant = (fields + [line]).map { "    \($0)" }.joined(separator: "\n")
+        let text = "version: 1\npipelines: { bot: { type: echo } }\ntenants:\n  default:\n\(tenant)\n"
+        let printed = faults(in: text)
+        #expect(printed.components(separatedBy: "error: ").count == 2, "\(printed)")
+        #expect(printed.contains(": \(message)\n"), "\(printed)")
+    }
+
+    @Test(
+        "YAML that leads astray is refused where it does",
+        arguments: [
+            ("server: &a { listen: 127.0.0.1:1 }", "1:9: error: server: anchors (&name) are refused"),
+            ("server: *a", "1:9: error: found undefined alias|1:9: error: server: aliases (*name) are refused"),
+            ("server:\n  <<: { listen: 127.0.0.1:1 }", "2:3: error: server: merge keys (<<) are refused"),
+            ("server:\n  listen: !!str a:1", "2:11: error: server.listen: tags (!name) are refused"),
+            ("media: {}\nserver: {}\nmedia: {}", "3:1: error: the key 'media' is here twice"),
+            ("media: {}\n---\nserver: {}", "2:1: error: a configuration is one document; here starts a second one"),
+            ("server:\n\tlisten: a:1", "2:1: error: a tab cannot indent YAML"),
+            ("server: [1,\n  2", "2:4: error: did not find expected ',' or ']' while parsing a flow sequence"),
+            ("server: [1,\n  2", "  = it begins in line 1"),
+            ("media: {}\nserver\n", "2:1: error: could not find expected ':' while scanning a simple key"),
+            ("server:\n  listen: 'a\u{7}b'", "2:13: error: control characters are not allowed"),
+            ("[a]: b", "1:1: error: a key is one word, not a list or a map"),
+            (String(repeating: "[", count: 17), "1:17: error: more than 16 levels of lists and maps"),
+            (String(repeating: "#", count: 256 * 1024 + 1), "1:1: error: the configuration is larger than 256 KiB"),
+            ("\(String(repeating: "k", count: 129)): 1", "1:1: error: a key is longer than 128 bytes"),
+            (
+                "server: { listen: \"${NOWHERE}\" }",
+                "1:19: error: server.listen: the environment variable 'NOWHERE' is not set"
+            ),
+            ("server: { listen: \"${A\" }", "1:19: error: server.listen: '${' without '}'"),
+            ("", "1:1: error: missing key 'version'"),
+            ("just text", "1:1: error: expected keys and values, found text"),
+            ("auth:\n  a b: { type: jwt }", "2:3: error: auth.a b: 'a b' is no name"),
+            ("auth:\n  a: {}", "2:3: error: auth.a: missing key 'type'"),
+            (
+                "media: { ports: 1000-1001, loops: 3 }",
+                "1:35: error: media.loops: 3 loops need 3 ports, and 'ports' has 2"
+            ),
+            ("media: { addresses: [localhost] }", "expected an IP address of this machine, found 'localhost'"),
+            ("quotas: { s: { type: concurrency, limit: 0 } }", "expected a whole number from 1 to 10000, found '0'"),
+            ("auth: { e: { type: embed_token, store: locl, tokens: [] } }", "there is no store instance named 'locl'"),
+        ])
+    func refused(text: String, expected: String) {
+        let printed = faults(in: text)
+        #expect(expected.split(separator: "|").contains { printed.contains($0) }, "\(printed)")
+    }
+
+    @Test("a plugin's own fault is shown at the setting it is about")
+    func settingsFault() throws {
+        let configuration = try load(stock())
+        let instance = try #require(configuration.instances[.auth]?["users"])
+        let fault = configuration.fault(SettingsFault("HS256 needs 32 bytes", field: "secret"), in: instance)
+        #expect(
+            fault.description.hasSuffix(
+                """
+                error: auth.users.secret: HS256 needs 32 bytes
+                  |     secret: { file: data/jwt.secret }
+                  |             ^~~~~~~~~~~~~~~~~~~~~~~~~
+                """))
+        #expect(
+            configuration.fault(SettingsFault("no"), in: instance).description.contains("  |   users:\n  |   ^~~~~"))
+    }
+
+    @Test("a name with a line break in it stays in one line")
+    func lineBreak() {
+        let printed = faults(in: "version: 1\nauth: { \"a\\nb\": { type: none } }\ntenants: {}\n")
+        #expect(printed.contains("error: auth.a\u{FFFD}b.type: no auth plugin is called 'none' in this build"))
+    }
+
+    @Test("JSON has the position, the length and the help")
+    func json() throws {
+        let error = #expect(throws: Faults.self) { try load("version: 1\ntenants: {}\nmeida: {}\n") }
+        let fault: JSONValue = [
+            "file": "config.yaml", "line": 3, "column": 1, "length": 5, "path": "", "message": "unknown key 'meida'",
+            "help": "did you mean 'media'?",
+        ]
+        #expect(error?.json == [try #require(error?.faults.first?.json), fault])
+    }
+
+    @Test("a line too long to print is cut around the caret")
+    func longLine() {
+        let printed = faults(in: "version: 1\nmedia: { \((1...99).map { "key\($0): 1" }.joined(separator: ", ")) }")
+        #expect(printed.contains("  |  key1: 1, key2: 1") == false && printed.contains("unknown key 'key99'"))
+        #expect(printed.split(separator: "\n").allSatisfy { $0.count < 200 })
+    }
+}
+
+/// The text of the repository's config.yaml.
+func stock() throws -> String {
+    try String(contentsOfFile: stockPath, encoding: .utf8)
+}

@@ -1,0 +1,83 @@
+import PatchbayPlugin
+import PatchbayTesting
+import Testing
+
+@Suite("The fake call")
+struct FakeCallTests {
+    @Test("marks are played when their sound is over, and the caller's clock has moved there")
+    func mark() async throws {
+        let pipeline = try Script.configured { _, audio in
+            try await audio.output.play(PCMFrame([Int16](repeating: 1, count: 16_000), sampleRate: 16_000))
+            #expect(audio.output.isPlaying)
+            #expect(await audio.output.mark() == .played)
+            #expect(!audio.output.isPlaying)
+            var input = audio.input.makeAsyncIterator()
+            #expect(await input.next()?.timestamp == .seconds(1))
+        }
+        #expect(try await pipeline.answer(PCMFrame.silence(20)).duration == .seconds(1))
+    }
+
+    @Test("clearing cuts the sound where the caller is, says how much was heard, and settles marks")
+    func clear() async throws {
+        let pipeline = try Script.configured { _, audio in
+            var input = audio.input.makeAsyncIterator()
+            try await audio.output.play(PCMFrame([Int16](repeating: 1, count: 16_000), sampleRate: 16_000))
+            async let outcome = audio.output.mark()
+            try await Task.sleep(for: .milliseconds(20))
+            for _ in 0..<3 { _ = await input.next() }
+            #expect(audio.output.clear() == .milliseconds(60))
+            #expect(audio.output.clear() == .zero)
+            #expect(await outcome == .cleared)
+        }
+        #expect(try await pipeline.answer(PCMFrame.tone(100)).duration == .milliseconds(60))
+    }
+
+    @Test("hanging up ends the input, and playing then throws")
+    func hangUp() async throws {
+        let call = FakeCall(contextVariables: ["name": "Ada"])
+        let pipeline = try Script.configured { call, audio in
+            #expect(call.contextVariables["name"] == "Ada")
+            call.send(ClientEvent("greeting", ["text": "hello"]))
+            call.hangUp(reason: "done")
+            var input = audio.input.makeAsyncIterator()
+            #expect(await input.next() == nil)
+            try await audio.output.play(PCMFrame([1], sampleRate: 16_000))
+            Issue.record("played after the end")
+        }
+        #expect(try await call.run(pipeline, saying: PCMFrame.tone(100)).isEmpty)
+        #expect(call.hangUpReason == "done")
+        #expect(call.events == [ClientEvent("greeting", ["text": "hello"])])
+    }
+
+    @Test("sound at another rate than the pipeline's is refused, both ways")
+    func rates() async throws {
+        let pipeline = try Script.configured { _, audio in
+            try await audio.output.play(PCMFrame([1], sampleRate: 8_000))
+        }
+        await #expect(throws: WrongSampleRate.self) { try await pipeline.answer(PCMFrame.tone(20, sampleRate: 48_000)) }
+        await #expect(throws: WrongSampleRate.self) { try await pipeline.answer(PCMFrame.tone(20)) }
+    }
+}
+
+/// A pipeline that does what its test says.
+private struct Script: PipelinePlugin {
+    static let type = "script"
+    static let summary = "Does what its test says."
+
+    struct Settings: PluginSettings {}
+
+    typealias Body = @Sendable (Call, CallAudio) async throws -> Void
+    private var body: Body = { _, _ in }
+
+    init(settings: Settings, context: PluginContext) {}
+
+    static func configured(_ body: @escaping Body) throws -> Script {
+        var script = try configured()
+        script.body = body
+        return script
+    }
+
+    func run(_ call: Call, audio: CallAudio) async throws {
+        try await body(call, audio)
+    }
+}

@@ -1,0 +1,174 @@
+import Foundation
+import PatchbayPlugin
+import PatchbayTesting
+import SQLiteStore
+import Testing
+
+/// What every store promises, asked of each of ours.
+@Suite("Stores")
+struct StoreTests {
+    enum Engine: String, CaseIterable {
+        case memory, sqlite
+    }
+
+    private let clock = TestClock()
+    private let folder = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID())")
+
+    @Test("gives back what was set, and nothing where nothing was", arguments: Engine.allCases)
+    func values(engine: Engine) async throws {
+        try await with(engine) { store in
+            #expect(try await store.get("t:a") == nil)
+            try await store.set("t:a", [1, 0, 255], timeToLive: nil)
+            try await store.set("t:empty", [], timeToLive: nil)
+            #expect(try await store.get("t:a") == [1, 0, 255])
+            #expect(try await store.get("t:empty") == [])
+            try await store.set("t:a", [2], timeToLive: nil)
+            clock.advance(by: .seconds(1_000_000_000))
+            #expect(try await store.get("t:a") == [2])
+        }
+    }
+
+    @Test("a value expires, and setting it again gives it new time", arguments: Engine.allCases)
+    func expiry(engine: Engine) async throws {
+        try await with(engine) { store in
+            try await store.set("t:a", [1], timeToLive: .milliseconds(1_500))
+            clock.advance(by: .milliseconds(1_499))
+            #expect(try await store.get("t:a") == [1])
+            try await store.set("t:a", [2], timeToLive: .milliseconds(1_500))
+            clock.advance(by: .milliseconds(1_499))
+            #expect(try await store.get("t:a") == [2])
+            clock.advance(by: .milliseconds(1))
+            #expect(try await store.get("t:a") == nil)
+            #expect(try await store.take("t:a") == nil)
+        }
+    }
+
+    @Test("of two takers one gets it", arguments: Engine.allCases)
+    func take(engine: Engine) async throws {
+        try await with(engine) { store in
+            for trial in 0..<200 {
+                try await store.set("t:\(trial)", [1], timeToLive: .seconds(60))
+                async let first = store.take("t:\(trial)")
+                async let second = store.take("t:\(trial)")
+                let taken = try await [first, second]
+                #expect(taken.count { $0 == [1] } == 1)
+                #expect(taken.count { $0 == nil } == 1)
+            }
+        }
+    }
+
+    @Test("a counter gives each number once", arguments: Engine.allCases)
+    func increment(engine: Engine) async throws {
+        try await with(engine) { store in
+            let numbers = try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<50 { group.addTask { try await store.increment("t:runs") } }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(numbers.sorted() == Array(1...50))
+            #expect(try await store.increment("t:others") == 1)
+        }
+    }
+
+    @Test("a set takes no more than its limit, and counts a member once", arguments: Engine.allCases)
+    func lease(engine: Engine) async throws {
+        try await with(engine) { store in
+            #expect(try await store.lease("t:s", member: "a", limit: 2, timeToLive: .seconds(30)))
+            #expect(try await store.lease("t:s", member: "a", limit: 2, timeToLive: .seconds(30)))
+            #expect(try await store.lease("t:s", member: "b", limit: 2, timeToLive: .seconds(30)))
+            #expect(try await !store.lease("t:s", member: "c", limit: 2, timeToLive: .seconds(30)))
+            #expect(try await store.lease("t:other", member: "c", limit: 1, timeToLive: .seconds(30)))
+            #expect(try await store.count("t:s") == 2)
+            try await store.release("t:s", member: "a")
+            try await store.release("t:s", member: "nobody")
+            #expect(try await store.count("t:s") == 1)
+            #expect(try await store.lease("t:s", member: "c", limit: 2, timeToLive: .seconds(30)))
+            // The limit was lowered: who is in may stay.
+            #expect(try await store.lease("t:s", member: "c", limit: 1, timeToLive: .seconds(30)))
+        }
+    }
+
+    @Test("of twenty racers for three places three win", arguments: Engine.allCases)
+    func race(engine: Engine) async throws {
+        try await with(engine) { store in
+            let wins = try await withThrowingTaskGroup(of: Bool.self) { group in
+                for racer in 0..<20 {
+                    group.addTask {
+                        try await store.lease("t:s", member: "\(racer)", limit: 3, timeToLive: .seconds(30))
+                    }
+                }
+                return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+            }
+            #expect(wins == 3)
+        }
+    }
+
+    @Test("a place that is not renewed falls free", arguments: Engine.allCases)
+    func leaseExpiry(engine: Engine) async throws {
+        try await with(engine) { store in
+            _ = try await store.lease("t:s", member: "a", limit: 1, timeToLive: .seconds(30))
+            clock.advance(by: .seconds(20))
+            _ = try await store.lease("t:s", member: "a", limit: 1, timeToLive: .seconds(30))
+            clock.advance(by: .seconds(29))
+            #expect(try await !store.lease("t:s", member: "b", limit: 1, timeToLive: .seconds(30)))
+            clock.advance(by: .seconds(1))
+            #expect(try await store.count("t:s") == 0)
+            #expect(try await store.lease("t:s", member: "b", limit: 1, timeToLive: .seconds(30)))
+        }
+    }
+
+    @Test("SQLite keeps everything over a stop and a start, in a file that nobody else may read")
+    func persistence() async throws {
+        try await with(.sqlite) { store in
+            try await store.set("t:a", [1], timeToLive: .seconds(60))
+            _ = try await store.increment("t:runs")
+            await store.stop()
+            await store.stop()
+            try await store.start()
+            #expect(try await store.get("t:a") == [1])
+            #expect(try await store.increment("t:runs") == 2)
+            let attributes = try FileManager.default.attributesOfItem(atPath: path)
+            #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600)
+        }
+    }
+
+    @Test("SQLite says where it is not open, and stops without having started")
+    func notOpen() async throws {
+        let store = try SQLiteStore.configured("path: /nowhere/a.db")
+        await store.stop()
+        let error = await #expect(throws: (any Error).self) { try await store.get("t:a") }
+        #expect(error.map { "\($0)" } == "the SQLite file /nowhere/a.db is not open")
+    }
+
+    @Test("SQLite says which path cannot be opened, and why")
+    func unopenable() async throws {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appending(path: "text").path
+        try Data("This is text, and no database, however long one looks at it.".utf8).write(to: URL(filePath: file))
+
+        for (path, reason) in [
+            ("\(file)/a.db", "Not a directory"), (folder.path, "Is a directory"),
+            ("/proc/patchbay/a.db", "No such file or directory"),
+            (file, "file is not a database"),
+        ] {
+            let store = try SQLiteStore.configured("path: \(path)")
+            let error = await #expect(throws: (any Error).self) { try await store.start() }
+            let text = error.map { "\($0)" } ?? ""
+            #expect(text.hasPrefix("cannot open the SQLite file \(path): ") && text.contains(reason), "\(text)")
+        }
+    }
+
+    private var path: String { folder.appending(path: "deep/er/patchbay.db").path }
+
+    private func with(_ engine: Engine, _ body: (any StorePlugin) async throws -> Void) async throws {
+        let store: any StorePlugin =
+            switch engine {
+            case .memory: MemoryStore(clock: clock)
+            case .sqlite: try SQLiteStore.configured("path: \(path)", clock: clock)
+            }
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try await store.start()
+        try await body(store)
+        await store.stop()
+    }
+}

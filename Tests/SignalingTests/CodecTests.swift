@@ -1,0 +1,201 @@
+import Signaling
+import Testing
+
+@Suite("JSON, RFC 8259")
+struct JSONTests {
+    @Test(
+        "what is read comes out the same, compact",
+        arguments: [
+            ("null", "null"), (" true ", "true"), ("-0.5e+3", "-0.5e+3"), ("0", "0"),
+            ("[ 1 , [ ] , { } ]", "[1,[],{}]"), (#"{"b":1,"a":"x"}"#, #"{"b":1,"a":"x"}"#),
+            (#""\u00e9\ud83d\ude00\/\n""#, "\"é😀/\\n\""), (#""\u0001""#, #""\u0001""#),
+        ])
+    func roundTrip(text: String, expected: String) throws {
+        #expect(try JSON(parsing: text).description == expected)
+    }
+
+    @Test(
+        "what breaks the grammar is refused",
+        arguments: [
+            "", " ", "nul", "truex", "01", "-", "1.", "1e", ".5", "+1", "[1,]", "[1", "{\"a\"}", "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}", "{1:2}", "\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\n\"", "1 2", "[1}",
+            "NaN", "\u{FEFF}1",
+        ])
+    func syntax(text: String) {
+        #expect(throws: JSONError.self) { try JSON(parsing: text) }
+    }
+
+    @Test("16 levels are read, 17 are not, and a megabyte of them does not exhaust the stack")
+    func depth() throws {
+        func nested(_ depth: Int) -> String {
+            String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+        }
+        #expect(try JSON(parsing: nested(16)).description == nested(16))
+        #expect(throws: JSONError.depth(limit: 16)) { try JSON(parsing: nested(17)) }
+        #expect(throws: JSONError.depth(limit: 16)) { try JSON(parsing: nested(1 << 20)) }
+    }
+
+    @Test("a name that comes twice is refused, also when one is escaped")
+    func duplicates() {
+        #expect(throws: JSONError.duplicate(name: "type")) { try JSON(parsing: #"{"type":1,"\u0074ype":2}"#) }
+    }
+}
+
+@Suite("Messages from the client")
+struct ClientMessageTests {
+    private static let id = "PC-0123456789abcdef0123456789abcdef"
+
+    @Test(
+        "an offer with all its fields",
+        arguments: [
+            ("", nil), (#","call_context_vars":{"n":[1,"x"]},"workflow_id":33"#, #"{"n":[1,"x"]}"#),
+            (#","call_context_vars":null"#, nil), (#","call_context_vars":"x""#, nil),
+        ] as [(String, String?)])
+    func offer(extra: String, variables: String?) {
+        let text = #"{"type":"offer","payload":{"pc_id":"\#(Self.id)","sdp":"v=0\r\n","type":"offer"\#(extra)}}"#
+        #expect(
+            ClientMessage(text)
+                == .offer(pcID: Self.id, sdp: "v=0\r\n", type: "offer", contextVariables: variables))
+    }
+
+    @Test(
+        "an offer lacks fields when one is absent, empty, of another type, or a pc_id that is not allowed",
+        arguments: [
+            #"{}"#, #"{"sdp":"v","type":"offer"}"#, #"{"pc_id":"a","type":"offer"}"#, #"{"pc_id":"a","sdp":"v"}"#,
+            #"{"pc_id":"","sdp":"v","type":"offer"}"#, #"{"pc_id":"a","sdp":null,"type":"offer"}"#,
+            #"{"pc_id":"a","sdp":5,"type":"offer"}"#, #"{"pc_id":"a b","sdp":"v","type":"offer"}"#,
+            #"{"pc_id":"a\n","sdp":"v","type":"offer"}"#, #"{"pc_id":"é","sdp":"v","type":"offer"}"#,
+            #"{"pc_id":"\#(String(repeating: "a", count: 65))","sdp":"v","type":"offer"}"#,
+        ])
+    func missingFields(payload: String) {
+        #expect(ClientMessage(#"{"type":"offer","payload":\#(payload)}"#) == .missingOfferFields)
+    }
+
+    @Test("an offer without a payload lacks its fields")
+    func noPayload() {
+        #expect(ClientMessage(#"{"type":"offer"}"#) == .missingOfferFields)
+    }
+
+    @Test("a candidate with all that belongs to it")
+    func candidate() {
+        let line = "candidate:1 1 udp 2122260223 203.0.113.9 45406 typ host"
+        let text = """
+            {"type":"ice-candidate","payload":{"pc_id":"a","candidate":
+            {"candidate":"\(line)","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":"uf"}}}
+            """
+        #expect(
+            ClientMessage(text)
+                == .iceCandidate(
+                    pcID: "a", .some(candidate: line, sdpMid: "0", sdpMLineIndex: 0, usernameFragment: "uf")))
+    }
+
+    @Test(
+        "no more candidates",
+        arguments: [
+            "", #","candidate":null"#, #","candidate":{}"#, #","candidate":"""#,
+            #","candidate":{"candidate":"","sdpMid":"0"}"#, #","candidate":{"sdpMid":"0"}"#,
+        ])
+    func endOfCandidates(member: String) {
+        let text = #"{"type":"ice-candidate","payload":{"pc_id":"a"\#(member)}}"#
+        #expect(ClientMessage(text) == .iceCandidate(pcID: "a", .endOfCandidates))
+    }
+
+    @Test(
+        "a candidate is malformed when it is not an object with a text",
+        arguments: [#""candidate:1""#, "1", "true", "[1]", #"{"candidate":1}"#])
+    func badCandidate(value: String) {
+        let message = ClientMessage(#"{"type":"ice-candidate","payload":{"pc_id":"a","candidate":\#(value)}}"#)
+        guard case .malformed = message else {
+            Issue.record("\(message)")
+            return
+        }
+    }
+
+    @Test("a candidate without a pc_id is ignored")
+    func candidateWithoutID() {
+        #expect(
+            ClientMessage(#"{"type":"ice-candidate","payload":{"candidate":null}}"#) == .ignored(type: "ice-candidate"))
+    }
+
+    @Test(
+        "renegotiation",
+        arguments: [
+            (#"{"pc_id":"a","sdp":"v","type":"offer"}"#, "a", false),
+            (#"{"pc_id":"a","sdp":"v","type":"offer","restart_pc":true}"#, "a", true),
+            (#"{"pc_id":"a","sdp":"v","type":"offer","restart_pc":false}"#, "a", false),
+            (#"{"sdp":"v","type":"offer"}"#, "", false), (#"{"pc_id":"!","sdp":"v","type":"offer"}"#, "", false),
+        ])
+    func renegotiate(payload: String, id: String, restart: Bool) {
+        #expect(
+            ClientMessage(#"{"type":"renegotiate","payload":\#(payload)}"#)
+                == .renegotiate(pcID: id, sdp: "v", type: "offer", restartPC: restart))
+    }
+
+    @Test(
+        "what no one knows is ignored",
+        arguments: [
+            (#"{"type":"hello"}"#, "hello"), (#"{"type":"hello","payload":null}"#, "hello"), ("{}", ""),
+            (#"{"type":7}"#, ""), (#"{"type":null,"payload":{}}"#, ""), (#"{"type":"Offer"}"#, "Offer"),
+        ])
+    func ignored(text: String, type: String) {
+        #expect(ClientMessage(text) == .ignored(type: type))
+    }
+
+    @Test(
+        "what is no message is malformed",
+        arguments: [
+            "", "x", "[]", "1", "\"offer\"", "null", #"{"type":"offer","payload":null}"#,
+            #"{"type":"offer","payload":[]}"#, #"{"type":"ice-candidate","payload":"x"}"#,
+            #"{"type":"renegotiate","payload":1}"#, #"{"type":"offer","type":"x"}"#,
+            #"{"type":"x","payload":{},"payload":{}}"#,
+            #"{"type":"x","payload":"# + String(repeating: "[", count: 17) + String(repeating: "]", count: 17) + "}",
+        ])
+    func malformed(text: String) {
+        let message = ClientMessage(text)
+        guard case .malformed(let reason) = message else {
+            Issue.record("\(message)")
+            return
+        }
+        #expect(!reason.isEmpty)
+    }
+}
+
+@Suite("Messages to the client")
+struct ServerMessageTests {
+    @Test(
+        "are what both known clients read",
+        arguments: [
+            (
+                .answer(pcID: "PC-1", sdp: "v=0\r\n"),
+                #"{"type":"answer","payload":{"sdp":"v=0\r\n","type":"answer","pc_id":"PC-1"}}"#
+            ),
+            (
+                .error(message: "Missing offer fields"),
+                #"{"type":"error","payload":{"message":"Missing offer fields"}}"#
+            ),
+            (
+                .error(message: "Grüße", errorType: "quota_exceeded"),
+                #"{"type":"error","payload":{"error_type":"quota_exceeded","message":"Grüße"}}"#
+            ),
+            (
+                .callEnded(runID: 501, pcID: "PC-1", reason: "peer_connection_closed"),
+                #"{"type":"call-ended","payload":{"workflow_run_id":501,"pc_id":"PC-1","reason":"peer_connection_closed"}}"#
+            ),
+            (
+                .iceCandidate(pcID: "PC-1", .init(candidate: "candidate:1", sdpMid: "0", sdpMLineIndex: 0)),
+                #"{"type":"ice-candidate","payload":{"pc_id":"PC-1","candidate":{"candidate":"candidate:1","sdpMid":"0","sdpMLineIndex":0}}}"#
+            ),
+            (
+                .iceCandidate(pcID: "PC-1", nil),
+                #"{"type":"ice-candidate","payload":{"pc_id":"PC-1","candidate":null}}"#
+            ),
+            (
+                .event(type: "rtf-bot-text", payload: #"{"text":"hi"}"#),
+                #"{"type":"rtf-bot-text","payload":{"text":"hi"}}"#
+            ),
+        ] as [(ServerMessage, String)])
+    func text(message: ServerMessage, expected: String) {
+        #expect(message.text == expected)
+    }
+}

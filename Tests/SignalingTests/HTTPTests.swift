@@ -1,0 +1,164 @@
+import Logging
+import NIOCore
+import ServiceLifecycle
+import Signaling
+import Testing
+
+private let long = String(repeating: "a", count: 9000)
+
+struct Refusal: CustomTestStringConvertible, Sendable {
+    var testDescription: String
+    var request: String
+    var status: Int
+
+    init(_ name: String, _ request: String, _ status: Int) {
+        testDescription = name
+        self.request = request
+        self.status = status
+    }
+}
+
+@Suite("HTTP")
+struct HTTPTests {
+    @Test("a request arrives whole and decoded")
+    func request() async throws {
+        try await withServer { request in
+            let query = request.query.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            let parts = [
+                request.method, request.rawPath, request.path.joined(separator: "|"), query.joined(separator: "&"),
+                request.headers["x-a"] ?? "", request.host, request.remoteAddress,
+                String(decoding: request.body, as: UTF8.self),
+            ]
+            return Response(status: 200, body: Array(parts.joined(separator: "\n").utf8))
+        } body: { server in
+            let answer = try await server.exchange(
+                "POST /t/a%20b//c/?k=1+2&k=%33&e HTTP/1.1\r\nHost: Acme:1\r\nX-A: 1\r\nx-a: 2\r\n"
+                    + "Connection: close\r\nContent-Length: 2\r\n\r\nhi")
+            let body = "POST\n/t/a%20b//c/\nt|a b|c\ne=&k=3\n1, 2\nacme:1\n127.0.0.1\nhi"
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
+            #expect(answer.contains("content-length: \(body.utf8.count)\r\n"))
+            #expect(answer.hasSuffix("\r\n\r\n" + body))
+        }
+    }
+
+    @Test("requests sent ahead are answered in turn on one connection, and HEAD has no body")
+    func pipelining() async throws {
+        try await withServer { request in
+            try? await Task.sleep(for: .milliseconds(request.path == ["1"] ? 50 : 1))
+            return Response(status: 200, body: Array((request.path.first ?? "").utf8))
+        } body: { server in
+            let answer = try await server.exchange(
+                "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: x\r\n\r\n"
+                    + "GET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            let one = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n"
+            #expect(answer == one + "\r\n1" + one + "\r\n" + one + "connection: close\r\n\r\n3")
+        }
+    }
+
+    @Test(
+        "what breaks a rule or a limit is answered and closed",
+        arguments: [
+            Refusal(
+                "65 fields", "GET / HTTP/1.1\r\nHost: x\r\n" + String(repeating: "A: b\r\n", count: 64) + "\r\n", 431),
+            Refusal("long target", "GET /\(long) HTTP/1.1\r\nHost: x\r\n\r\n", 431),
+            Refusal("long field", "GET / HTTP/1.1\r\nHost: x\r\nA: \(long)\r\n\r\n", 431),
+            Refusal("no host", "GET / HTTP/1.1\r\n\r\n", 400),
+            Refusal("two hosts", "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+            Refusal("bad escape", "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("null in path", "GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("path not UTF-8", "GET /%ff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("line feed in query", "GET /?a=%0a HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("asterisk form", "GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("not HTTP", "nonsense\r\n\r\n", 400),
+            Refusal(
+                "two lengths",
+                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+            Refusal(
+                "long body",
+                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n" + String(repeating: "a", count: 65537),
+                413),
+            Refusal(
+                "long body in chunks",
+                "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    + String(repeating: "2000\r\n" + String(repeating: "a", count: 0x2000) + "\r\n", count: 9), 413),
+        ])
+    func refused(refusal: Refusal) async throws {
+        try await withServer { _ in
+            Response(status: 200)
+        } body: { server in
+            let answer = try await server.exchange(refusal.request)
+            #expect(answer.hasPrefix("HTTP/1.1 \(refusal.status) "), "\(answer)")
+            #expect(answer.contains("connection: close\r\n"))
+        }
+    }
+
+    @Test("64 fields and 64 KiB of body pass")
+    func atTheLimit() async throws {
+        try await withServer {
+            Response(status: 200 + $0.body.count / 65536)
+        } body: { server in
+            let fields = String(repeating: "A: b\r\n", count: 61)
+            let answer = try await server.exchange(
+                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\nConnection: close\r\n\(fields)\r\n"
+                    + String(repeating: "a", count: 65536))
+            #expect(answer.hasPrefix("HTTP/1.1 201 "))
+        }
+    }
+
+    @Test(
+        "a head or body that does not arrive in time closes the connection, however it trickles",
+        arguments: [
+            "", "GET / HT", "GET / HTTP/1.1\r\nHost: x\r\nA: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        ])
+    func slow(text: String) async throws {
+        var limits = Limits()
+        limits.headTime = .milliseconds(300)
+        try await withServer(limits: limits) { _ in
+            Issue.record("a request came")
+            return Response(status: 200)
+        } body: { server in
+            let start = ContinuousClock.now
+            let chunks = text.utf8.map { ByteBuffer(bytes: [$0]) }
+            let answer = try await server.exchange(chunks, pause: .milliseconds(chunks.isEmpty ? 0 : 15))
+            #expect(answer == "")
+            #expect(ContinuousClock.now - start < .seconds(3))
+            #expect(ContinuousClock.now - start >= .milliseconds(250))
+        }
+    }
+
+    @Test("a port in use gives an error that names it")
+    func portInUse() async throws {
+        try await withServer { server in
+            let second = SignalingServer(
+                configuration: ServerConfiguration(host: "127.0.0.1", port: server.port),
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, onHTTP: { _ in Response(status: 200) },
+                onUpgrade: { _ in .refuse(Response(status: 403)) })
+            let error = await #expect(throws: SignalingError.self) { try await second.run() }
+            #expect(error?.description == "cannot listen on 127.0.0.1 port \(server.port): Address already in use")
+        }
+    }
+
+    @Test("the client posts JSON and reads the answer")
+    func post() async throws {
+        try await withServer { request in
+            .json("{\"got\":\(String(decoding: request.body, as: UTF8.self))}", status: 402)
+        } body: { server in
+            let (status, body) = try await HTTPClient.post(
+                url: "http://127.0.0.1:\(server.port)/a", json: "{\"token\":\"t\"}")
+            #expect(status == 402)
+            #expect(body == "{\"got\":{\"token\":\"t\"}}")
+        }
+    }
+
+    @Test("the client says what it could not reach")
+    func unreachable() async throws {
+        let error = await #expect(throws: SignalingError.self) {
+            try await HTTPClient.post(url: "http://127.0.0.1:1/", json: "{}")
+        }
+        #expect(error?.description.hasPrefix("cannot connect to 127.0.0.1 port 1: ") == true)
+        await #expect(throws: SignalingError.badURL(expected: "ws")) {
+            try await WebSocketClient.connect(url: "http://127.0.0.1/")
+        }
+    }
+}
