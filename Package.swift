@@ -99,7 +99,7 @@ let package = Package(
                 log,
             ],
             swiftSettings: strict),
-        module("PatchbayTesting", ["PatchbayPlugin", "PatchbayConfig"]),
+        module("PatchbayTesting", ["PatchbayPlugin", "PatchbayConfig", log]),
         .target(
             name: "PatchbayBuiltin",
             dependencies: ["PatchbayKit"] + plugins.map { .target(name: $0.name, condition: .when(traits: [$0.name])) },
@@ -121,6 +121,10 @@ let package = Package(
             tests("AudioTests", ["Audio", "Wire"]),
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
             tests("SignalingTests", ["Signaling"]),
+            tests(
+                "PluginTests",
+                ["PatchbayPlugin", "PatchbayTesting", .product(name: "Crypto", package: "swift-crypto")]
+                    + plugins.map { .target(name: $0.name) }),
         ],
     swiftLanguageModes: [.v6]
 )

@@ -2,8 +2,8 @@ internal import Synchronization
 
 /// Audio on its way from the media loop to a pipeline: 20 ms frames in a ring of fixed size.
 ///
-/// One thread pushes and never waits beyond a short lock, nor allocates; one task takes. A pipeline that falls behind loses
-/// the oldest frames.
+/// One thread pushes and never waits beyond a short lock, nor allocates; one task takes. A pipeline that falls behind
+/// loses the oldest frames.
 package final class PCMInputQueue: Sendable {
     /// 20 ms of PCM.
     package struct Frame: Equatable, Sendable {

@@ -3,7 +3,7 @@ internal import Wire
 
 /// Audio on its way from a pipeline to the media loop: at most 30 s, with marks between the samples.
 ///
-/// Any task plays, and waits while the queue is full; one thread pulls and never waits beyond a short lock, nor allocates.
+/// Any task plays, and waits while the queue is full; one thread pulls, never waits beyond a short lock, nor allocates.
 package final class PlayoutQueue: Sendable {
     /// How much audio may wait.
     package static let capacity = Duration.seconds(30)
@@ -171,8 +171,8 @@ extension PlayoutQueue {
 // MARK: - The media loop's side
 
 extension PlayoutQueue {
-    /// Moves up to `count` samples to the front of `samples`; returns `count`, or 0 when there is nothing to play. When the
-    /// queue ends within them the tail is filled with zeros.
+    /// Moves up to `count` samples to the front of `samples`; returns `count`, or 0 when there is nothing to play. When
+    /// the queue ends within them the tail is filled with zeros.
     package func pull(into samples: inout MutableSpan<Int16>, count: Int) -> Int {
         let count = min(count, samples.count)
         var filled = 0

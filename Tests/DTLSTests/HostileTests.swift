@@ -60,7 +60,7 @@ struct HostileTests {
         var random = SplitMix64(state: seed)
         association.network.tamper = { _, datagram in
             var damaged = datagram
-            // The header and message header fields; a changed body is a forgery, which nothing but its sender can refuse.
+            // The record header only: a changed body is a forgery, which nobody can tell before Finished.
             let index = Int.random(in: 0..<min(12, datagram.count), using: &random)
             damaged[index] ^= UInt8.random(in: 1...255, using: &random)
             return [damaged, Array(datagram.prefix(Int.random(in: 0..<datagram.count, using: &random))), datagram]
