@@ -122,6 +122,12 @@ let package = Package(
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
             tests("SignalingTests", ["Signaling"]),
             tests(
+                "PatchbayKitTests",
+                [
+                    "PatchbayKit", "PatchbayBuiltin", "PatchbayConfig", "PatchbayPlugin", "PatchbayTesting", "Media",
+                    "Audio", "WebRTC", "Wire", log,
+                ]),
+            tests(
                 "PluginTests",
                 ["PatchbayPlugin", "PatchbayTesting", .product(name: "Crypto", package: "swift-crypto")]
                     + plugins.map { .target(name: $0.name) }),

@@ -26,8 +26,8 @@ internal import COpus
         return try run(packet, duration, &samples, forwardErrorCorrection: false)
     }
 
-    /// Decodes the copy of the frame before `next` that `next` may carry for the case of loss (RFC 6716 §2.1.7), the last
-    /// `count` samples of the gap; libopus conceals where there is none. Decode `next` itself afterwards.
+    /// Decodes the copy of the frame before `next` that `next` may carry for the case of loss (RFC 6716 §2.1.7), the
+    /// last `count` samples of the gap; libopus conceals where there is none. Decode `next` itself afterwards.
     package mutating func recover(
         from next: Span<UInt8>, count: Int, into samples: inout MutableSpan<Int16>
     ) throws(AudioError) -> Int {

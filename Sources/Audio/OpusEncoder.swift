@@ -1,6 +1,6 @@
 internal import COpus
 
-/// One stream's Opus encoder: 20 ms frames of mono speech at 48 kHz, constrained variable bitrate, no DTX (RFC 6716 §2.1).
+/// One stream's Opus encoder: 20 ms frames of mono speech, 48 kHz, constrained VBR, no DTX (RFC 6716 §2.1).
 @safe package struct OpusEncoder: ~Copyable {
     /// The bitrate without loss, in bit/s.
     package static let defaultBitrate = 32_000

@@ -95,8 +95,8 @@ extension PlayoutQueue {
         _ = await mark().outcome
     }
 
-    /// Drops what is queued, and the rest of every `play` in progress; returns how much was heard of the speech that was
-    /// going on, zero when none was. Speech begins when an empty queue is played to.
+    /// Drops what is queued, and the rest of every `play` in progress; returns how much was heard of the speech that
+    /// was going on, zero when none was. Speech begins when an empty queue is played to.
     @discardableResult
     package func clear() -> Duration {
         empty(finishing: false)

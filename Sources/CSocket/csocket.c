@@ -136,8 +136,8 @@ int csocket_send(int fd, const uint8_t *slab, const csocket_datagram *datagrams,
 }
 
 uint64_t csocket_wait(const int *fds, int count, int64_t timeout) {
-    struct pollfd polled[64];
-    if (count > 64) count = 64;
+    struct pollfd polled[csocket_maximum];
+    if (count > csocket_maximum) count = csocket_maximum;
     for (int i = 0; i < count; i++) polled[i] = (struct pollfd){fds[i], POLLIN, 0};
     struct timespec limit = {timeout / 1000000000, timeout % 1000000000};
     uint64_t ready = 0;

@@ -26,27 +26,25 @@ package import Wire
     }
 
     /// First retransmission after this long, doubled each time up to the maximum (RFC 6347 §4.2.4.1).
+    ///
+    /// Not twice the round trip time: a flight is one small datagram, so repeating it early costs little on a slow path, and
+    /// on a lossy one it saves seconds.
     package static let initialInterval = Duration.milliseconds(50)
     package static let maximumInterval = Duration.seconds(3)
     /// A handshake may take this long from `init`.
     package static let handshakeLimit = Duration.seconds(15)
-    /// How often a server begins anew after a ClientHello that OpenSSL refuses.
-    private static let maximumRestarts = 3
 
-    private let certificate: Certificate
     private let role: Role
     private let bio = DatagramBIO()
-    private var connection: OpaquePointer
+    private let connection: OpaquePointer
     private var phase = Phase.handshaking
     private var filter: RecordFilter
     private var outputs: [Output] = []
     private var interval = Connection.initialInterval
     private var retransmitTime: MonotonicTime?
     private let handshakeEnd: MonotonicTime
-    private var restarts = 0
 
     package init(certificate: Certificate, role: Role, now: MonotonicTime) throws(DTLSError) {
-        self.certificate = certificate
         self.role = role
         filter = RecordFilter(sender: role == .client ? .server : .client)
         handshakeEnd = now + Self.handshakeLimit
@@ -154,22 +152,11 @@ extension Connection {
             flush()
             connect()
         } else if unsafe SSL_get_error(connection, result) != SSL_ERROR_WANT_READ {
-            guard role == .server, restarts < Self.maximumRestarts, restart() else { return fail(.handshake) }
+            fail(.handshake)
         } else if flush() {
             interval = Self.initialInterval
             retransmitTime = now + interval
         }
-    }
-
-    /// Begins anew in place of a handshake that a forged ClientHello may have spoilt; the alert about it is not sent.
-    private func restart() -> Bool {
-        guard let fresh = unsafe try? Self.make(certificate, role, bio) else { return false }
-        restarts += 1
-        unsafe SSL_free(connection)
-        unsafe connection = unsafe fresh
-        _ = bio.takeOutgoing()
-        retransmitTime = nil
-        return true
     }
 
     private func connect() {

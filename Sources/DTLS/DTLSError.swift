@@ -2,7 +2,7 @@
 package enum DTLSError: Error, Equatable, Sendable {
     /// OpenSSL refused `operation`; `code` is the first entry of its error queue, 0 when it gave none.
     case library(Operation, code: UInt, reason: String)
-    /// No handshake within the limit; `alert` is the last fatal alert the peer sent in the clear, which is not believed.
+    /// No handshake within the limit; `alert` is the last fatal alert that came in the clear, unbelieved.
     case timedOut(seconds: Int64, alert: UInt8?)
     /// The peer agreed to no protection profile that we offered.
     case noProtectionProfile

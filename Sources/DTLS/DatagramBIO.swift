@@ -1,7 +1,8 @@
 internal import COpenSSL
 internal import Wire
 
-/// The network as OpenSSL sees it: one read takes one datagram, one write makes one.
+/// The network as OpenSSL sees it: one read takes one datagram, and the writes until `takeOutgoing` share as few datagrams
+/// as hold them. OpenSSL writes a flight in one go but repeats it message by message, five datagrams for one.
 ///
 /// A memory BIO would join datagrams, and OpenSSL 3.0 has no datagram one.
 @safe final class DatagramBIO {
@@ -67,8 +68,12 @@ internal import Wire
         }
         unsafe BIO_meth_set_write(method) { bio, bytes, count in
             guard let self = unsafe find(bio), let bytes = unsafe bytes, count > 0 else { return -1 }
-            unsafe self.outgoing.append(
-                Array(UnsafeRawBufferPointer(start: bytes, count: Int(count))))
+            let records = unsafe UnsafeRawBufferPointer(start: bytes, count: Int(count))
+            if let last = self.outgoing.indices.last, self.outgoing[last].count + records.count <= mtu {
+                unsafe self.outgoing[last] += records
+            } else {
+                unsafe self.outgoing.append(Array(records))
+            }
             return count
         }
         unsafe BIO_meth_set_read(method) { bio, bytes, count in

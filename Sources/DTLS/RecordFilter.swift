@@ -3,7 +3,7 @@ internal import Wire
 /// Which records OpenSSL may see while a handshake runs.
 ///
 /// Nothing in the clear is authenticated yet, and OpenSSL ends the handshake at an alert, at application data and at
-/// any message it does not expect. What cannot belong to this handshake is therefore dropped before it (RFC 6347 §4.1.2.7).
+/// any message it does not expect. What cannot belong to this handshake is dropped before it (RFC 6347 §4.1.2.7).
 ///
 /// ```
 ///  0      1        3       5                 11       13

@@ -17,7 +17,8 @@ extension MonotonicTime {
         unsafe clock_gettime(CLOCK_REALTIME, &wall)
         let sinceBoot = now().nanoseconds
         let nanoseconds = Int64(wall.tv_sec) &* 1_000_000_000 &+ Int64(wall.tv_nsec) &- sinceBoot
-        let (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+        // Below zero where the wall clock was never set.
+        let (seconds, rest) = max(nanoseconds, 0).quotientAndRemainder(dividingBy: 1_000_000_000)
         let fraction = (UInt64(rest) << 32) / 1_000_000_000
         return UInt64(truncatingIfNeeded: seconds &+ 2_208_988_800) << 32 | fraction
     }

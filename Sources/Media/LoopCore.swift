@@ -32,6 +32,9 @@ package import Wire
 
     init(binding addresses: [SocketAddress]) throws(MediaError) {
         sockets = try SocketList(binding: addresses)
+        guard addresses.count < csocket_maximum else {
+            throw .tooManyAddresses(addresses.count, limit: Int(csocket_maximum) - 1)
+        }
         self.addresses = sockets.addresses
         descriptors = sockets.descriptors
         unsafe slab.initialize(repeating: 0)
@@ -58,10 +61,6 @@ package import Wire
             runTimers()
             flush()
         }
-        for command in loop.takeCommands() {
-            command(self)
-        }
-        flush()
     }
 
     func stop() {

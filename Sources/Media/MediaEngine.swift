@@ -13,8 +13,10 @@ package final class MediaEngine: Sendable {
     private let dialRules: DialRules
     private let ntpOrigin = MonotonicTime.ntpOrigin()
     private let nextTag: Atomic<UInt32>
+    /// Two calls placed at once are not to choose the same loop.
+    private let placement = Mutex(())
 
-    /// Starts `loops` loops, the n-th on the n-th of `ports`; nil takes any free ones.
+    /// Starts `loops` loops, the n-th on the n-th of `ports` and no more than those; nil takes any free ones.
     ///
     /// - Parameter forbidden: addresses never dialled, the gateway's own services; port 0 stands for every port.
     /// - Throws: `MediaError`, and the errors of the DTLS and SRTP libraries, which are tested here.
@@ -28,8 +30,7 @@ package final class MediaEngine: Sendable {
         nextTag = Atomic(random.next())
         var loops: [MediaLoop] = []
         do {
-            for number in 0..<count {
-                let port = ports.map { $0.lowerBound + UInt16(number) } ?? 0
+            for port in ports.map({ Array($0.prefix(count)) }) ?? Array(repeating: 0, count: count) {
                 loops.append(
                     try MediaLoop(binding: addresses.map { address in
                         var local = address
@@ -83,13 +84,23 @@ package final class MediaEngine: Sendable {
         }
     }
 
+    /// The loop with the fewest calls, which has one more from now on.
+    private func leastLoaded() throws(MediaError) -> MediaLoop {
+        let loop = placement.withLock { _ in
+            let loop = loops.min { $0.load < $1.load }
+            loop?.reserve()
+            return loop
+        }
+        guard let loop else { throw .stopped }
+        return loop
+    }
+
     private func place(
         _ role: PeerConnection.Configuration.Role, _ settings: CallSettings,
         onEvent: @escaping @Sendable (PeerConnection.Event) -> Void,
         describe: @escaping @Sendable (PeerConnection, MonotonicTime) throws(PeerConnectionError) -> String
     ) async throws -> (MediaCall, String) {
-        guard let loop = loops.min(by: { $0.load < $1.load }) else { throw MediaError.stopped }
-        loop.reserve()
+        let loop = try leastLoaded()
         let configuration = PeerConnection.Configuration(
             role: role, certificate: certificate, addresses: loop.addresses,
             tag: nextTag.wrappingAdd(1, ordering: .relaxed).newValue, randomness: .system, ntpOrigin: ntpOrigin,

@@ -26,6 +26,7 @@ package final class MediaLoop: Sendable {
         let core = try LoopCore(binding: addresses)
         self.addresses = core.addresses
         waker = csocket_waker()
+        guard waker >= 0 else { throw .thread(errno: errno) }
         core.waker = waker
         try start(core)
     }
@@ -55,8 +56,7 @@ package final class MediaLoop: Sendable {
 
     /// Ends every call on the loop, and then its thread. Returns at once.
     package func stop() {
-        _ = enqueue { core in core.stop() }
-        inbox.withLock { $0.stopped = true }
+        enqueue(last: true) { core in core.stop() }
     }
 
     func reserve() {
@@ -68,10 +68,12 @@ package final class MediaLoop: Sendable {
     }
 
     @discardableResult
-    func enqueue(_ command: @escaping @Sendable (LoopCore) -> Void) -> Bool {
+    func enqueue(last: Bool = false, _ command: @escaping @Sendable (LoopCore) -> Void) -> Bool {
         let accepted = inbox.withLock { inbox in
-            if !inbox.stopped { inbox.commands.append(command) }
-            return !inbox.stopped
+            guard !inbox.stopped else { return false }
+            inbox.commands.append(command)
+            inbox.stopped = last
+            return true
         }
         if accepted {
             csocket_wake(waker)

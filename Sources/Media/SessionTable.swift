@@ -63,8 +63,13 @@ struct SessionTable {
         return index
     }
 
+    /// Leads `tuple` to the session that has proven it. One that is in use stays with its call: a caller who forges
+    /// another's source address would else turn that call's media away.
     mutating func bind(_ tuple: Tuple, to index: Int) {
-        guard byTuple[tuple] != index else { return }
+        if let owner = byTuple[tuple] {
+            guard owner != index, let session = sessions[owner], !session.peer.isInUse(tuple) else { return }
+            session.tuples.removeAll { $0 == tuple }
+        }
         byTuple[tuple] = index
         sessions[index]?.tuples.append(tuple)
     }

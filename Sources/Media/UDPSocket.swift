@@ -44,6 +44,8 @@ extension csocket_address {
 package enum MediaError: Error, Equatable, CustomStringConvertible {
     case bind(SocketAddress, errno: Int32)
     case thread(errno: Int32)
+    /// One loop cannot wait on so many sockets.
+    case tooManyAddresses(Int, limit: Int)
     /// The loop was asked to do something after it was told to stop.
     case stopped
 
@@ -53,6 +55,8 @@ package enum MediaError: Error, Equatable, CustomStringConvertible {
             "cannot bind UDP \(address): \(unsafe String(cString: strerror(code)))"
         case .thread(let code):
             "cannot start a media thread: \(unsafe String(cString: strerror(code)))"
+        case .tooManyAddresses(let count, let limit):
+            "\(count) media addresses; a media loop serves at most \(limit)"
         case .stopped:
             "the media loop has stopped"
         }

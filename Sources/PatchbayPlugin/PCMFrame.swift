@@ -10,7 +10,9 @@ public struct PCMFrame: Sendable, Hashable {
     public var timestamp: Duration
     /// The packet was lost and this is the codec's guess at it.
     public var concealed: Bool
-    /// The caller's side sent nothing, or nothing above -60 dBFS.
+    /// Nothing but background: less than 10 dB louder than the quietest moments of the last seconds, or below -60 dBFS.
+    ///
+    /// A guess by loudness alone; whoever needs to know runs a voice activity detector on the samples.
     public var silent: Bool
 
     /// Makes a frame.

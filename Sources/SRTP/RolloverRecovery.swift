@@ -4,8 +4,8 @@ internal import Wire
 /// When a stream's first packets were lost and its sequence number has wrapped meanwhile, the receiver supposes a
 /// rollover counter of 0 where the sender is at 1, and every packet fails for good (RFC 3711 §3.3.1 leaves this open).
 ///
-/// The cure: from the third failure in a row of a new source, its packet is tried again with 1. Each trial derives keys,
-/// so a session has only a few.
+/// The cure: from the third failure in a row of a new source, its packet is tried again with 1. Each trial derives
+/// keys, so a session has only a few.
 struct RolloverRecovery {
     private static let failuresBefore = 3
     private var ssrc: UInt32 = 0

@@ -67,6 +67,7 @@ final class ExchangeHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var body: [UInt8] = []
     /// Frames that came right behind the 101, while handlers are exchanged.
     private var held: [NIOAny]?
+    private var inputClosed = false
 
     init(exchange: Exchange, host: String, outcome: EventLoopPromise<Exchange.Outcome>) {
         self.exchange = exchange
@@ -103,7 +104,13 @@ final class ExchangeHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        outcome.fail(SignalingError.noResponse(reason: "connection closed"))
+        if held == nil { outcome.fail(SignalingError.noResponse(reason: "connection closed")) }
+        context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard let event = event as? ChannelEvent, event == .inputClosed else { return }
+        if held == nil { context.close(promise: nil) } else { inputClosed = true }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -133,11 +140,14 @@ final class ExchangeHandler: ChannelInboundHandler, RemovableChannelHandler {
             let socket = handler.makeConnection(on: channel)
             _ = pipeline.removeHandler(self)
             return .switched(socket)
+        }.flatMapErrorThrowing { _ in
+            throw SignalingError.noResponse(reason: "connection closed")
         }.nonisolated().cascade(to: outcome)
     }
 
     func removeHandler(context: ChannelHandlerContext, removalToken: ChannelHandlerContext.RemovalToken) {
         for data in held ?? [] { context.fireChannelRead(data) }
+        if inputClosed { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
         context.leavePipeline(removalToken: removalToken)
     }
 }

@@ -246,7 +246,8 @@ extension WebSocketHandler {
     }
 
     private func ping() {
-        guard !closeSent, !readHeld else { return }
+        // Without a sign of life since the last ping its deadline runs on.
+        guard !closeSent, !readHeld, heard else { return }
         heard = false
         send(.ping, ByteBuffer())
         deadline?.cancel()

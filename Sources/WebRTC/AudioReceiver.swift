@@ -1,26 +1,22 @@
 import Audio
 import Wire
 
-/// Puts a stream's packets in order and turns them into the 20 ms frames that a pipeline hears.
+/// Puts a stream's packets in order and turns them into sound.
 ///
-/// For machines rather than ears: a frame leaves the moment it is in order. A gap waits 40 ms for the missing packet;
-/// then the codec guesses up to 120 ms of it, and the rest is silence. While nothing comes, silence is made in real
-/// time, so that a listener's sense of time goes on.
+/// For machines rather than ears: a packet is played the moment it is in order. A gap waits 40 ms for what is missing;
+/// then the copy that the next packet may carry takes its place, else the codec guesses up to 120 ms, and the rest is
+/// silence. While nothing comes, silence is made in real time, so that a listener's sense of time goes on.
 final class AudioReceiver {
     /// How long a gap waits for what is missing.
     static let hold = Duration.milliseconds(40)
-    /// How late a sender may be before its silence is taken for one.
-    private static let patience = Duration.milliseconds(60)
-    private static let frame = Duration.milliseconds(20)
     /// Samples at 48 kHz.
-    private static let samplesPerFrame = 960
-    private static let longestConcealment = 5760
+    private static let longestConcealment: Int64 = 5760
     private static let longestSilence: Int64 = 48_000
-    private static let longestPacket = 5760
+    /// Of a packet this far behind its turn the sender has begun to count anew (RFC 3550 A.1).
+    private static let longestDisorder: Int64 = 100
 
     private var decoder: OpusDecoder
-    private var resampler: Resampler
-    private let queue: PCMInputQueue
+    private let frames: FrameAssembler
     private var reorder = ReorderRing()
 
     /// The next packet to play; nil before the first.
@@ -30,38 +26,29 @@ final class AudioReceiver {
     private var position: Int64?
     private var lastTimestamp: UInt32 = 0
     private var extendedTimestamp: Int64 = 0
-    private var gapDeadline: MonotonicTime?
-    /// When the sound that was delivered so far is through, by the clock of whoever listens.
-    private var soundsUntil: MonotonicTime
+    private var decoded = [Int16](repeating: 0, count: Opus.maximumSamples)
 
-    /// Decoded samples that do not fill a frame yet.
-    private var partial = [Int16](repeating: 0, count: samplesPerFrame)
-    private var filled = 0
-    private var partialIsConcealed = false
-    /// Samples delivered, at 48 kHz.
-    private var mediaTime: UInt64 = 0
-    private var decoded = [Int16](repeating: 0, count: longestPacket)
-    private var resampled: [Int16]
+    /// When the wait for what is missing before the packets in `reorder` is over.
+    private var gapDeadline: MonotonicTime?
 
     private(set) var packetsLate = 0
     private(set) var packetsMalformed = 0
-    private(set) var framesConcealed = 0
+    /// Sent faster than time passes.
+    private(set) var packetsSurplus = 0
+    var framesConcealed: Int { frames.framesConcealed }
 
     /// - Parameter rate: Hz of the frames; they have `rate / 50` samples.
     init(rate: Int, queue: PCMInputQueue, now: MonotonicTime) throws(AudioError) {
         decoder = try OpusDecoder()
-        resampler = try Resampler(from: 48_000, to: rate)
-        self.queue = queue
-        resampled = [Int16](repeating: 0, count: rate / 50)
-        soundsUntil = now
+        frames = try FrameAssembler(rate: rate, queue: queue, now: now)
     }
 
-    var deadline: MonotonicTime? {
-        gapDeadline ?? (soundsUntil + Self.patience + Self.frame)
+    var deadline: MonotonicTime {
+        gapDeadline ?? frames.silenceDue
     }
 
     /// Another stream begins: its numbers have nothing to do with the last one's.
-    func restart(now: MonotonicTime) {
+    func restart() {
         expected = nil
         position = nil
         gapDeadline = nil
@@ -71,78 +58,85 @@ final class AudioReceiver {
     }
 
     func receive(sequenceNumber: UInt16, timestamp: UInt32, payload: Span<UInt8>, now: MonotonicTime) {
-        let number = sequence.extend(sequenceNumber)
+        let number = turn(of: sequenceNumber)
         let due = expected ?? number
         if number < due {
             packetsLate &+= 1
         } else if number == due {
             play(timestamp, payload, now: now)
             advance(to: number &+ 1, now: now)
-        } else if !reorder.insert(number, timestamp: timestamp, payload: payload, next: due) {
+        } else if reorder.insert(number, timestamp: timestamp, payload: payload, next: due, now: now) {
+            awaitMissing()
+        } else {
             // Too far ahead to wait for what lies between.
-            concealGap(now: now)
+            while !reorder.isEmpty { giveUpOnMissing(now: now) }
+            bridgeGap(to: timestamp, payload, now: now)
             play(timestamp, payload, now: now)
             advance(to: number &+ 1, now: now)
-        } else if gapDeadline == nil {
-            gapDeadline = now + Self.hold
         }
     }
 
     /// A packet of the stream that carries no sound: only its place in the order counts.
     func skip(sequenceNumber: UInt16, now: MonotonicTime) {
-        let number = sequence.extend(sequenceNumber)
+        let number = turn(of: sequenceNumber)
+        guard let expected, number >= expected else { return }
         if number == expected {
             advance(to: number &+ 1, now: now)
-        } else if let expected, number > expected {
-            _ = reorder.insert(number, timestamp: nil, payload: [UInt8]().span, next: expected)
+        } else if reorder.insert(number, timestamp: nil, payload: [UInt8]().span, next: expected, now: now) {
+            awaitMissing()
         }
     }
 
     func handleTimeout(now: MonotonicTime) {
-        if let gapDeadline {
-            if gapDeadline <= now { concealGap(now: now) }
-            return
+        while let gapDeadline, gapDeadline <= now {
+            giveUpOnMissing(now: now)
         }
-        while soundsUntil + Self.patience + Self.frame <= now {
-            appendSilence(Self.samplesPerFrame)
-            position = position.map { $0 &+ Int64(Self.samplesPerFrame) }
-            soundsUntil = soundsUntil + Self.frame
-        }
+        guard gapDeadline == nil else { return }
+        let made = frames.appendSilence(until: now)
+        position = position.map { $0 &+ made }
     }
 
     // MARK: - Order
 
-    /// Plays what follows on, and starts waiting again if there is another gap behind it.
+    /// The extended number of a packet, which becomes the first again when the sender counts anew.
+    private func turn(of sequenceNumber: UInt16) -> Int64 {
+        let number = sequence.extend(sequenceNumber)
+        guard let expected, number < expected &- Self.longestDisorder else { return number }
+        restart()
+        return sequence.extend(sequenceNumber)
+    }
+
+    /// Plays what follows on, and waits for the next gap if there is one.
     private func advance(to next: Int64, now: MonotonicTime) {
         var next = next
         while let slot = reorder.take(next) {
-            playSlot(slot, now: now)
+            playSlot(slot.place, slot.timestamp, afterGap: false, now: now)
             next &+= 1
         }
         expected = next
-        gapDeadline = reorder.isEmpty ? nil : now + Self.hold
+        awaitMissing()
     }
 
-    /// Gives up on what is missing before the earliest packet that waits, and goes on with that one.
-    private func concealGap(now: MonotonicTime) {
-        gapDeadline = nil
-        guard let number = reorder.earliest, let slot = reorder.take(number) else { return }
-        if let timestamp = reorder.timestamp(of: slot), let position {
-            let missing = extend(timestamp) &- position
-            if missing > 0, missing <= Self.longestSilence {
-                conceal(Int(min(missing, Int64(Self.longestConcealment))))
-                self.position = position &+ min(missing, Int64(Self.longestConcealment))
-            }
+    private func awaitMissing() {
+        gapDeadline = reorder.firstArrival.map { $0 + Self.hold }
+    }
+
+    /// Goes on with the earliest packet that waits.
+    private func giveUpOnMissing(now: MonotonicTime) {
+        guard let number = reorder.earliest, let slot = reorder.take(number) else {
+            gapDeadline = nil
+            return
         }
-        playSlot(slot, now: now)
+        playSlot(slot.place, slot.timestamp, afterGap: true, now: now)
         advance(to: number &+ 1, now: now)
     }
 
-    private func playSlot(_ slot: Int, now: MonotonicTime) {
-        guard let timestamp = reorder.timestamp(of: slot) else { return }
-        let payload = reorder.payload(of: slot)
+    private func playSlot(_ place: Int, _ timestamp: UInt32?, afterGap: Bool, now: MonotonicTime) {
+        guard let timestamp else { return }
+        let payload = reorder.lend(place)
+        if afterGap { bridgeGap(to: timestamp, payload.span, now: now) }
         play(timestamp, payload.span, now: now)
-        reorder.give(back: payload, to: slot)
+        reorder.giveBack(payload, to: place)
     }
 
     // MARK: - Sound
@@ -150,71 +144,42 @@ final class AudioReceiver {
     private func play(_ timestamp: UInt32, _ payload: Span<UInt8>, now: MonotonicTime) {
         let start = extend(timestamp)
         if let position, start > position, start &- position <= Self.longestSilence {
-            appendSilence(Int(start &- position))
+            frames.appendSilence(Int(start &- position), now: now)
+        }
+        position = start
+        guard let duration = Opus.duration(of: payload) else {
+            packetsMalformed &+= 1
+            return
+        }
+        position = start &+ Int64(duration)
+        guard !frames.isFarAhead(of: now) else {
+            packetsSurplus &+= 1
+            return
         }
         var samples = decoded.mutableSpan
         guard let count = try? decoder.decode(payload, into: &samples) else {
             packetsMalformed &+= 1
+            position = start
             return
         }
-        append(count: count, isConcealed: false)
-        position = start &+ Int64(count)
-        let duration = Duration.nanoseconds(Int64(count) * 1_000_000_000 / 48_000)
-        soundsUntil = min(max(soundsUntil, now) + duration, now + .seconds(1))
+        frames.goLive(now)
+        frames.append(decoded, count: count, isConcealed: false, now: now)
     }
 
-    private func conceal(_ count: Int) {
-        var left = count / 120 * 120  // libopus conceals in steps of 2.5 ms
-        while left > 0 {
-            var samples = decoded.mutableSpan
-            guard let made = try? decoder.conceal(count: min(left, Self.samplesPerFrame), into: &samples) else { return }
-            append(count: made, isConcealed: true)
-            left -= made
-        }
-    }
-
-    private func appendSilence(_ count: Int) {
-        var left = count
-        while left > 0 {
-            let step = min(left, Self.samplesPerFrame)
-            for index in 0..<step { decoded[index] = 0 }
-            append(count: step, isConcealed: false)
-            left -= step
-        }
-    }
-
-    /// Cuts the first `count` samples of `decoded` into frames.
-    private func append(count: Int, isConcealed: Bool) {
-        var taken = 0
-        while taken < count {
-            let step = min(count &- taken, Self.samplesPerFrame &- filled)
-            for index in 0..<step {
-                partial[filled &+ index] = decoded[taken &+ index]
-            }
-            taken &+= step
-            filled &+= step
-            partialIsConcealed = partialIsConcealed || isConcealed
-            if filled == Self.samplesPerFrame { deliver() }
-        }
-    }
-
-    private func deliver() {
-        var output = resampled.mutableSpan
-        guard let count = try? resampler.process(partial.span, into: &output) else { return }
-        var energy: Int64 = 0
-        for index in 0..<count {
-            let sample = Int64(resampled[index])
-            energy &+= sample &* sample
-        }
-        // -60 dBFS: a root mean square of 33 of 32768.
-        let isSilent = energy < Int64(count) &* 33 &* 33
-        queue.push(
-            resampled.span.extracting(first: count), timestamp: mediaTime, concealed: partialIsConcealed,
-            silent: isSilent)
-        if partialIsConcealed { framesConcealed &+= 1 }
-        mediaTime &+= UInt64(Self.samplesPerFrame)
-        filled = 0
-        partialIsConcealed = false
+    /// Puts something in the place of packets that did not come, before the `next` that did.
+    private func bridgeGap(to timestamp: UInt32, _ next: Span<UInt8>, now: MonotonicTime) {
+        guard let position, !frames.isFarAhead(of: now) else { return }
+        let missing = extend(timestamp) &- position
+        guard missing > 0, missing <= Self.longestSilence else { return }
+        // libopus conceals in steps of 2.5 ms.
+        let count = Int(min(missing, Self.longestConcealment)) / 120 * 120
+        guard count > 0 else { return }
+        var samples = decoded.mutableSpan
+        let recovered =
+            missing <= Self.longestConcealment ? try? decoder.recover(from: next, count: count, into: &samples) : nil
+        guard let made = recovered ?? (try? decoder.conceal(count: count, into: &samples)) else { return }
+        frames.append(decoded, count: made, isConcealed: true, now: now)
+        self.position = position &+ Int64(made)
     }
 
     private func extend(_ timestamp: UInt32) -> Int64 {

@@ -117,6 +117,8 @@ package enum PeerConnectionError: Error, Equatable, CustomStringConvertible {
     case library(String)
     /// An answer without an offer, or an offer on the offering side.
     case unexpectedDescription
+    /// A later offer vouches for another certificate than the one in use.
+    case otherAssociation
     case ended
 
     package var description: String {
@@ -124,6 +126,8 @@ package enum PeerConnectionError: Error, Equatable, CustomStringConvertible {
         case .sdp(let error): "\(error)"
         case .library(let words): words
         case .unexpectedDescription: "the description does not fit the state of the negotiation (RFC 9429 §4.1.8)"
+        case .otherAssociation:
+            "a later offer has other fingerprints than the association in use (RFC 8842 §5.5); place a new call"
         case .ended: "the connection has ended"
         }
     }

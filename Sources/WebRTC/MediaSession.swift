@@ -11,6 +11,8 @@ final class MediaSession {
     /// RTP from the peer per call: more than any voice needs, less than a flood (packets, and bytes, a second).
     private static let packetsPerSecond = 250
     private static let bytesPerSecond = 256_000 / 8
+    /// RTCP of one audio stream is a packet in some seconds; a browser's feedback, several a second.
+    private static let reportsPerSecond = 20
     private static let headerLength = RTPHeader.minimumLength
 
     private let ssrc: UInt32
@@ -25,6 +27,7 @@ final class MediaSession {
     private let sender: AudioSender
     private var packetLimiter: RateLimiter
     private var byteLimiter: RateLimiter
+    private var reportLimiter: RateLimiter
     private var schedule: ReportSchedule
 
     /// The SSRC that is played.
@@ -32,7 +35,7 @@ final class MediaSession {
     private var receiverStatistics = ReceiverStatistics(clockRate: 48_000)
     private var senderStatistics = SenderStatistics()
     private var keyFilter = TelephoneEventFilter()
-    private var keys: [Character] = []
+    private var pressedKey: Character?
     private var lastArrival: MonotonicTime?
     /// One packet on its way out, with room for the SRTP tag, and what is written before it is copied there.
     private var packet = [UInt8](repeating: 0, count: DatagramBatch.slotSize)
@@ -62,6 +65,7 @@ final class MediaSession {
             rate: configuration.outputRate, queue: configuration.output, randomness: &random, now: now)
         packetLimiter = RateLimiter(perSecond: Self.packetsPerSecond, now: now)
         byteLimiter = RateLimiter(perSecond: Self.bytesPerSecond, now: now)
+        reportLimiter = RateLimiter(perSecond: Self.reportsPerSecond, now: now)
         schedule = ReportSchedule(at: now, random: randomness)
         scratch.reserveCapacity(DatagramBatch.slotSize)
         sender.adapt(to: remote.opus.parameters)
@@ -79,7 +83,9 @@ final class MediaSession {
     func receive(
         _ packet: inout MutableSpan<UInt8>, isRTCP: Bool, now: MonotonicTime, statistics: inout CallStatistics
     ) -> Bool {
-        guard packetLimiter.admit(now: now), byteLimiter.admit(packet.count, now: now) else {
+        guard packetLimiter.admit(now: now), byteLimiter.admit(packet.count, now: now),
+            !isRTCP || reportLimiter.admit(now: now)
+        else {
             statistics.dropped.tooMany &+= 1
             return false
         }
@@ -106,7 +112,7 @@ final class MediaSession {
         do throws(SRTPError) {
             length = try inbound.unprotect(&packet, count: packet.count)
         } catch {
-            statistics.dropped.unauthentic &+= 1
+            count(error, in: &statistics.dropped)
             return false
         }
         let plain = packet.span.extracting(first: length)
@@ -117,39 +123,53 @@ final class MediaSession {
             statistics.dropped.malformed &+= 1
             return false
         }
-        if stream != source {
-            adopt(source, now: now)
+        let payload = plain.extracting(header.payload)
+        if isVoice, stream != source {
+            adopt(source)
         }
-        guard
-            receiverStatistics.receive(
-                sequenceNumber: header.sequenceNumber, timestamp: isVoice ? header.timestamp : nil, at: now)
-        else {
-            statistics.dropped.malformed &+= 1
-            return false
+        // Key presses may have a stream of their own.
+        if stream == source {
+            guard
+                receiverStatistics.receive(
+                    sequenceNumber: header.sequenceNumber, timestamp: isVoice ? header.timestamp : nil, at: now)
+            else {
+                statistics.dropped.malformed &+= 1
+                return false
+            }
+            if isVoice, !payload.isEmpty {
+                receiver.receive(
+                    sequenceNumber: header.sequenceNumber, timestamp: header.timestamp, payload: payload, now: now)
+            } else {
+                receiver.skip(sequenceNumber: header.sequenceNumber, now: now)
+            }
         }
         statistics.packetsReceived &+= 1
         if let lastArrival { statistics.gaps.record(now - lastArrival) }
         lastArrival = now
-        let payload = plain.extracting(header.payload)
-        if isVoice {
-            receiver.receive(
-                sequenceNumber: header.sequenceNumber, timestamp: header.timestamp, payload: payload, now: now)
-        } else {
-            receiver.skip(sequenceNumber: header.sequenceNumber, now: now)
-            if let event = TelephoneEvent(parsing: payload), let key = event.key, keys.count < 32,
-                keyFilter.isNew(event, ssrc: source, timestamp: header.timestamp)
-            {
-                keys.append(key)
-            }
-        }
+        if !isVoice { noteKeyPress(payload, source: source, timestamp: header.timestamp) }
         return true
     }
 
+    private func noteKeyPress(_ payload: Span<UInt8>, source: UInt32, timestamp: UInt32) {
+        guard let event = TelephoneEvent(parsing: payload), let key = event.key,
+            keyFilter.isNew(event, ssrc: source, timestamp: timestamp)
+        else { return }
+        pressedKey = key
+    }
+
+    private func count(_ error: SRTPError, in drops: inout CallStatistics.Drops) {
+        switch error {
+        case .tooManyStreams: drops.unknownStream &+= 1
+        case .malformed: drops.malformed &+= 1
+        case .authentication, .replayed, .keyLength, .noRoom, .selfTest, .library: drops.unauthentic &+= 1
+        }
+    }
+
     /// A new stream takes over: the peer changed its SSRC.
-    private func adopt(_ source: UInt32, now: MonotonicTime) {
+    private func adopt(_ source: UInt32) {
         stream = source
         receiverStatistics = ReceiverStatistics(clockRate: 48_000)
-        receiver.restart(now: now)
+        receiver.restart()
     }
 
     private func receiveRTCP(
@@ -159,7 +179,7 @@ final class MediaSession {
         do throws(SRTPError) {
             length = try inbound.unprotectRTCP(&packet, count: packet.count)
         } catch {
-            statistics.dropped.unauthentic &+= 1
+            count(error, in: &statistics.dropped)
             return false
         }
         let packets: [RTCPPacket]
@@ -190,16 +210,16 @@ final class MediaSession {
         }
     }
 
+    /// The key that the last packet reported, if any.
     func takeKeyPress() -> Character? {
-        keys.isEmpty ? nil : keys.removeFirst()
+        defer { pressedKey = nil }
+        return pressedKey
     }
 
     // MARK: - Out
 
-    var deadline: MonotonicTime? {
-        var earliest = min(sender.deadline, schedule.deadline)
-        if let due = receiver.deadline { earliest = min(earliest, due) }
-        return earliest
+    var deadline: MonotonicTime {
+        min(sender.deadline, schedule.deadline, receiver.deadline)
     }
 
     /// Sends what is due, to where ICE says; while consent is away nothing leaves, and time goes on.
@@ -207,7 +227,7 @@ final class MediaSession {
         now: MonotonicTime, to selected: Tuple?, batch: DatagramBatch,
         statistics: inout CallStatistics
     ) {
-        if let due = receiver.deadline, due <= now {
+        if receiver.deadline <= now {
             receiver.handleTimeout(now: now)
         }
         while let frame = sender.nextFrame(now: now, into: &packet, at: Self.headerLength) {
@@ -279,5 +299,7 @@ final class MediaSession {
         statistics.roundTripTime = senderStatistics.roundTrip
         statistics.packetsLate = receiver.packetsLate
         statistics.framesConcealed = receiver.framesConcealed
+        statistics.dropped.malformed &+= receiver.packetsMalformed
+        statistics.dropped.tooMany &+= receiver.packetsSurplus
     }
 }

@@ -15,6 +15,10 @@ extension PeerConnection {
         } catch {
             throw .sdp(error)
         }
+        // Another certificate asks for another association (RFC 8842 §5.5), which is another call.
+        guard media == nil || dtls.map({ isVouchedFor($0, by: offer.remote.fingerprints) }) ?? true else {
+            throw .otherAssociation
+        }
         if let remote, remote.iceUfrag != offer.remote.iceUfrag || remote.icePassword != offer.remote.icePassword {
             restartICE(now: now)
         }

@@ -37,7 +37,7 @@ extension PeerConnection {
             return .dropped
         }
         let accepted = media.receive(&datagram, isRTCP: kind == .rtcp, now: now, statistics: &statistics)
-        while let key = media.takeKeyPress() {
+        if let key = media.takeKeyPress() {
             emit(.keyPress(key))
         }
         return accepted ? .handled : .dropped
@@ -141,7 +141,7 @@ extension PeerConnection {
     }
 
     /// Of several fingerprints, one of the strongest hash has to match (RFC 8122 §5.1).
-    private func isVouchedFor(_ dtls: Connection, by fingerprints: [Fingerprint]) -> Bool {
+    func isVouchedFor(_ dtls: Connection, by fingerprints: [Fingerprint]) -> Bool {
         guard let strongest = fingerprints.map(\.algorithm.length).max() else { return false }
         return fingerprints.contains { fingerprint in
             let algorithm: FingerprintAlgorithm =

@@ -76,6 +76,11 @@ package final class PeerConnection {
 
     package var hasEnded: Bool { phase == .ended }
 
+    /// Whether media goes to `tuple` and its peer was heard within the last seconds.
+    package func isInUse(_ tuple: Tuple) -> Bool {
+        ice.selected == tuple && ice.state == .connected
+    }
+
     // MARK: - Time
 
     /// When `handleTimeout` has something to do; nil when only a datagram or a call can bring it on.
@@ -102,12 +107,12 @@ package final class PeerConnection {
             ice.handleTimeout(now: now)
             pumpICE(now: now)
         }
-        if let due = dtls?.deadline, due <= now {
-            dtls?.handleTimeout(now: now)
+        if !hasEnded, let dtls, let due = dtls.deadline, due <= now {
+            dtls.handleTimeout(now: now)
             pumpDTLS(now: now)
         }
-        if let due = media?.deadline, due <= now {
-            media?.handleTimeout(now: now, to: ice.selected, batch: batch, statistics: &statistics)
+        if !hasEnded, let media, media.deadline <= now {
+            media.handleTimeout(now: now, to: ice.selected, batch: batch, statistics: &statistics)
         }
     }
 

@@ -31,7 +31,7 @@ package struct CallStatistics: Sendable, Equatable {
         /// SRTP authentication failed, or a replay.
         package var unauthentic = 0
         package var malformed = 0
-        /// Above 250 packets or 256 kbit a second.
+        /// Above 250 packets, 20 reports or 256 kbit a second, or more sound than time has passed.
         package var tooMany = 0
         /// A payload type that was not agreed, or a ninth SSRC.
         package var unknownStream = 0

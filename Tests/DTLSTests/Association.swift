@@ -10,8 +10,11 @@ struct Association {
     struct Network {
         var loss = 0.0
         var duplication = 0.0
-        /// Each datagram takes 10 ms and up to this much more, so a wide spread reorders.
+        /// Each datagram takes this long, and up to `jitter` more, so a wide spread reorders.
+        var delay = Duration.milliseconds(10)
         var jitter = Duration.zero
+        /// Each side looks at datagrams and timers only at multiples of this, as on a machine with too much to do.
+        var stall = Duration.nanoseconds(1)
         /// Sees every datagram on its way; returns what arrives.
         var tamper: (Side, [UInt8]) -> [[UInt8]] = { _, datagram in [datagram] }
     }
@@ -21,9 +24,10 @@ struct Association {
     var network: Network
     var now = MonotonicTime.zero
     var random: SplitMix64
-    /// What each side put out apart from datagrams.
+    /// What each side put out apart from datagrams, and when it was complete.
     var clientEvents: [Connection.Output] = []
     var serverEvents: [Connection.Output] = []
+    var connectTimes: [Duration] = []
     var sent: [[UInt8]] = []
     private var flying: [(due: MonotonicTime, to: Side, datagram: [UInt8])] = []
 
@@ -34,7 +38,7 @@ struct Association {
         random = SplitMix64(state: seed)
     }
 
-    /// Runs until both are connected or one has ended, and no longer than `limit`.
+    /// Runs until nothing is on its way and no timer runs, and no longer than `limit`.
     mutating func run(for limit: Duration = .seconds(16)) {
         let end = now + limit
         client.start(now: now)
@@ -42,7 +46,8 @@ struct Association {
         while let next = [flying.map(\.due).min(), client.deadline, server.deadline].compactMap({ $0 }).min(),
             next <= end
         {
-            now = max(now, next)
+            let stall = network.stall.nanoseconds
+            now = max(now, MonotonicTime(nanoseconds: (next.nanoseconds + stall - 1) / stall * stall))
             step()
         }
     }
@@ -69,13 +74,14 @@ struct Association {
 
     private mutating func take(_ output: Connection.Output, from side: Side) {
         guard case .transmit(let datagram) = output else {
+            if case .connected = output { connectTimes.append(now - .zero) }
             if side == .client { clientEvents.append(output) } else { serverEvents.append(output) }
             return
         }
         sent.append(datagram)
         let copies = random.chance(network.duplication) ? 2 : 1
         for _ in 0..<copies where !random.chance(network.loss) {
-            let delay = Duration.milliseconds(10) + network.jitter * random.unit()
+            let delay = network.delay + network.jitter * random.unit()
             flying.append((now + delay, side == .client ? .server : .client, datagram))
         }
     }

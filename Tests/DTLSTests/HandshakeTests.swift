@@ -40,20 +40,13 @@ struct HandshakeTests {
             if let keys = association.clientKeys, association.serverKeys == keys {
                 connected += 1
             } else {
-                let failed = association.clientEvents + association.serverEvents
-                #expect(failed.contains(.failed(.timedOut(seconds: 15, alert: nil))))
+                let ends = (association.clientEvents + association.serverEvents).filter {
+                    if case .failed = $0 { true } else { false }
+                }
+                #expect(!ends.isEmpty && ends.allSatisfy { $0 == .failed(.timedOut(seconds: 15, alert: nil)) })
             }
         }
         #expect(connected >= expected)
-    }
-
-    @Test("Reordered and repeated datagrams do no harm", arguments: 1...40 as ClosedRange<UInt64>)
-    func reordering(seed: UInt64) throws {
-        var association = try Association(.init(duplication: 0.5, jitter: .milliseconds(120)), seed: seed)
-        association.run()
-        let keys = try #require(association.clientKeys)
-        #expect(association.serverKeys == keys)
-        #expect(association.clientEvents.count == 1 && association.serverEvents.count == 1)
     }
 
     @Test("A lost last flight is sent again when the peer's comes again, under a fresh record number")

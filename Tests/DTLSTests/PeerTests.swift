@@ -41,6 +41,42 @@ struct PeerTests {
         #expect(peer.isConnected)
     }
 
+    @Test(
+        "A peer that gets and sends everything several times connects", arguments: [Connection.Role.client, .server],
+        1...20)
+    func repetition(role: Connection.Role, seed: UInt64) throws {
+        let ours = try Connection(certificate: certificates.0, role: role, now: .zero)
+        let peer = try #require(OpenSSLPeer(client: role == .server, identity: .ecdsa, profiles: Self.both))
+        var random = SplitMix64(state: seed)
+        var events: [Connection.Output] = []
+        var toPeer: [[UInt8]] = []
+        var everything: [[UInt8]] = []
+        func collect() {
+            while let output = ours.poll() {
+                if case .transmit(let datagram) = output { toPeer.append(datagram) } else { events.append(output) }
+            }
+        }
+        ours.start(now: .zero)
+        collect()
+        for _ in 0..<20 {
+            // As on a path slower than the timer: the answer comes after the question was asked again.
+            for _ in 0..<Int.random(in: 0...3, using: &random) {
+                guard let deadline = ours.deadline, deadline < .zero + .seconds(14) else { break }
+                ours.handleTimeout(now: deadline)
+                collect()
+            }
+            let answers = peer.exchange(toPeer + toPeer.shuffled(using: &random))
+            toPeer = []
+            everything += answers
+            for datagram in answers + everything.shuffled(using: &random).prefix(5) {
+                ours.receive(datagram.span, now: .zero)
+                collect()
+            }
+        }
+        guard case .connected? = events.first else { Issue.record("\(events)"); return }
+        #expect(events.count == 1 && peer.isConnected)
+    }
+
     @Test("A peer with an RSA certificate connects", arguments: [Connection.Role.client, .server])
     func rsa(role: Connection.Role) throws {
         let ours = try Connection(certificate: certificates.0, role: role, now: .zero)

@@ -25,6 +25,7 @@ version: 1
 server:
   listen: {listen}
   admin: 127.0.0.1:0
+  playground: emb_demo
 media:
   addresses: [127.0.0.1]
   ports: {ports}
@@ -102,15 +103,20 @@ def jwt(*, user="7", secret=SECRET, lifetime=3600, algorithm="HS256", **claims) 
     return (signed + b"." + part(signature)).decode()
 
 
+def fields(response) -> dict[str, str]:
+    """Header fields by their names in lower case."""
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
 def http(method: str, url: str, body=None, headers=None) -> tuple[int, dict, bytes]:
     """Status, header fields and body; every status is an answer."""
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
-            return response.status, dict(response.headers), response.read()
+            return response.status, fields(response), response.read()
     except urllib.error.HTTPError as error:
-        return error.code, dict(error.headers), error.read()
+        return error.code, fields(error), error.read()
 
 
 class Gateway:
@@ -188,7 +194,7 @@ class Gateway:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -18,6 +18,19 @@ struct Refusal: CustomTestStringConvertible, Sendable {
     }
 }
 
+/// A generator that repeats itself, for tests.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
 @Suite("HTTP")
 struct HTTPTests {
     @Test("a request arrives whole and decoded")
@@ -124,6 +137,72 @@ struct HTTPTests {
             #expect(answer == "")
             #expect(ContinuousClock.now - start < .seconds(3))
             #expect(ContinuousClock.now - start >= .milliseconds(250))
+        }
+    }
+
+    @Test("a connection beyond the limit waits for one to go")
+    func connections() async throws {
+        var limits = Limits()
+        limits.connections = 2
+        limits.headTime = .milliseconds(300)
+        try await withServer(limits: limits) { _ in
+            Response(status: 200)
+        } body: { server in
+            let start = ContinuousClock.now
+            let idle = [try await RawConnection(port: server.port), try await RawConnection(port: server.port)]
+            // The server takes what waits in one go; let it take these two first.
+            try await Task.sleep(for: .milliseconds(100))
+            let answer = try await server.exchange("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            #expect(answer.hasPrefix("HTTP/1.1 200 "))
+            #expect(ContinuousClock.now - start >= .milliseconds(250))
+            for connection in idle { try await connection.close() }
+        }
+    }
+
+    @Test("no bytes stop the server", arguments: 0..<8)
+    func noise(seed: UInt64) async throws {
+        var limits = Limits()
+        limits.headTime = .milliseconds(100)
+        limits.closeTimeout = .milliseconds(100)
+        limits.responseTime = .milliseconds(100)
+        limits.pingInterval = .milliseconds(50)
+        limits.pongTimeout = .milliseconds(50)
+        try await withServer(limits: limits) { _ in
+            Response(status: 200)
+        } onUpgrade: { _ in
+            .accept(subprotocol: nil) { socket in
+                for await message in socket.inbound {
+                    if case .text(let text) = message {
+                        socket.send(ClientMessage(text) == .missingOfferFields ? "" : text)
+                    }
+                }
+            }
+        } body: { server in
+            var random = SplitMix(state: seed)
+            let upgraded = handshake()
+            let seeds = [
+                upgraded, upgraded,
+                "POST /a?b=c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            ]
+            for round in 0..<20 {
+                var first = Array(seeds[round % seeds.count].utf8)
+                // Half of the handshakes stay good, so that the noise behind them is read as frames.
+                if round % 2 == 1 {
+                    for _ in 0..<Int.random(in: 1...6, using: &random) {
+                        first[Int.random(in: first.indices, using: &random)] = .random(in: 0...255, using: &random)
+                    }
+                }
+                let noise = (0..<Int.random(in: 0...300, using: &random)).map { _ in
+                    // Opcodes and short lengths often enough to get past the frame header.
+                    Bool.random(using: &random)
+                        ? UInt8.random(in: 0x80...0x8A, using: &random) : .random(in: 0...255, using: &random)
+                }
+                _ = try await server.exchangeBytes(
+                    [ByteBuffer(bytes: first), ByteBuffer(bytes: noise)], pause: .milliseconds(5))
+            }
+            let answer = try await server.exchange("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            #expect(answer.hasPrefix("HTTP/1.1 200 "))
         }
     }
 

@@ -4,13 +4,13 @@ import Signaling
 import Synchronization
 import Testing
 
-/// Sends back what it gets.
+/// Sends back the texts it gets, until a binary message comes.
 private let echo: @Sendable (Request) async -> Upgrade = { _ in
     .accept(subprotocol: nil) { socket in
         for await message in socket.inbound {
             switch message {
             case .text(let text): socket.send(text)
-            case .binary(let bytes): socket.send("\(bytes.count) bytes")
+            case .binary(let bytes): return socket.send("\(bytes.count) bytes")
             case .closed: break
             }
         }
@@ -84,27 +84,30 @@ struct WebSocketTests {
 
     @Test("a connection that served a request before can be upgraded, as proxies do")
     func reused() async throws {
-        try await withServer { _ in
+        var limits = Limits()
+        limits.closeTimeout = .milliseconds(100)
+        try await withServer(limits: limits) { _ in
             Response(status: 204)
         } onUpgrade: {
             await echo($0)
         } body: { server in
-            let bytes = try await server.exchangeBytes(
-                [ByteBuffer(string: "GET / HTTP/1.1\r\nHost: x\r\n\r\n" + handshake()), text("a"), frame(8)],
-                pause: .milliseconds(100))
+            let requests = ByteBuffer(string: "GET / HTTP/1.1\r\nHost: x\r\n\r\n" + handshake())
+            let bytes = try await server.exchangeBytes([requests, text("a"), frame(2, [1])])
             let first = "HTTP/1.1 204 No Content\r\n\r\n"
             #expect(String(buffer: bytes).hasPrefix(first))
-            #expect(Reply(bytes.dropping(first.utf8.count)).texts == ["a"])
+            #expect(Reply(bytes.dropping(first.utf8.count)).texts == ["a", "1 bytes"])
         }
     }
 
     @Test("fragments are joined, and a ping between them is answered at once")
     func fragments() async throws {
-        try await withServer(onUpgrade: echo) { server in
-            var chunks = [text("0", final: false)]
-            for digit in 1..<15 { chunks.append(frame(0, Array("\(digit % 10)".utf8), final: false)) }
-            chunks += [frame(9, [7]), frame(0, Array("é".utf8)), frame(2, [1, 2, 3]), frame(8, [0x03, 0xE8])]
-            let reply = try await server.frames(chunks, pause: .milliseconds(10))
+        var limits = Limits()
+        limits.closeTimeout = .milliseconds(100)
+        try await withServer(limits: limits, onUpgrade: echo) { server in
+            var frames = [text("0", final: false)]
+            for digit in 1..<15 { frames.append(frame(0, Array("\(digit % 10)".utf8), final: false)) }
+            frames += [frame(9, [7]), frame(0, Array("é".utf8)), frame(2, [1, 2, 3])]
+            let reply = try await server.frames(frames)
             #expect(reply.frames.map(\.opcode) == [10, 1, 1, 8])
             #expect(reply.frames.first?.payload == [7])
             #expect(reply.texts == ["012345678901234é", "3 bytes"])
@@ -227,19 +230,27 @@ struct WebSocketTests {
         }
     }
 
-    @Test("a client that answers no ping is closed with 1011, one that does is kept")
-    func pings() async throws {
+    @Test("a client that answers no ping is closed with 1011", arguments: [(100, 60), (60, 100), (80, 80)])
+    func silent(interval: Int, timeout: Int) async throws {
         var limits = Limits()
-        limits.pingInterval = .milliseconds(150)
-        limits.pongTimeout = .milliseconds(100)
+        limits.pingInterval = .milliseconds(interval)
+        limits.pongTimeout = .milliseconds(timeout)
         limits.closeTimeout = .milliseconds(100)
         try await withServer(limits: limits, onUpgrade: echo) { server in
             let reply = try await server.frames([])
             #expect(reply.frames.map(\.opcode) == [9, 8])
             #expect(reply.closeCode == 1011)
+        }
+    }
 
+    @Test("a client that answers pings is kept")
+    func alive() async throws {
+        var limits = Limits()
+        limits.pingInterval = .milliseconds(200)
+        limits.pongTimeout = .milliseconds(900)
+        try await withServer(limits: limits, onUpgrade: echo) { server in
             let socket = try await WebSocketClient.connect(url: server.url)
-            try await Task.sleep(for: .milliseconds(600))
+            try await Task.sleep(for: .milliseconds(1500))
             socket.send("still here")
             var messages = socket.inbound.makeAsyncIterator()
             #expect(await messages.next() == .text("still here"))

@@ -32,7 +32,10 @@ int csocket_receive(int fd, uint8_t *slab, uint32_t slot, int capacity, csocket_
 /// The number sent.
 int csocket_send(int fd, const uint8_t *slab, const csocket_datagram *datagrams, int count);
 
-/// Waits until one of `count` (at most 64) descriptors can be read, or `timeout` nanoseconds have passed (< 0: for ever).
+/// How many descriptors csocket_wait watches.
+enum { csocket_maximum = 64 };
+
+/// Waits until one of `count` (at most csocket_maximum) descriptors can be read, or `timeout` nanoseconds have passed (< 0: for ever).
 /// A bit for each readable or broken descriptor.
 uint64_t csocket_wait(const int *fds, int count, int64_t timeout);
 

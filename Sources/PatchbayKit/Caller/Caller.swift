@@ -16,7 +16,7 @@ struct Caller: Sendable {
         var token: String?
         /// How long the call lasts, from the moment media flows.
         var seconds: Double
-        /// What it says.
+        /// What it says, over and over.
         var speech: WaveFile
     }
 
@@ -124,6 +124,7 @@ struct Caller: Sendable {
         }
         if let conversation {
             report.seconds = conversation.elapsed
+            media.close()
             input.finish()
             output.finish()
             (report.heard, report.latency) = await conversation.finish()
@@ -206,7 +207,9 @@ private struct Conversation {
 
     init(input: PCMInputQueue, output: PlayoutQueue, speech: WaveFile) {
         self.speech = speech
-        talking = Task { try await output.play(speech.samples) }
+        talking = Task {
+            while true { try await output.play(speech.samples) }
+        }
         listening = Task {
             var samples: [Int16] = []
             var first: ContinuousClock.Instant?

@@ -18,7 +18,7 @@ struct CallCommand: AsyncParsableCommand {
     var url: String
     @Option(help: "An embed token for http://, a JWT for ws://.")
     var token: String?
-    @Option(name: .customLong("in"), help: "What to say: a WAV file, 16-bit PCM. Without it, bursts of tone.")
+    @Option(name: .customLong("in"), help: "What to say, over and over: a WAV file, 16-bit PCM. Without it, bursts of tone.")
     var speech: String?
     @Option(name: .customLong("out"), help: "Where to keep what was heard, as WAV; call n of several goes to NAME-n.wav.")
     var heard: String?
@@ -42,8 +42,8 @@ struct CallCommand: AsyncParsableCommand {
         let engine: MediaEngine
         do {
             wave = try speech.map { try WaveFile(parsing: [UInt8](Data(contentsOf: URL(fileURLWithPath: $0)))) } ?? .bursts
-            engine = try MediaEngine(
-                addresses: addresses(), ports: nil, loops: min(calls, ProcessInfo.processInfo.activeProcessorCount))
+            // A loop a call, for each needs a port of its own: two calls between the same two ports cannot be told apart.
+            engine = try MediaEngine(addresses: addresses(), ports: nil, loops: calls)
         } catch {
             complain("error: \(error)")
             throw ExitCode(ExitStatus.software)

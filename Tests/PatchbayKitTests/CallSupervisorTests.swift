@@ -1,0 +1,124 @@
+import Media
+import PatchbayPlugin
+import Synchronization
+import Testing
+
+@testable import PatchbayKit
+
+@Suite("A call's life, and what it holds until its end", .serialized)
+struct CallSupervisorTests {
+    @Test("the lease ends when the pipeline returns, throws or hangs up", arguments: [
+        ("returns", "pipeline_finished"), ("throws", "pipeline_failed"), ("hangs up", "enough"),
+    ])
+    func pipelineEnds(way: String, reason: String) async throws {
+        let quota = CountingQuota()
+        let pipeline = ScriptedPipeline { call, audio in
+            #expect(call.leaseMetadata == ["seat": "1"])
+            for await _ in audio.input {
+                switch way {
+                case "returns": return
+                case "throws": throw CallerError("broken")
+                default: call.hangUp(reason: "enough")
+                }
+            }
+        }
+        let loopback = try LoopbackCall()
+        defer { loopback.stop() }
+        let (supervisor, _) = try await loopback.place(.test(pipeline: pipeline, quotas: [.test(quota)]))
+        #expect(loopback.environment.registry.leases.load(ordering: .relaxed) == 1)
+        #expect(await supervisor.run() == reason)
+        #expect(quota.tally == CountingQuota.Tally(admitted: 1, renewed: 0, released: 1))
+        #expect(loopback.environment.registry.leases.load(ordering: .relaxed) == 0)
+        #expect(await eventually { loopback.environment.engine.load == 0 })
+    }
+
+    @Test("the lease ends when the caller closes its connection")
+    func callerCloses() async throws {
+        let quota = CountingQuota()
+        let loopback = try LoopbackCall()
+        defer { loopback.stop() }
+        let heard = Mutex(false)
+        let pipeline = ScriptedPipeline { _, audio in
+            for await _ in audio.input { heard.withLock { $0 = true } }
+        }
+        let (supervisor, media) = try await loopback.place(.test(pipeline: pipeline, quotas: [.test(quota)]))
+        async let reason = supervisor.run()
+        #expect(await eventually { heard.withLock { $0 } })
+        media.close()
+        #expect(await reason == "peer_connection_closed")
+        #expect(quota.tally.released == 1)
+    }
+
+    @Test("the lease ends when media never connects")
+    func neverConnects() async throws {
+        let quota = CountingQuota()
+        let loopback = try LoopbackCall()
+        defer { loopback.stop() }
+        loopback.caller.stop()
+        let other = try LoopbackCall()
+        defer { other.stop() }
+        let tenant = Tenant.test(quotas: [.test(quota)], connectLimit: .milliseconds(200))
+        let (supervisor, media) = try await other.place(tenant)
+        media.close()
+        #expect(await supervisor.run() == "peer_connection_closed")
+        #expect(quota.tally.released == 1)
+    }
+
+    @Test("a pipeline that ignores its cancellation keeps neither the lease nor the call")
+    func stubbornPipeline() async throws {
+        let quota = CountingQuota()
+        let loopback = try LoopbackCall()
+        defer { loopback.stop() }
+        let release = AsyncStream<Void>.makeStream()
+        let pipeline = ScriptedPipeline { _, _ in
+            // A detached wait: cancelling the pipeline's task does not end it.
+            await Task.detached { for await _ in release.stream {} }.value
+        }
+        let (supervisor, _) = try await loopback.place(.test(pipeline: pipeline, quotas: [.test(quota)]))
+        async let reason = supervisor.run()
+        supervisor.hangUp(reason: "socket_closed")
+        #expect(await reason == "socket_closed")
+        #expect(quota.tally.released == 1)
+        release.continuation.finish()
+    }
+
+    @Test("a call ends at its limit")
+    func timeLimit() async throws {
+        let loopback = try LoopbackCall()
+        defer { loopback.stop() }
+        let (supervisor, _) = try await loopback.place(.test(callLimit: .milliseconds(300)))
+        #expect(await supervisor.run() == "time_limit")
+    }
+
+    @Test("a lease that expires is renewed while the call lives")
+    func renewal() async throws {
+        let quota = CountingQuota(timeToLive: .milliseconds(150))
+        let loopback = try LoopbackCall()
+        defer { loopback.stop() }
+        let tenant = Tenant.test(quotas: [.test(quota)], callLimit: .milliseconds(900))
+        let (supervisor, _) = try await loopback.place(tenant)
+        _ = await supervisor.run()
+        #expect(quota.tally.renewed >= 3)
+        let renewed = quota.tally.renewed
+        try await Task.sleep(for: .milliseconds(200))
+        #expect(quota.tally.renewed == renewed)
+    }
+
+    @Test("an offer that cannot be answered gives the lease back", arguments: ["", "v=0\r\n", "nonsense"])
+    func badOffer(sdp: String) async throws {
+        let quota = CountingQuota()
+        let loopback = try LoopbackCall()
+        defer { loopback.stop() }
+        let tenant = Tenant.test(quotas: [.test(quota)])
+        let leases = try await LeaseHolder.admit(
+            testRequest, quotas: tenant.quotas, registry: loopback.environment.registry,
+            logger: loopback.environment.logger)
+        await #expect(throws: (any Error).self) {
+            _ = try await CallSupervisor.answer(
+                offer: sdp, testRequest, tenant: tenant, context: [:], leases: leases,
+                environment: loopback.environment, sendToClient: { _ in })
+        }
+        #expect(quota.tally == CountingQuota.Tally(admitted: 1, renewed: 0, released: 1))
+        #expect(loopback.environment.engine.load == 0)
+    }
+}

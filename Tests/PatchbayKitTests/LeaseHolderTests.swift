@@ -1,0 +1,46 @@
+import Logging
+import PatchbayPlugin
+import Synchronization
+import Testing
+
+@testable import PatchbayKit
+
+@Suite("Admission by several quotas")
+struct LeaseHolderTests {
+    private let registry = CallRegistry()
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    private func admit(_ quotas: [Tenant.Quota]) async throws(Denial) -> LeaseHolder {
+        try await LeaseHolder.admit(testRequest, quotas: quotas, registry: registry, logger: logger)
+    }
+
+    @Test("what the first gave is given back when the second denies")
+    func denialGivesBack() async {
+        let first = CountingQuota()
+        await #expect(throws: Denial(code: "full", message: "Full")) {
+            _ = try await admit([.test(first), .test(CountingQuota(.denies))])
+        }
+        #expect(first.tally == CountingQuota.Tally(admitted: 1, renewed: 0, released: 1))
+        #expect(registry.leases.load(ordering: .relaxed) == 0)
+    }
+
+    @Test("a quota that cannot tell refuses, unless its instance says allow")
+    func unavailable() async throws {
+        let failing = CountingQuota(.fails)
+        let denial = await #expect(throws: Denial.self) { _ = try await admit([.test(failing)]) }
+        #expect(denial?.code == "quota_check_failed")
+        let holder = try await admit([.test(failing, admitsWhenUnavailable: true)])
+        #expect(holder.metadata.isEmpty)
+        #expect(registry.leases.load(ordering: .relaxed) == 0)
+    }
+
+    @Test("asking again for a live call takes no second lease, and passes a denial on")
+    func recheck() async throws {
+        let quota = CountingQuota()
+        try await LeaseHolder.recheck(testRequest, quotas: [.test(quota)], logger: logger)
+        #expect(registry.leases.load(ordering: .relaxed) == 0)
+        await #expect(throws: Denial.self) {
+            try await LeaseHolder.recheck(testRequest, quotas: [.test(CountingQuota(.denies))], logger: logger)
+        }
+    }
+}

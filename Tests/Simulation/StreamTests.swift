@@ -1,0 +1,178 @@
+import Audio
+import RTP
+import Testing
+import WebRTC
+import Wire
+
+@Suite("What a peer's stream may do")
+struct StreamTests {
+    @Test("its sequence number and timestamp wrap, and nothing is lost")
+    func wrap() async throws {
+        let call = try RawCall(seed: 1)
+        call.raw.sequenceNumber = 65_500
+        call.raw.timestamp = UInt32.max - 960 * 20
+        call.every(times: 100) { _ in call.raw.sendVoice() }
+        let statistics = call.statistics
+        #expect(statistics.packetsReceived == 100)
+        #expect(statistics.packetsLost == 0)
+        #expect(statistics.packetsLate == 0)
+        #expect(statistics.dropped == CallStatistics().dropped)
+        let heard = await call.endpoint.heard()
+        #expect(heard.soundingCount >= 98)
+        #expect(heard.jumps == [])
+        #expect(statistics.framesConcealed == 0)
+    }
+
+    @Test("its first packets are lost, and the sequence number wraps meanwhile (libsrtp issue 729)")
+    func lostBeforeWrap() async throws {
+        let call = try RawCall(seed: 2)
+        call.raw.sequenceNumber = 65_530
+        call.world.passes = { !($0.from == call.raw.address && PacketKind($0.bytes.span) == .rtp) }
+        call.every(times: 10) { _ in call.raw.sendVoice() }
+        call.world.passes = { _ in true }
+        call.every(times: 50) { _ in call.raw.sendVoice() }
+        #expect(await call.endpoint.heard().soundingCount >= 45)
+    }
+
+    @Test("it changes its SSRC, and sound goes on; a ninth SSRC is one too many")
+    func changeOfSource() async throws {
+        let call = try RawCall(seed: 3)
+        for source in 1...9 as ClosedRange<UInt32> {
+            call.raw.ssrc = source
+            call.raw.sequenceNumber = UInt16.random(in: 0...UInt16.max, using: &call.world.generator)
+            call.raw.timestamp = UInt32.random(in: 0...UInt32.max, using: &call.world.generator)
+            call.every(times: 20) { _ in call.raw.sendVoice() }
+        }
+        let statistics = call.statistics
+        #expect(statistics.packetsReceived == 160)
+        #expect(statistics.dropped.unknownStream == 20)
+        let heard = await call.endpoint.heard()
+        #expect((158...162).contains(heard.soundingCount))
+        #expect(heard.jumps == [])
+        #expect(call.endpoint.end == nil)
+    }
+
+    @Test("it pauses, and silence is heard in real time (DTX)")
+    func pause() async throws {
+        let call = try RawCall(seed: 4)
+        call.every(times: 50) { _ in call.raw.sendVoice() }
+        // What DTX sends: an update every 400 ms.
+        for _ in 0..<5 {
+            call.world.run(for: .milliseconds(380))
+            call.raw.pause(frames: 19)
+            call.every(times: 1) { _ in call.raw.sendVoice() }
+        }
+        call.world.run(for: .seconds(3))
+        call.raw.pause(frames: 150)
+        call.every(times: 50) { _ in call.raw.sendVoice() }
+        let elapsed = call.elapsed
+        let heard = await call.endpoint.heard()
+        #expect(heard.jumps == [])
+        #expect(abs((heard.duration - elapsed).milliseconds) <= 100)
+        #expect((100...115).contains(heard.soundingCount))
+        #expect(call.statistics.framesConcealed == 0)
+        // The silence in between came while it lasted.
+        let first = heard.firstIndex { !$0.silent } ?? 0
+        let resumed = heard.lastIndex { $0.silent } ?? 0
+        #expect((298...302).contains(resumed - first + 1), "\(resumed - first + 1)")
+    }
+
+    @Test("it has gaps, which are concealed, and the timeline does not move", arguments: [1, 2, 5, 8])
+    func gaps(length: Int) async throws {
+        let call = try RawCall(seed: 5)
+        call.every(times: 200) { number in
+            if (50..<50 + length).contains(number) { call.raw.loseVoice() } else { call.raw.sendVoice() }
+        }
+        let elapsed = call.elapsed
+        let statistics = call.statistics
+        #expect(statistics.packetsLost == length)
+        let heard = await call.endpoint.heard()
+        #expect(heard.jumps == [])
+        #expect(heard.count { $0.concealed } == statistics.framesConcealed)
+        // While a gap lasts longer than a sender may be late, it is silence: nobody knows of it yet.
+        #expect((1...6).contains(statistics.framesConcealed))
+        #expect(abs((heard.duration - elapsed).milliseconds) <= 100)
+    }
+
+    @Test("it arrives in a burst after a stall, and the pause behind it is shortened until no delay is left")
+    func stall() async throws {
+        let call = try RawCall(seed: 6)
+        call.every(times: 50) { _ in call.raw.sendVoice() }
+        call.world.run(for: .milliseconds(600))
+        for _ in 0..<30 { call.raw.sendVoice() }
+        call.every(times: 50) { _ in call.raw.sendVoice() }
+        call.every(times: 50) { _ in call.raw.send(payload: Self.silence); call.raw.pause(frames: 1) }
+        call.every(times: 50) { _ in call.raw.sendVoice() }
+        let elapsed = call.elapsed
+        let heard = await call.endpoint.heard()
+        #expect(heard.jumps == [])
+        #expect((178...186).contains(heard.soundingCount), "all sound is heard: \(heard.soundingCount)")
+        #expect(abs((heard.duration - elapsed).milliseconds) <= 160, "\(heard.duration) in \(elapsed)")
+    }
+
+    @Test("it comes out of order, and is put in order")
+    func disorder() async throws {
+        let call = try RawCall(seed: 7)
+        call.world.impairment.delay = 10...45
+        call.every(times: 500) { _ in call.raw.sendVoice() }
+        call.world.run(for: .milliseconds(100))
+        #expect(call.statistics.packetsLate == 0)
+        #expect(call.statistics.framesConcealed == 0)
+        let heard = await call.endpoint.heard()
+        #expect(heard.soundingCount >= 498)
+        #expect(heard.jumps == [])
+    }
+
+    @Test("its numbers jump ahead, and sound goes on at once", arguments: [33, 500, 2000, 20_000])
+    func jump(steps: UInt16) async throws {
+        let call = try RawCall(seed: 8)
+        call.every(times: 50) { _ in call.raw.sendVoice() }
+        call.raw.sequenceNumber &+= steps
+        call.every(times: 50) { _ in call.raw.sendVoice() }
+        let heard = await call.endpoint.heard()
+        #expect(heard.soundingCount >= 97)
+        #expect(heard.jumps == [])
+    }
+
+    @Test("it presses keys, each reported once, whatever is lost of them")
+    func keys() throws {
+        let call = try RawCall(seed: 9)
+        for (number, event) in ([1, 1, 2, 10, 11, 15] as [UInt8]).enumerated() {
+            call.every(times: 20) { _ in call.raw.sendVoice() }
+            call.every(times: 8) { step in
+                guard number != 2 || step >= 6 else { return call.raw.sequenceNumber &+= 1 }
+                call.raw.sendKey(event, isEnd: step >= 5, duration: UInt16(960 * min(step + 1, 6)))
+            }
+            call.raw.pause(frames: 8)
+        }
+        #expect(call.endpoint.keys == "112*#D")
+        // In a stream of their own, and an event that is no key.
+        call.raw.sendKey(3, isEnd: true, duration: 960, ssrc: 0x2222)
+        call.every(times: 1) { _ in call.raw.sendKey(36, isEnd: true, duration: 960) }
+        call.every(times: 20) { _ in call.raw.sendVoice() }
+        #expect(call.endpoint.keys == "112*#D3")
+    }
+
+    @Test("it says something about our stream: loss and round trip")
+    func reports() throws {
+        let call = try RawCall(seed: 10)
+        call.every(times: 300) { _ in call.raw.sendVoice() }
+        let blocks = call.raw.reports.compactMap { packet -> [ReportBlock]? in
+            if case .receiverReport(_, let blocks) = packet { blocks } else { nil }
+        }
+        let block = try #require(blocks.last?.first)
+        #expect(block.ssrc == call.raw.ssrc)
+        #expect(block.cumulativeLost == 0)
+        var answer: [UInt8] = []
+        var about = block
+        about.ssrc = call.endpoint.peer.ssrc
+        about.fractionLost = 64
+        about.cumulativeLost = 12
+        RTCPWriter.write(ssrc: call.raw.ssrc, report: nil, blocks: [about], cname: "raw", into: &answer)
+        call.every(times: 1) { _ in call.raw.send(rtcp: answer) }
+        #expect(call.statistics.remotePacketsLost == 12)
+    }
+
+    /// 20 ms of silence in Opus: hybrid, nothing coded.
+    static let silence: [UInt8] = [0xf8, 0xff, 0xfe]
+}

@@ -1,0 +1,208 @@
+import Foundation
+import Synchronization
+import Testing
+import WebRTC
+import Wire
+
+/// Something with one address on the virtual network.
+protocol Node: AnyObject {
+    var address: SocketAddress { get }
+    var deadline: MonotonicTime? { get }
+    func receive(_ datagram: inout [UInt8], from source: SocketAddress, now: MonotonicTime)
+    func handleTimeout(now: MonotonicTime)
+    /// What it wants to send.
+    func takeDatagrams() -> [(bytes: [UInt8], to: SocketAddress)]
+    /// Looks at what must always hold; returns what does not.
+    func faults(now: MonotonicTime) -> [String]
+}
+
+/// What the network does to a datagram. Shares are 0 … 1.
+struct Impairment {
+    var loss = 0.0
+    /// Of a datagram, to begin a burst in which all are lost, and the mean length of one.
+    var bursts = 0.0
+    var burstLength = 5.0
+    var duplication = 0.0
+    var corruption = 0.0
+    /// Milliseconds on the way; a range reorders.
+    var delay: ClosedRange<Double> = 10...10
+
+    static func random(_ generator: inout SplitMix64) -> Impairment {
+        let shortest = Double.random(in: 1...150, using: &generator)
+        return Impairment(
+            loss: .random(in: 0...0.2, using: &generator), bursts: .random(in: 0...0.02, using: &generator),
+            burstLength: .random(in: 1...8, using: &generator), duplication: .random(in: 0...0.2, using: &generator),
+            corruption: .random(in: 0...0.05, using: &generator),
+            delay: shortest...shortest + .random(in: 0...100, using: &generator))
+    }
+}
+
+/// A network and a clock, both virtual and both ruled by one seed.
+final class World {
+    struct Datagram {
+        var at: MonotonicTime
+        var from: SocketAddress
+        var to: SocketAddress
+        var bytes: [UInt8]
+    }
+
+    let seed: UInt64
+    private(set) var now = MonotonicTime.zero
+    var nodes: [any Node] = []
+    var impairment = Impairment()
+    /// Whether a datagram is let through.
+    var passes: (Datagram) -> Bool = { _ in true }
+    /// Sees every datagram as it is sent.
+    var observe: (Datagram) -> Void = { _ in }
+    /// What a node's address looks like from elsewhere; nothing reaches the address behind it.
+    var translations: [SocketAddress: SocketAddress] = [:]
+    var generator: SplitMix64
+    private var inFlight: [Datagram] = []
+    private var burstLeft = 0.0
+    private var sentInSecond: [SocketAddress: (second: Int64, count: Int)] = [:]
+    private var hasFailed = false
+
+    init(seed: UInt64) {
+        self.seed = seed
+        generator = SplitMix64(state: seed)
+    }
+
+    /// Lets time pass, or stops when `done` holds. Returns whether it came to hold.
+    @discardableResult
+    func run(for duration: Duration, until done: () -> Bool = { false }) -> Bool {
+        let end = now + duration
+        for node in nodes { settle(node) }
+        while !hasFailed {
+            if done() { return true }
+            let due = nodes.compactMap(\.deadline).min()
+            guard let next = [due, inFlight.first?.at].compactMap(\.self).min(), next <= end else { break }
+            now = max(now, next)
+            if let datagram = inFlight.first, datagram.at <= now {
+                inFlight.removeFirst()
+                deliver(datagram)
+            }
+            for node in nodes where node.deadline.map({ $0 <= now }) ?? false {
+                node.handleTimeout(now: now)
+                settle(node)
+                if let deadline = node.deadline, deadline <= now {
+                    fail("\(node.address) has its deadline at \(deadline.nanoseconds), not after \(now.nanoseconds)")
+                }
+            }
+        }
+        now = end
+        return done()
+    }
+
+    /// Puts a datagram on the wire as it is, for it to arrive at once.
+    func inject(_ bytes: [UInt8], from source: SocketAddress, to node: any Node) {
+        var bytes = bytes
+        node.receive(&bytes, from: source, now: now)
+        settle(node)
+    }
+
+    /// Sends what a call into a node has brought about, and looks at what must always hold.
+    func settle(_ node: any Node) {
+        for datagram in node.takeDatagrams() { send(datagram.bytes, from: node, to: datagram.to) }
+        for fault in node.faults(now: now) { fail(fault) }
+    }
+
+    func fail(_ fault: String) {
+        guard !hasFailed else { return }
+        hasFailed = true
+        Issue.record(
+            "\(fault), after \((now - .zero).milliseconds) ms; again: PATCHBAY_SEED=\(seed) swift test --filter Simulation"
+        )
+    }
+
+    private func send(_ bytes: [UInt8], from node: any Node, to destination: SocketAddress) {
+        let second = now.nanoseconds / 1_000_000_000
+        var sent = sentInSecond[node.address] ?? (second, 0)
+        sent = sent.second == second ? (second, sent.count + 1) : (second, 1)
+        sentInSecond[node.address] = sent
+        if sent.count > 2000 { fail("\(node.address) sends more than 2000 datagrams a second") }
+
+        var datagram = Datagram(
+            at: now, from: translations[node.address] ?? node.address, to: destination, bytes: bytes)
+        observe(datagram)
+        guard passes(datagram), !isLost() else { return }
+        datagram.at = arrival()
+        if chance(impairment.corruption) {
+            datagram.bytes[Int.random(in: bytes.indices, using: &generator)] ^= UInt8.random(in: 1...255, using: &generator)
+        }
+        schedule(datagram)
+        if chance(impairment.duplication) {
+            datagram.at = arrival()
+            schedule(datagram)
+        }
+    }
+
+    private func isLost() -> Bool {
+        if burstLeft >= 1 {
+            burstLeft -= 1
+            return true
+        }
+        if chance(impairment.bursts) { burstLeft = impairment.burstLength * 2 * .random(in: 0...1, using: &generator) }
+        return chance(impairment.loss)
+    }
+
+    private func chance(_ share: Double) -> Bool {
+        share > 0 && Double.random(in: 0..<1, using: &generator) < share
+    }
+
+    private func arrival() -> MonotonicTime {
+        now + .nanoseconds(Int64(Double.random(in: impairment.delay, using: &generator) * 1e6))
+    }
+
+    private func schedule(_ datagram: Datagram) {
+        let index = inFlight.lastIndex { $0.at <= datagram.at }.map { $0 + 1 } ?? 0
+        inFlight.insert(datagram, at: index)
+    }
+
+    private func deliver(_ datagram: Datagram) {
+        guard let node = nodes.first(where: { (translations[$0.address] ?? $0.address) == datagram.to }) else { return }
+        var bytes = datagram.bytes
+        node.receive(&bytes, from: datagram.from, now: now)
+        settle(node)
+    }
+}
+
+/// The seeds of a test: `count` of them, or the one in the environment.
+func seeds(_ count: UInt64) -> [UInt64] {
+    if let seed = ProcessInfo.processInfo.environment["PATCHBAY_SEED"].flatMap({ UInt64($0) }) { return [seed] }
+    return Array(1...count)
+}
+
+func address(_ host: String, _ port: UInt16) -> SocketAddress {
+    SocketAddress(host, port: port) ?? SocketAddress(ipv4: 0, port: 0)
+}
+
+/// A small seeded generator, so that a failing run can be run again.
+struct SplitMix64: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        return Self.mix(state)
+    }
+
+    static func mix(_ state: UInt64) -> UInt64 {
+        var word = state
+        word = (word ^ word >> 30) &* 0xbf58_476d_1ce4_e5b9
+        word = (word ^ word >> 27) &* 0x94d0_49bb_1331_11eb
+        return word ^ word >> 31
+    }
+}
+
+extension RandomSource {
+    static func seeded(_ seed: UInt64) -> RandomSource {
+        let state = Counter(seed)
+        return RandomSource {
+            SplitMix64.mix(state.value.wrappingAdd(0x9e37_79b9_7f4a_7c15, ordering: .relaxed).newValue)
+        }
+    }
+
+    private final class Counter: Sendable {
+        let value: Atomic<UInt64>
+        init(_ seed: UInt64) { value = Atomic(seed) }
+    }
+}
