@@ -31,7 +31,8 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
-    .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: strict)
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: strict)
 }
 
 let package = Package(
@@ -46,9 +47,7 @@ let package = Package(
     traits: Set(plugins.map { .trait(name: $0.name) } + [.default(enabledTraits: Set(plugins.map(\.name)))]),
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -79,8 +78,7 @@ let package = Package(
         .target(
             name: "Signaling",
             dependencies: [
-                .product(name: "HTTPTypes", package: "swift-http-types"),
-                .product(name: "Hummingbird", package: "hummingbird"),
+                "PatchbayPlugin",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio), .product(name: "NIOWebSocket", package: nio),
@@ -120,7 +118,14 @@ let package = Package(
             tests("SRTPTests", ["SRTP", "Wire", "CSRTP", "COpenSSL"]),
             tests("AudioTests", ["Audio", "Wire"]),
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
-            tests("SignalingTests", ["Signaling"]),
+            tests("PatchbayPluginTests", ["PatchbayPlugin"]),
+            tests(
+                "SignalingTests",
+                [
+                    "Signaling", "PatchbayPlugin", .product(name: "NIOCore", package: nio),
+                    .product(name: "NIOPosix", package: nio),
+                    .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"), log,
+                ]),
             tests(
                 "PatchbayKitTests",
                 [

@@ -32,11 +32,12 @@ package final class MediaEngine: Sendable {
         do {
             for port in ports.map({ Array($0.prefix(count)) }) ?? Array(repeating: 0, count: count) {
                 loops.append(
-                    try MediaLoop(binding: addresses.map { address in
-                        var local = address
-                        local.port = port
-                        return local
-                    }))
+                    try MediaLoop(
+                        binding: addresses.map { address in
+                            var local = address
+                            local.port = port
+                            return local
+                        }))
             }
         } catch {
             for loop in loops { loop.stop() }

@@ -5,6 +5,7 @@ import PatchbayConfig
 import PatchbayPlugin
 import ServiceLifecycle
 import Signaling
+import Synchronization
 import UnixSignals
 import Wire
 
@@ -35,6 +36,7 @@ struct Gateway: Sendable {
         try await deployment.start()
 
         let environment = CallSupervisor.Environment(engine: engine, registry: CallRegistry(), logger: logger)
+        let announcements = Announcements(expected: server.admin == nil ? 1 : 2, announce)
         let router = Router(deployment: deployment, environment: environment, playgroundToken: server.playground)
         func listener(
             _ what: String, _ address: ListenAddress, onHTTP: @escaping @Sendable (Request) async -> Response,
@@ -45,7 +47,7 @@ struct Gateway: Sendable {
                 onHTTP: onHTTP, onUpgrade: onUpgrade,
                 onListening: { port in
                     let host = address.host.contains(":") ? "[\(address.host)]" : address.host
-                    announce(what, "http://\(host):\(port)/")
+                    announcements.add(what, "http://\(host):\(port)/")
                 })
         }
         var services = [listener("Patchbay", server.listen, onHTTP: router.respond, onUpgrade: router.upgrade)]
@@ -97,8 +99,29 @@ struct Gateway: Sendable {
     /// Never dialled: a candidate must not make the gateway talk to itself.
     private func ownServices() -> [SocketAddress] {
         [configuration.server.listen, configuration.server.admin].compactMap { listen in
-            listen.flatMap { SocketAddress($0.host, port: $0.port) }
+            // Port 0 is any free one; in a dial rule it would stand for every port of the host.
+            listen.flatMap { $0.port == 0 ? nil : SocketAddress($0.host, port: $0.port) }
         }
+    }
+}
+
+/// Holds what is to be announced until every listener listens: one that cannot ends the start.
+private final class Announcements: Sendable {
+    private let expected: Int
+    private let announce: @Sendable (_ what: String, _ url: String) -> Void
+    private let waiting = Mutex<[(what: String, url: String)]>([])
+
+    init(expected: Int, _ announce: @escaping @Sendable (_ what: String, _ url: String) -> Void) {
+        self.expected = expected
+        self.announce = announce
+    }
+
+    func add(_ what: String, _ url: String) {
+        let complete = waiting.withLock { waiting in
+            waiting.append((what, url))
+            return waiting.count == expected ? waiting : []
+        }
+        for (what, url) in complete { announce(what, url) }
     }
 }
 

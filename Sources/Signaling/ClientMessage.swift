@@ -1,7 +1,9 @@
+package import PatchbayPlugin
+
 /// A message a client sent, or what is wrong with it.
 package enum ClientMessage: Sendable, Hashable {
-    /// A first offer, or another one on a live `pcID`. `contextVariables` is the JSON text of an object.
-    case offer(pcID: String, sdp: String, type: String, contextVariables: String?)
+    /// A first offer, or another one on a live `pcID`.
+    case offer(pcID: String, sdp: String, type: String, contextVariables: [String: JSONValue]?)
     /// An offer without a good `pc_id`, `sdp` or `type`.
     case missingOfferFields
     /// One trickled candidate (RFC 8838).
@@ -26,13 +28,13 @@ extension ClientMessage {
     /// Reads one text message. Never fails: what cannot be read is `malformed`.
     package init(_ text: String) {
         do throws(JSONError) {
-            self.init(try JSON(parsing: text))
+            self.init(try JSONValue(parsing: text))
         } catch {
             self = .malformed(reason: error.description)
         }
     }
 
-    private init(_ envelope: JSON) {
+    private init(_ envelope: JSONValue) {
         guard case .object = envelope else {
             self = .malformed(reason: "message is not a JSON object")
             return
@@ -42,7 +44,7 @@ extension ClientMessage {
             self = .ignored(type: String(type.prefix(64)))
             return
         }
-        let payload = envelope["payload"] ?? .object([])
+        let payload = envelope["payload"] ?? .object([:])
         guard case .object = payload else {
             self = .malformed(reason: "payload of \(type) is not an object")
             return
@@ -54,16 +56,14 @@ extension ClientMessage {
         }
     }
 
-    private static func offer(_ payload: JSON) -> ClientMessage {
+    private static func offer(_ payload: JSONValue) -> ClientMessage {
         guard let pcID = pcID(payload), let sdp = payload["sdp"]?.string, !sdp.isEmpty,
             let type = payload["type"]?.string, !type.isEmpty
         else { return .missingOfferFields }
-        var variables: String?
-        if let value = payload["call_context_vars"], case .object = value { variables = value.description }
-        return .offer(pcID: pcID, sdp: sdp, type: type, contextVariables: variables)
+        return .offer(pcID: pcID, sdp: sdp, type: type, contextVariables: payload["call_context_vars"]?.object)
     }
 
-    private static func iceCandidate(_ payload: JSON) -> ClientMessage {
+    private static func iceCandidate(_ payload: JSONValue) -> ClientMessage {
         guard let pcID = pcID(payload) else { return .ignored(type: "ice-candidate") }
         let value = payload["candidate"] ?? .null
         if value.isFalsy { return .iceCandidate(pcID: pcID, .endOfCandidates) }
@@ -78,14 +78,14 @@ extension ClientMessage {
                 usernameFragment: value["usernameFragment"]?.string))
     }
 
-    private static func renegotiate(_ payload: JSON) -> ClientMessage {
+    private static func renegotiate(_ payload: JSONValue) -> ClientMessage {
         .renegotiate(
             pcID: pcID(payload) ?? "", sdp: payload["sdp"]?.string ?? "", type: payload["type"]?.string ?? "",
             restartPC: !(payload["restart_pc"] ?? .null).isFalsy)
     }
 
     /// 1 to 64 characters of `[A-Za-z0-9_-]`; anything else counts as missing.
-    private static func pcID(_ payload: JSON) -> String? {
+    private static func pcID(_ payload: JSONValue) -> String? {
         guard let id = payload["pc_id"]?.string, (1...64).contains(id.utf8.count) else { return nil }
         let allowed = id.utf8.allSatisfy { byte in
             switch Unicode.Scalar(byte) {
@@ -94,5 +94,20 @@ extension ClientMessage {
             }
         }
         return allowed ? id : nil
+    }
+}
+
+extension JSONValue {
+    /// Whether Python would call the value false: null, false, zero, and whatever is empty.
+    fileprivate var isFalsy: Bool {
+        switch self {
+        case .null: true
+        case .bool(let value): !value
+        case .integer(let value): value == 0
+        case .number(let value): value == 0
+        case .string(let text): text.isEmpty
+        case .array(let values): values.isEmpty
+        case .object(let members): members.isEmpty
+        }
     }
 }

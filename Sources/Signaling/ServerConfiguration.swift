@@ -40,7 +40,7 @@ package struct Limits: Sendable {
     package var inboundQueue = 256 * 1024
     /// Between two pings.
     package var pingInterval = Duration.seconds(20)
-    /// From a ping to any sign of life.
+    /// From a ping to any sign of life; looked at when the next ping is due.
     package var pongTimeout = Duration.seconds(20)
     /// From our close frame to the peer's.
     package var closeTimeout = Duration.seconds(5)

@@ -24,7 +24,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var unread = 0
     private var readHeld = false
     private var closeSent = false
-    private var heard = true
+    /// When the last frame came, of any kind.
+    private var lastHeard = NIODeadline.now()
     private var pingTimer: Scheduled<Void>?
     private var deadline: Scheduled<Void>?
 
@@ -92,7 +93,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
 extension WebSocketHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let frame = unwrapInboundIn(data)
-        heard = true
+        lastHeard = .now()
         if closeSent {
             // Data that crossed our close frame has no reader any more.
             if frame.opcode == .connectionClose { context.close(promise: nil) }
@@ -245,15 +246,16 @@ extension WebSocketHandler {
         }
     }
 
+    /// One timer does both, so that no deadline can come in the same tick as the ping that was to move it.
     private func ping() {
-        // Without a sign of life since the last ping its deadline runs on.
-        guard !closeSent, !readHeld, heard else { return }
-        heard = false
-        send(.ping, ByteBuffer())
-        deadline?.cancel()
-        deadline = after(limits.pongTimeout) { handler in
-            guard !handler.heard, !handler.readHeld else { return }
-            handler.startClose(code: 1011, reason: "keepalive ping timeout")
+        guard !closeSent else { return }
+        let now = NIODeadline.now()
+        // While reading is held back, what the peer says waits in the kernel.
+        if readHeld { lastHeard = now }
+        if now - lastHeard >= TimeAmount(limits.pingInterval + limits.pongTimeout) {
+            startClose(code: 1011, reason: "keepalive ping timeout")
+        } else {
+            send(.ping, ByteBuffer())
         }
     }
 

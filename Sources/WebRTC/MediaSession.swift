@@ -112,7 +112,7 @@ final class MediaSession {
         do throws(SRTPError) {
             length = try inbound.unprotect(&packet, count: packet.count)
         } catch {
-            count(error, in: &statistics.dropped)
+            statistics.dropped.count(error)
             return false
         }
         let plain = packet.span.extracting(first: length)
@@ -157,14 +157,6 @@ final class MediaSession {
         pressedKey = key
     }
 
-    private func count(_ error: SRTPError, in drops: inout CallStatistics.Drops) {
-        switch error {
-        case .tooManyStreams: drops.unknownStream &+= 1
-        case .malformed: drops.malformed &+= 1
-        case .authentication, .replayed, .keyLength, .noRoom, .selfTest, .library: drops.unauthentic &+= 1
-        }
-    }
-
     /// A new stream takes over: the peer changed its SSRC.
     private func adopt(_ source: UInt32) {
         stream = source
@@ -179,7 +171,7 @@ final class MediaSession {
         do throws(SRTPError) {
             length = try inbound.unprotectRTCP(&packet, count: packet.count)
         } catch {
-            count(error, in: &statistics.dropped)
+            statistics.dropped.count(error)
             return false
         }
         let packets: [RTCPPacket]
@@ -275,7 +267,8 @@ final class MediaSession {
         }
         do throws(SRTPError) {
             var span = packet.mutableSpan
-            let protected = isRTCP
+            let protected =
+                isRTCP
                 ? try outbound.protectRTCP(&span, count: length) : try outbound.protect(&span, count: length)
             batch.append(packet.span.extracting(first: protected), to: selected.remote, path: selected.path)
             return true

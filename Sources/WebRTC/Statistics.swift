@@ -1,3 +1,4 @@
+import SRTP
 import Wire
 
 /// How a call has gone so far.
@@ -36,6 +37,14 @@ package struct CallStatistics: Sendable, Equatable {
         /// A payload type that was not agreed, or a ninth SSRC.
         package var unknownStream = 0
         package var stun = 0
+
+        mutating func count(_ error: SRTPError) {
+            switch error {
+            case .tooManyStreams: unknownStream &+= 1
+            case .malformed: malformed &+= 1
+            case .authentication, .replayed, .keyLength, .noRoom, .selfTest, .library: unauthentic &+= 1
+            }
+        }
     }
 }
 
@@ -56,7 +65,7 @@ package struct ArrivalGaps: Sendable, Equatable {
     package func percentile(_ share: Double) -> Double? {
         let total = counts.reduce(0) { $0 + Int($1) }
         guard total > 0 else { return nil }
-        var left = Int((Double(total) * share).rounded(.up))
+        var left = max(1, Int((Double(total) * share).rounded(.up)))
         for (millisecond, count) in counts.enumerated() {
             left -= Int(count)
             if left <= 0 { return Double(millisecond) }

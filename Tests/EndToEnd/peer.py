@@ -56,7 +56,7 @@ class Caller:
         self.messages: list[dict] = []
         self.remote_candidates = 0
         self.close_code = self.close_reason = None
-        self.frames: list[np.ndarray] = []
+        self.frames: list[tuple[int, np.ndarray]] = []  # media time in samples, and samples
         self.first_frame_at = 0.0
         self._changed = asyncio.Condition()
         self._tasks = [asyncio.ensure_future(self._read_socket())]
@@ -96,7 +96,7 @@ class Caller:
             while True:
                 frame = await track.recv()
                 self.first_frame_at = self.first_frame_at or time.monotonic()
-                self.frames.append(frame.to_ndarray().reshape(-1, len(frame.layout.channels))[:, 0])
+                self.frames.append((frame.pts, frame.to_ndarray().reshape(-1, len(frame.layout.channels))[:, 0]))
         except Exception:  # aiortc's way to say that the track has ended
             pass
 
@@ -151,15 +151,21 @@ class Caller:
         assert self.pc.connectionState == "connected", self.pc.connectionState
 
     async def hears(self, frames: int, timeout=5.0):
-        """Waits until that many frames of 20 ms have come."""
+        """Waits until that many frames of 20 ms have come. While a pipeline is silent, few do."""
         deadline = time.monotonic() + timeout
         while len(self.frames) < frames:
             assert time.monotonic() < deadline, f"heard {len(self.frames)} frames in {timeout} s, not {frames}"
             await asyncio.sleep(0.01)
 
     def heard(self) -> np.ndarray:
-        """Everything heard so far, samples between -1 and 1."""
-        return np.concatenate(self.frames) / 32768 if self.frames else np.zeros(0)
+        """Everything heard so far, samples between -1 and 1; silence where nothing was sent."""
+        if not self.frames:
+            return np.zeros(0)
+        first, last = self.frames[0][0], self.frames[-1][0]
+        heard = np.zeros(last - first + FRAME)
+        for time, samples in self.frames:
+            heard[time - first : time - first + len(samples)] = samples / 32768
+        return heard
 
     async def packets(self) -> dict[str, int]:
         """Sent, received and lost, and lost on the way there as the gateway reports it."""

@@ -15,7 +15,7 @@ def test_the_echo_returns_what_was_said(gateway, sentences):
 
     async def call():
         async with in_call(gateway.signaling(), said) as caller:
-            await caller.hears(50 * 8, timeout=12)
+            await asyncio.sleep(8)
             return caller.heard(), caller.first_frame_at - caller.microphone.began, await caller.packets()
 
     heard, began_after, packets = asyncio.run(call())
@@ -58,7 +58,7 @@ def test_the_embed_flow_reaches_its_workflow(gateway, sentences):
 
     async def call():
         async with in_call(url, said) as caller:
-            await caller.hears(50 * 7, timeout=11)
+            await asyncio.sleep(7)
             return caller.heard()
 
     speech.assert_heard("kitchen", sentences, asyncio.run(call()))
@@ -102,7 +102,7 @@ def test_the_end_of_media_is_told_before_the_socket_closes(gateway):
 def test_the_player_plays_its_file(gateway, sentences):
     async def call():
         async with in_call(gateway.signaling(workflow=3)) as caller:
-            await caller.hears(50 * 8, timeout=12)
+            await asyncio.sleep(8)
             return caller.heard()
 
     speech.assert_heard("winter", sentences, asyncio.run(call()))

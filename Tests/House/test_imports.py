@@ -22,7 +22,7 @@ LAYERS = {
     "PatchbayPlugin": [],
     "PatchbayConfig": ["PatchbayPlugin", "Wire"],
     "PatchbayTesting": ["PatchbayConfig"],
-    "Signaling": [],
+    "Signaling": ["PatchbayPlugin"],
     "PatchbayKit": ["Media", "Signaling", "PatchbayConfig"],
 }
 C_LIBRARIES = {  # each has one owner

@@ -1,4 +1,3 @@
-import Foundation
 import PatchbayConfig
 import PatchbayPlugin
 import Testing
@@ -78,7 +77,7 @@ struct DocumentTests {
 
     @Test("has a JSON Schema that knows each of its keys")
     func schemaShape() throws {
-        let schema = try JSONDecoder().decode(JSONValue.self, from: Data(schema(catalogue).utf8))
+        let schema = try JSONValue(parsing: schema(catalogue), maximumDepth: 32)
         #expect(schema["$schema"] == "https://json-schema.org/draft/2020-12/schema")
         #expect(
             schema["properties"]?.object?.keys.sorted() == [
@@ -97,7 +96,7 @@ struct DocumentTests {
         struct Holder: PluginSettings {
             @Field("Anything") var root: JSONValue
         }
-        let schema = try JSONDecoder().decode(JSONValue.self, from: Data(schema(catalogue).utf8))
+        let schema = try JSONValue(parsing: schema(catalogue), maximumDepth: 32)
         let text = try "root:\n" + stock().split(separator: "\n").map { "  \($0)\n" }.joined()
         let root = try decodeSettings(Holder.self, yaml: text).root
         #expect(accepts(schema, root))

@@ -60,7 +60,7 @@ struct FieldTests {
         #expect(all.inner?.name == "n" && all.inner?.size == 2)
         #expect(all.inners.map(\.name) == ["a", "b"] && all.inners.map(\.size) == [3, 2])
         #expect(all.keptIn == StoreReference("local") && all.dataURL == FileReference("data/x"))
-        #expect(all.free == ["a": [1, 1.5, "1", true, nil, "word"]])
+        #expect(all.free == ["a": [1, 1.5, "1", true, .null, "word"]])
     }
 
     @Test("keep their default when they are left out, and lists and maps are empty when nothing follows the key")

@@ -43,7 +43,7 @@ struct ContextVariablesTests {
     @Test("keeps numbers, truth values, null and small structures, and drops large ones")
     func values() {
         let fit: [String: JSONValue] = [
-            "integer": 1, "number": 1.5, "bool": false, "null": nil, "list": [1, [2]], "object": ["a": ["b": "c"]],
+            "integer": 1, "number": 1.5, "bool": false, "null": .null, "list": [1, [2]], "object": ["a": ["b": "c"]],
             "just": .array([.string(String(repeating: "x", count: 1_996))]),
         ]
         let large: JSONValue = .array([.string(String(repeating: "x", count: 1_997))])

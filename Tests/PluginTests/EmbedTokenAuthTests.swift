@@ -1,5 +1,4 @@
 import EmbedTokenAuth
-import Foundation
 import PatchbayPlugin
 import PatchbayTesting
 import Testing
@@ -240,7 +239,7 @@ struct EmbedTokenAuthTests {
     }
 
     private func parse(_ response: RouteResponse) throws -> JSONValue {
-        try JSONDecoder().decode(JSONValue.self, from: Data(response.body))
+        try JSONValue(parsing: response.body)
     }
 
     private func connect(_ session: String) -> ConnectRequest {

@@ -55,9 +55,12 @@ struct TestServer {
         String(buffer: try await exchangeBytes(chunks, pause: pause))
     }
 
-    /// - Parameter settle: whether to wait for something to come back before the second chunk is sent.
+    /// - Parameters:
+    ///   - settle: whether to wait for something to come back before the second chunk is sent.
+    ///   - beforeReading: what to wait for when all is sent, before what came back is read.
     func exchangeBytes(
-        _ chunks: [ByteBuffer], pause: Duration = .zero, settle: Bool = false
+        _ chunks: [ByteBuffer], pause: Duration = .zero, settle: Bool = false,
+        beforeReading: () async -> Void = {}
     ) async throws -> ByteBuffer {
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connect(host: "127.0.0.1", port: port) { channel in
@@ -74,6 +77,7 @@ struct TestServer {
                     do { try await outbound.write(chunk) } catch { break }
                     if pause > .zero { try await Task.sleep(for: pause) }
                 }
+                await beforeReading()
                 while var bytes = try await iterator.next() { all.writeBuffer(&bytes) }
             } catch is IOError {}
             return all

@@ -13,6 +13,17 @@ struct ConnectionTests {
         #expect(call.world.run(for: .seconds(5)) { call.isConnected })
     }
 
+    @Test("and candidates that come when the path they name is long in use change nothing (pion/ice #913)")
+    func lateCandidates() throws {
+        let call = try Call.connected(seed: 12)
+        for candidate in call.offerer.peer.localCandidates {
+            call.answerer.add(candidate: candidate, now: call.world.now)
+        }
+        call.answerer.peer.endOfRemoteCandidates(now: call.world.now)
+        call.world.run(for: .seconds(60))
+        #expect(call.both.allSatisfy { $0.events.map(\.event) == [.connected] })
+    }
+
     @Test("through a network address translator on the offering side", arguments: Call.Candidates.allCases)
     func translated(_ candidates: Call.Candidates) throws {
         let call = Call(seed: 2)

@@ -50,11 +50,11 @@ struct EndingTests {
         }
     }
 
-    @Test("ten minutes at a loss of 10 % do not end it", arguments: seeds(3))
+    @Test("two minutes at a loss of 10 % do not end it", arguments: seeds(3))
     func lossyMinutes(_ seed: UInt64) throws {
         let call = try Call.connected(seed: seed)
         call.world.impairment.loss = 0.1
-        call.world.run(for: .seconds(600))
+        call.world.run(for: .seconds(120))
         #expect(call.both.allSatisfy { $0.end == nil }, "seed \(seed)")
     }
 

@@ -89,10 +89,14 @@ final class Endpoint: Node {
         if !authenticated.contains(remote) {
             let isCheck = STUNProbe(bytes.span)?.class == .request
             if isCheck {
-                if !signalled.contains(remote) { pending.append("\(address) sends a check to \(remote), which nobody named") }
+                if !signalled.contains(remote) {
+                    pending.append("\(address) sends a check to \(remote), which nobody named")
+                }
             } else {
                 let (received, sent) = exchanged[remote] ?? (0, 0)
-                if sent + bytes.count > received { pending.append("\(address) answers \(remote) with more than it sent") }
+                if sent + bytes.count > received {
+                    pending.append("\(address) answers \(remote) with more than it sent")
+                }
             }
         }
         exchanged[remote, default: (0, 0)].sent += bytes.count

@@ -54,9 +54,11 @@ struct HostileTests {
         let (undisturbed, _) = try await run(2) { _, _ in }
         let (heard, call) = try await run(2) { call, overheard in
             // Few enough that the limit of packets is not reached.
-            guard let datagram = overheard.last(where: {
-                $0.to == call.answerer.address && PacketKind($0.bytes.span) == .rtp
-            }) else { return }
+            guard
+                let datagram = overheard.last(where: {
+                    $0.to == call.answerer.address && PacketKind($0.bytes.span) == .rtp
+                })
+            else { return }
             call.world.inject(datagram.bytes, from: call.offerer.address, to: call.answerer)
             var changed = datagram.bytes
             changed[3] &+= 1
@@ -127,7 +129,8 @@ struct HostileTests {
         #expect(call.both.allSatisfy { $0.end == nil })
     }
 
-    @Test("that send 10 000 datagrams of noise from the peer's address trap nothing and end nothing", arguments: seeds(3))
+    @Test(
+        "that send 10 000 datagrams of noise from the peer's address trap nothing and end nothing", arguments: seeds(3))
     func noise(_ seed: UInt64) async throws {
         let call = try Call.connected(seed: seed)
         var overheard: [World.Datagram] = []
@@ -153,7 +156,9 @@ struct HostileTests {
                 UInt8.random(in: 0...255, using: &generator)
             }
             // Of every protocol's first bytes.
-            if !bytes.isEmpty { bytes[0] = ([0, 1, 20, 21, 22, 23, 64, 128, 128, 144] as [UInt8]).randomElement(using: &generator) ?? 0 }
+            if !bytes.isEmpty {
+                bytes[0] = ([0, 1, 20, 21, 22, 23, 64, 128, 128, 144] as [UInt8]).randomElement(using: &generator) ?? 0
+            }
             return bytes
         }
         var bytes = overheard.randomElement(using: &generator)?.bytes ?? []

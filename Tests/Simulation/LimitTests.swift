@@ -26,13 +26,18 @@ struct LimitTests {
     @Test("packets of 120 ms, 200 a second: no more sound than time has passed, and a second")
     func longPackets() async throws {
         let call = try RawCall(seed: 2)
-        // Three bytes that decode to 120 ms: code 3, 48 frames of 2.5 ms.
         call.every(.milliseconds(5), times: 2000) { _ in
-            call.raw.send(payload: [0xe3, 48, 0])
+            // Code 3: 48 frames of 2.5 ms, two bytes each.
+            let noise = (0..<96).map { _ in UInt8.random(in: 0...255, using: &call.world.generator) }
+            call.raw.send(payload: [0xe3, 48] + noise)
             call.raw.timestamp &+= 5760
         }
         let elapsed = call.elapsed
-        #expect(await call.endpoint.heard().duration <= elapsed + .milliseconds(1300))
+        #expect(call.statistics.dropped.malformed == 0)
+        #expect(call.statistics.dropped.tooMany > 1500)
+        let heard = await call.endpoint.heard()
+        #expect(heard.soundingCount > 400)
+        #expect(heard.duration <= elapsed + .milliseconds(1300))
         #expect(call.endpoint.end == nil)
     }
 

@@ -101,7 +101,9 @@ struct StreamTests {
         call.world.run(for: .milliseconds(600))
         for _ in 0..<30 { call.raw.sendVoice() }
         call.every(times: 50) { _ in call.raw.sendVoice() }
-        call.every(times: 50) { _ in call.raw.send(payload: Self.silence); call.raw.pause(frames: 1) }
+        call.every(times: 50) { _ in
+            call.raw.send(payload: Self.silence); call.raw.pause(frames: 1)
+        }
         call.every(times: 50) { _ in call.raw.sendVoice() }
         let elapsed = call.elapsed
         let heard = await call.endpoint.heard()

@@ -127,7 +127,8 @@ final class World {
         guard passes(datagram), !isLost() else { return }
         datagram.at = arrival()
         if chance(impairment.corruption) {
-            datagram.bytes[Int.random(in: bytes.indices, using: &generator)] ^= UInt8.random(in: 1...255, using: &generator)
+            datagram.bytes[Int.random(in: bytes.indices, using: &generator)] ^= UInt8.random(
+                in: 1...255, using: &generator)
         }
         schedule(datagram)
         if chance(impairment.duplication) {

@@ -53,7 +53,7 @@ struct Caller: Sendable {
         let authority = base.dropFirst("http://".count).prefix { $0 != "/" }
         let (status, text) = try await HTTPClient.post(
             url: base + "/api/v1/public/embed/init", json: body.description, headers: ["origin": "http://\(authority)"])
-        guard status == 200, let reply = try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)),
+        guard status == 200, let reply = try? JSONValue(parsing: text),
             let session = reply["session_token"]?.string
         else { throw CallerError("the gateway started no session: HTTP \(status) \(text)") }
         return "ws" + base.dropFirst("http".count) + "/api/v1/ws/public/signaling/" + session
@@ -151,11 +151,11 @@ struct Caller: Sendable {
                         "candidate": ["candidate": .string(candidate), "sdpMid": "0", "sdpMLineIndex": 0],
                     ]))
         }
-        socket.send(message("ice-candidate", ["pc_id": .string(pcID), "candidate": nil]))
+        socket.send(message("ice-candidate", ["pc_id": .string(pcID), "candidate": .null]))
     }
 
     private func take(_ text: String, _ media: MediaCall, _ send: AsyncStream<Signal>.Continuation) async {
-        guard let message = try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)),
+        guard let message = try? JSONValue(parsing: text),
             let payload = message["payload"]
         else {
             send.yield(.failed("the gateway sent a message that is not JSON"))

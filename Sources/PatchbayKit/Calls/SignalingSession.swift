@@ -99,7 +99,7 @@ actor SignalingSession {
 
     // MARK: - Offers
 
-    private func offer(pcID: String, sdp: String, context: String?) async {
+    private func offer(pcID: String, sdp: String, context: [String: JSONValue]?) async {
         guard let call = calls[pcID] else { return await place(pcID: pcID, sdp: sdp, context: context) }
         // Quotas are asked for every offer; a live call's lease is the same one.
         do {
@@ -120,7 +120,7 @@ actor SignalingSession {
         }
     }
 
-    private func place(pcID: String, sdp: String, context: String?) async {
+    private func place(pcID: String, sdp: String, context: [String: JSONValue]?) async {
         let request = request(callID: UUID().uuidString.lowercased())
         let leases: LeaseHolder
         do {
@@ -134,7 +134,7 @@ actor SignalingSession {
                 offer: sdp, request, tenant: tenant, context: contextVariables(adding: context), leases: leases,
                 environment: environment,
                 sendToClient: { [socket] event in
-                    let message = ServerMessage.event(type: event.type, payload: event.payload.description)
+                    let message = ServerMessage.event(type: event.type, payload: event.payload)
                     socket.send(message.text, droppable: true)
                 })
             let running = Task {
@@ -164,12 +164,10 @@ actor SignalingSession {
             workflowRunID: workflowRunID)
     }
 
-    private func contextVariables(adding text: String?) -> [String: JSONValue] {
+    private func contextVariables(adding added: [String: JSONValue]?) -> [String: JSONValue] {
         let reserved: Set = ["provider", "runtime_configuration", "mps_correlation_id"]
         var variables = principal.contextVariables
-        if principal.mayAddContext, let text,
-            let added = try? JSONDecoder().decode([String: JSONValue].self, from: Data(text.utf8))
-        {
+        if principal.mayAddContext, let added {
             variables.merge(added.filter { !reserved.contains($0.key) }) { _, fromClient in fromClient }
         }
         return variables

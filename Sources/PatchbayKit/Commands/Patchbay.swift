@@ -11,8 +11,7 @@ public struct Patchbay: AsyncParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "patchbay",
         abstract: "A WebRTC media gateway for voice AI.",
-        subcommands: [Serve.self, Check.self, Plugins.self, Schema.self, Token.self, CallCommand.self],
-        defaultSubcommand: Serve.self)
+        subcommands: [Serve.self, Check.self, Plugins.self, Schema.self, Token.self, CallCommand.self])
 
     /// Makes the command, which the parser does.
     public init() {}

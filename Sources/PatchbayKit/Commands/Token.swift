@@ -55,15 +55,16 @@ struct Token: AsyncParsableCommand {
         do {
             let request = TokenRequest(
                 user: user, organization: organization, workflowID: workflow, lifetime: lifetime.duration)
-            say(try await gateway.minter(type: kind.type, instance: instance).mint(request))
+            let token = try await gateway.minter(type: kind.type, instance: instance).mint(request)
+            say(token)
+            if kind == .embed {
+                // It is public: it will stand in a page.
+                let entry = "{ token: \(token), workflow: \(workflow ?? 1), allowed_domains: [localhost] }"
+                complain("Put it under the tokens of an embed_token instance:\n  - \(entry)")
+            }
         } catch {
             complain("error: \(error)")
             throw ExitCode(ExitStatus.usage)
-        }
-        if kind == .embed {
-            complain(
-                "Put it under the instance's tokens:\n"
-                    + "  - { token: THE_TOKEN, workflow: \(workflow ?? 1), allowed_domains: [localhost] }")
         }
     }
 }

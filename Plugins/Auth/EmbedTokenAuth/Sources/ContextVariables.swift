@@ -35,6 +35,6 @@ private func sanitizedValue(_ value: JSONValue) -> JSONValue? {
     switch value {
     case .string(let text): .string(String(String.UnicodeScalarView(text.unicodeScalars.prefix(2_000))))
     case .null, .bool, .integer, .number: value
-    case .array, .object: value.description.unicodeScalars.count <= 2_000 ? value : Optional.none
+    case .array, .object: value.description.unicodeScalars.count <= 2_000 ? value : nil
     }
 }

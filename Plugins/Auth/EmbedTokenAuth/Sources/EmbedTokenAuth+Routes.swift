@@ -53,7 +53,7 @@ extension EmbedTokenAuth: RouteProvider {
             json: [
                 "session_token": .string(sessionToken), "workflow_run_id": .integer(run),
                 "config": .object(ids.merging(token.settings) { _, own in own }),
-                "widget_type": "voice", "chat_session": nil,
+                "widget_type": "voice", "chat_session": .null,
             ])
     }
 
@@ -91,7 +91,7 @@ private struct StartRequest {
     var contextVariables: [String: JSONValue]
 
     static func parse(_ body: [UInt8]) -> Result<StartRequest, ShapeFault> {
-        guard let json = JSONValue(parsing: body) else {
+        guard let json = try? JSONValue(parsing: body) else {
             return .failure(ShapeFault(kind: "json_invalid", field: nil, message: "JSON decode error"))
         }
         guard let members = json.object else {

@@ -38,7 +38,7 @@ extension EmbedTokenAuth {
     /// Looks a session up, whether or not it has expired.
     func session(_ sessionToken: String) async throws -> Session? {
         guard let content = try await store.get(key(sessionToken)) else { return nil }
-        return JSONValue(parsing: content).flatMap(Session.init)
+        return (try? JSONValue(parsing: content)).flatMap(Session.init)
     }
 
     /// Keeps a session under a new token. It stays twice as long as it is good, so that who comes late is told so.

@@ -1,31 +1,54 @@
 /// What is wrong with a text that should be JSON.
-package enum JSONError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The text breaks the grammar at this byte.
+public enum JSONError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The text breaks the grammar, or is not UTF-8, at this byte.
     case syntax(offset: Int)
     /// Lists and objects are nested deeper than the limit.
     case depth(limit: Int)
     /// An object has this name twice.
     case duplicate(name: String)
+    /// The number at this byte is greater than a `Double` holds.
+    case range(offset: Int)
+    /// The string at this byte has more than 30 combining characters in a row.
+    case combining(offset: Int)
 
-    package var description: String {
+    /// What it is, and where.
+    public var description: String {
         switch self {
         case .syntax(let offset): "invalid JSON at byte \(offset) (RFC 8259)"
         case .depth(let limit): "JSON nested deeper than \(limit)"
         case .duplicate(let name): "JSON object has \"\(name.prefix(32))\" twice (RFC 8259 §4)"
+        case .range(let offset): "JSON number at byte \(offset) is out of range (RFC 8259 §6)"
+        case .combining(let offset):
+            "JSON string at byte \(offset) has over 30 combining characters in a row (UAX #15 §13)"
         }
     }
 }
 
-extension JSON {
-    /// Reads one JSON text. A name that comes twice in an object is refused: two readers would not agree on it.
-    package init(parsing text: String, maximumDepth: Int = 16) throws(JSONError) {
-        var parser = JSONParser(bytes: Array(text.utf8), maximumDepth: maximumDepth)
+extension JSONValue {
+    /// Reads one JSON text (RFC 8259), also from somebody we do not know: in one pass, in time proportional to its
+    /// length.
+    ///
+    /// A name that comes twice in an object is refused: two readers would not agree on it. So is a string that is not
+    /// Stream-Safe Text: to hash or compare it would take time that grows with the square of its length.
+    /// - Parameter maximumDepth: how deep lists and objects may nest.
+    public init(parsing text: [UInt8], maximumDepth: Int = 16) throws(JSONError) {
+        do throws(UTF8.ValidationError) {
+            _ = try UTF8Span(validating: text.span)
+        } catch {
+            throw .syntax(offset: error.byteOffsets.lowerBound)
+        }
+        var parser = JSONParser(bytes: text, maximumDepth: maximumDepth)
         self = try parser.parseDocument()
+    }
+
+    /// The same of a string.
+    public init(parsing text: String, maximumDepth: Int = 16) throws(JSONError) {
+        try self.init(parsing: Array(text.utf8), maximumDepth: maximumDepth)
     }
 }
 
-/// Reads RFC 8259, one pass, recursion bounded by `maximumDepth`.
-struct JSONParser {
+/// Reads RFC 8259 in bytes that are UTF-8, recursion bounded by `maximumDepth`.
+private struct JSONParser {
     private let bytes: [UInt8]
     private let maximumDepth: Int
     private var offset = 0
@@ -36,7 +59,7 @@ struct JSONParser {
         self.maximumDepth = maximumDepth
     }
 
-    mutating func parseDocument() throws(JSONError) -> JSON {
+    mutating func parseDocument() throws(JSONError) -> JSONValue {
         let value = try parseValue()
         skipSpace()
         guard offset == bytes.count else { throw .syntax(offset: offset) }
@@ -51,15 +74,15 @@ struct JSONParser {
         while let byte = next, byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D { offset += 1 }
     }
 
-    /// Skips space, then takes the byte if it is the one asked for.
+    /// Skips space, then takes the character if it is the one asked for.
     private mutating func take(_ character: Unicode.Scalar) -> Bool {
         skipSpace()
-        guard let byte = next, UInt32(byte) == character.value else { return false }
+        guard next == UInt8(ascii: character) else { return false }
         offset += 1
         return true
     }
 
-    private mutating func parseValue() throws(JSONError) -> JSON {
+    private mutating func parseValue() throws(JSONError) -> JSONValue {
         skipSpace()
         switch next.map({ Unicode.Scalar($0) }) {
         case "{": return try parseObject()
@@ -72,7 +95,7 @@ struct JSONParser {
         }
     }
 
-    private mutating func parseWord(_ word: String, _ value: JSON) throws(JSONError) -> JSON {
+    private mutating func parseWord(_ word: String, _ value: JSONValue) throws(JSONError) -> JSONValue {
         guard bytes[offset...].starts(with: word.utf8) else { throw .syntax(offset: offset) }
         offset += word.utf8.count
         return value
@@ -84,9 +107,9 @@ struct JSONParser {
         guard depth <= maximumDepth else { throw .depth(limit: maximumDepth) }
     }
 
-    private mutating func parseArray() throws(JSONError) -> JSON {
+    private mutating func parseArray() throws(JSONError) -> JSONValue {
         try descend()
-        var values: [JSON] = []
+        var values: [JSONValue] = []
         if !take("]") {
             repeat { values.append(try parseValue()) } while take(",")
             guard take("]") else { throw .syntax(offset: offset) }
@@ -95,18 +118,17 @@ struct JSONParser {
         return .array(values)
     }
 
-    private mutating func parseObject() throws(JSONError) -> JSON {
+    private mutating func parseObject() throws(JSONError) -> JSONValue {
         try descend()
-        var members: [JSON.Member] = []
-        var names: Set<String> = []
+        var members: [String: JSONValue] = [:]
         if !take("}") {
             repeat {
                 skipSpace()
                 guard next == UInt8(ascii: "\"") else { throw .syntax(offset: offset) }
                 let name = try parseString()
                 guard take(":") else { throw .syntax(offset: offset) }
-                guard names.insert(name).inserted else { throw .duplicate(name: name) }
-                members.append(JSON.Member(name: name, value: try parseValue()))
+                let value = try parseValue()
+                guard members.updateValue(value, forKey: name) == nil else { throw .duplicate(name: name) }
             } while take(",")
             guard take("}") else { throw .syntax(offset: offset) }
         }
@@ -119,16 +141,20 @@ struct JSONParser {
 extension JSONParser {
     /// At the opening quote.
     private mutating func parseString() throws(JSONError) -> String {
+        let opening = offset
         offset += 1
         var text: [UInt8] = []
         while let byte = next {
             let start = offset
             offset += 1
             switch byte {
-            case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
+            case UInt8(ascii: "\""):
+                let string = String(decoding: text, as: UTF8.self)
+                guard string.isStreamSafe else { throw .combining(offset: opening) }
+                return string
             case UInt8(ascii: "\\"):
                 guard let scalar = parseEscape() else { throw .syntax(offset: start) }
-                text.append(contentsOf: String(Character(scalar)).utf8)
+                text.append(contentsOf: String(scalar).utf8)
             case 0..<0x20: throw .syntax(offset: start)
             default: text.append(byte)
             }
@@ -136,7 +162,7 @@ extension JSONParser {
         throw .syntax(offset: offset)
     }
 
-    /// After the backslash. A lone surrogate is refused: it has no UTF-8 form.
+    /// After the backslash. Half a surrogate pair is refused: it has no UTF-8 form.
     private mutating func parseEscape() -> Unicode.Scalar? {
         guard let byte = next else { return nil }
         offset += 1
@@ -168,7 +194,7 @@ extension JSONParser {
         return value
     }
 
-    private mutating func parseNumber() throws(JSONError) -> JSON {
+    private mutating func parseNumber() throws(JSONError) -> JSONValue {
         let start = offset
         if next == UInt8(ascii: "-") { offset += 1 }
         let whole = offset
@@ -184,7 +210,10 @@ extension JSONParser {
             if next == UInt8(ascii: "+") || next == UInt8(ascii: "-") { offset += 1 }
             guard takeDigits() else { throw .syntax(offset: offset) }
         }
-        return .number(String(decoding: bytes[start..<offset], as: UTF8.self))
+        let digits = String(decoding: bytes[start..<offset], as: UTF8.self)
+        if let integer = Int(digits) { return .integer(integer) }
+        guard let number = Double(digits), number.isFinite else { throw .range(offset: start) }
+        return .number(number)
     }
 
     /// One digit or more.
@@ -192,5 +221,29 @@ extension JSONParser {
         let start = offset
         while let byte = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { offset += 1 }
         return offset > start
+    }
+}
+
+extension String {
+    /// Whether at most 30 non-starters follow one another, the Stream-Safe Text Format of UAX #15 §13.
+    fileprivate var isStreamSafe: Bool {
+        var run = 0
+        for scalar in unicodeScalars {
+            run = scalar.isNonStarter ? run + 1 : 0
+            if run > 30 { return false }
+        }
+        return true
+    }
+}
+
+extension Unicode.Scalar {
+    /// Whether its decomposition begins with a character that canonical ordering may move.
+    fileprivate var isNonStarter: Bool {
+        switch value {
+        case ..<0x300: false
+        // Of class 0 themselves, and the only ones that come apart into others.
+        case 0x0F73, 0x0F75, 0x0F81: true
+        default: properties.canonicalCombiningClass != .notReordered
+        }
     }
 }

@@ -1,0 +1,143 @@
+import Testing
+import Wire
+
+@testable import WebRTC
+
+@Suite("Rate limiter")
+struct RateLimiterTests {
+    private func admissions(_ limiter: inout RateLimiter, of count: Int, at now: MonotonicTime) -> Int {
+        var admitted = 0
+        for _ in 0..<count where limiter.admit(now: now) { admitted += 1 }
+        return admitted
+    }
+
+    @Test("lets a second's worth through at once, and then as much as it refills")
+    func budget() {
+        var limiter = RateLimiter(perSecond: 250, now: .zero)
+        #expect(admissions(&limiter, of: 1000, at: .zero) == 250)
+        // 4 ms buy one.
+        #expect(admissions(&limiter, of: 10, at: .zero + .nanoseconds(3_999_999)) == 0)
+        #expect(admissions(&limiter, of: 10, at: .zero + .milliseconds(4)) == 1)
+    }
+
+    @Test("takes nothing for what it refuses")
+    func refusal() {
+        var limiter = RateLimiter(perSecond: 1000, now: .zero)
+        let admitted = [limiter.admit(900, now: .zero), limiter.admit(200, now: .zero), limiter.admit(100, now: .zero)]
+        #expect(admitted == [true, false, true])
+    }
+
+    @Test("saves up no more than a second, and a clock that stands or steps back gives nothing")
+    func saving() {
+        var limiter = RateLimiter(perSecond: 10, now: .zero)
+        let later = MonotonicTime.zero + .seconds(1_000_000)
+        #expect(admissions(&limiter, of: 100, at: later) == 10)
+        #expect(admissions(&limiter, of: 100, at: .zero) == 0)
+    }
+
+    @Test("is exact over a long time: the rate, and not a packet more", arguments: [7, 250, 32_000])
+    func longRun(rate: Int) {
+        var limiter = RateLimiter(perSecond: rate, now: .zero)
+        var admitted = 0
+        for step in 0..<100_000 where limiter.admit(now: .zero + .microseconds(137 * step)) { admitted += 1 }
+        let expected = min(100_000, rate + Int(Double(rate) * 13.7))
+        #expect(abs(admitted - expected) <= 1)
+    }
+}
+
+@Suite("Reorder ring")
+struct ReorderRingTests {
+    /// A ring that a test's expectations can be written about.
+    private final class Bench {
+        var ring = ReorderRing()
+
+        func insert(_ number: Int64, next: Int64, at now: MonotonicTime = .zero, length: Int = 100) -> Bool {
+            let payload = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: length)
+            return ring.insert(
+                number, timestamp: UInt32(number * 960), payload: payload.span, next: next, now: now)
+        }
+
+        func take(_ number: Int64) -> (timestamp: UInt32?, payload: [UInt8])? {
+            guard let slot = ring.take(number) else { return nil }
+            let lent = ring.lend(slot.place)
+            ring.giveBack(lent, to: slot.place)
+            return (slot.timestamp, lent)
+        }
+    }
+
+    @Test("gives back what it was given, by number")
+    func roundTrip() throws {
+        let bench = Bench()
+        for number in [5, 3, 9] as [Int64] { #expect(bench.insert(number, next: 2)) }
+        #expect(bench.ring.earliest == 3)
+        let first = try #require(bench.take(3))
+        #expect(first.timestamp == 2880)
+        #expect(first.payload == [UInt8](repeating: 3, count: 100))
+        #expect(bench.take(3) == nil)
+        #expect(bench.ring.earliest == 5)
+        #expect(!bench.ring.isEmpty)
+        bench.ring.removeAll()
+        #expect(bench.ring.isEmpty)
+        #expect(bench.ring.earliest == nil)
+        #expect(bench.ring.firstArrival == nil)
+    }
+
+    @Test(
+        "takes 32 numbers from the next on, and none behind",
+        arguments: [(9, false), (10, true), (41, true), (42, false)])
+    func window(number: Int64, isTaken: Bool) {
+        let bench = Bench()
+        #expect(bench.insert(number, next: 10) == isTaken)
+        #expect(bench.ring.isEmpty != isTaken)
+    }
+
+    @Test("knows when the first of those that wait came")
+    func firstArrival() {
+        let bench = Bench()
+        #expect(bench.insert(8, next: 1, at: .zero + .seconds(1)))
+        #expect(bench.insert(4, next: 1, at: .zero + .seconds(2)))
+        #expect(bench.ring.firstArrival == .zero + .seconds(1))
+        #expect(bench.take(8) != nil)
+        #expect(bench.ring.firstArrival == .zero + .seconds(2))
+    }
+
+    @Test("keeps the first of two with one number, and refuses what fits in no datagram")
+    func oddOnes() throws {
+        let bench = Bench()
+        #expect(bench.insert(4, next: 1, length: 1))
+        #expect(bench.insert(4, next: 1, length: 2))
+        #expect(try #require(bench.take(4)).payload.count == 1)
+        #expect(bench.ring.isEmpty)
+        #expect(!bench.insert(5, next: 1, length: 1501))
+    }
+}
+
+@Suite("Statistics")
+struct StatisticsTests {
+    @Test("percentiles of arrival gaps, in whole milliseconds")
+    func percentiles() {
+        var gaps = ArrivalGaps()
+        #expect(gaps.percentile(0.5) == nil)
+        for millisecond in 1...100 { gaps.record(.milliseconds(millisecond)) }
+        #expect(gaps.percentile(0) == 1)
+        #expect(gaps.percentile(0.5) == 50)
+        #expect(gaps.percentile(0.95) == 95)
+        #expect(gaps.percentile(1) == 100)
+        #expect(gaps.longest == .milliseconds(100))
+    }
+
+    @Test("gaps too long for the table and backward ones are cut, the longest is kept")
+    func extremes() {
+        var gaps = ArrivalGaps()
+        gaps.record(.seconds(-1))
+        gaps.record(.seconds(3))
+        #expect(gaps.percentile(0.5) == 0)
+        #expect(gaps.percentile(1) == 255)
+        #expect(gaps.longest == .seconds(3))
+        var sum = ArrivalGaps()
+        sum.record(.milliseconds(7))
+        sum += gaps
+        #expect(sum.percentile(0.6) == 7)
+        #expect(sum.longest == .seconds(3))
+    }
+}
