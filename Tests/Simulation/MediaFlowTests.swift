@@ -62,7 +62,8 @@ struct MediaFlowTests {
         let elapsed = call.world.now - start
         let heard = await call.answerer.heard()
         #expect(heard.jumps == [])
-        #expect(abs((heard.duration - elapsed).milliseconds) <= 200, "seed \(seed): \(heard.duration) in \(elapsed)")
+        // As far ahead as pauses are left alone, and what was made up since the last one.
+        #expect(abs((heard.duration - elapsed).milliseconds) <= 260, "seed \(seed): \(heard.duration) in \(elapsed)")
         // The end is still where it was said, against the beginning.
         let (head, tail) = (speech.prefix(5 * 16_000), speech.suffix(5 * 16_000))
         let early = Signal.likeness(of: Array(heard.samples.prefix(8 * 16_000)), to: Array(head))

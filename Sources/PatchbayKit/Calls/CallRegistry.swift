@@ -11,6 +11,13 @@ final class CallRegistry: Sendable {
         var state: String
     }
 
+    /// A client's name for its connection. Within a tenant one socket has it, while the call lives.
+    struct PeerName: Hashable, Sendable {
+        var tenant: String
+        var pcID: String
+    }
+
+    private let names = Mutex<Set<PeerName>>([])
     private let entries = Mutex<[String: Entry]>([:])
     let sockets = Atomic(0)
     let leases = Atomic(0)
@@ -19,6 +26,15 @@ final class CallRegistry: Sendable {
 
     func add(_ entry: Entry) {
         entries.withLock { $0[entry.id] = entry }
+    }
+
+    /// False when a live call has the name already.
+    func claim(_ name: PeerName) -> Bool {
+        names.withLock { $0.insert(name).inserted }
+    }
+
+    func giveBack(_ name: PeerName) {
+        _ = names.withLock { $0.remove(name) }
     }
 
     func set(_ state: String, of id: String) {

@@ -129,6 +129,11 @@ actor SignalingSession {
         } catch {
             return deny(error)
         }
+        let name = CallRegistry.PeerName(tenant: tenant.name, pcID: pcID)
+        guard environment.registry.claim(name) else {
+            await leases.release(usage: CallUsage(duration: .zero), registry: environment.registry)
+            return reply(.error(message: "Peer connection already owned"))
+        }
         do {
             let (supervisor, answer) = try await CallSupervisor.answer(
                 offer: sdp, request, tenant: tenant, context: contextVariables(adding: context), leases: leases,
@@ -139,6 +144,7 @@ actor SignalingSession {
                 })
             let running = Task {
                 let reason = await supervisor.run()
+                environment.registry.giveBack(name)
                 self.callEnded(pcID: pcID, callID: supervisor.id, reason: reason)
             }
             calls[pcID] = LiveCall(supervisor: supervisor, running: running)
@@ -146,6 +152,7 @@ actor SignalingSession {
             // All our candidates stood in the answer.
             reply(.iceCandidate(pcID: pcID, nil))
         } catch {
+            environment.registry.giveBack(name)
             report(error)
         }
     }
