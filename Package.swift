@@ -72,7 +72,7 @@ let package = Package(
         module("SRTP", ["Wire", "CSRTP"]),
         module("Audio", ["Wire", "COpus", "CSpeexDSP"]),
         module("WebRTC", ["Wire", "STUN", "ICE", "SDP", "RTP", "DTLS", "SRTP", "Audio"]),
-        module("Media", ["Wire", "STUN", "ICE", "WebRTC", "Audio", "CSocket"]),
+        module("Media", ["Wire", "STUN", "ICE", "WebRTC", "Audio", "DTLS", "SRTP", "CSocket"]),
         module("PatchbayPlugin", [log]),
         module("PatchbayConfig", ["PatchbayPlugin", "Wire", "CYAML"]),
         .target(
@@ -117,6 +117,9 @@ let package = Package(
             tests("DTLSTests", ["DTLS", "Wire", "COpenSSL"]),
             tests("SRTPTests", ["SRTP", "Wire", "CSRTP", "COpenSSL"]),
             tests("AudioTests", ["Audio", "Wire"]),
+            tests("Simulation", ["Wire", "STUN", "ICE", "SDP", "RTP", "DTLS", "SRTP", "WebRTC", "Audio"]),
+            tests("WebRTCTests", ["Wire", "RTP", "SDP", "WebRTC", "Audio"]),
+            tests("MediaTests", ["Wire", "ICE", "WebRTC", "Audio", "Media"]),
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
             tests("PatchbayPluginTests", ["PatchbayPlugin"]),
             tests(

@@ -15,7 +15,7 @@ package import Wire
     let addresses: [SocketAddress]
     var waker: Int32 = -1
     private var descriptors: [Int32]
-    private var sockets: SocketList
+    private let sockets: [UDPSocket]
     /// What is received, decrypted in place.
     private let slab = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: receiveBatch * slot)
     private var datagrams = [csocket_datagram](repeating: csocket_datagram(), count: receiveBatch)
@@ -31,12 +31,16 @@ package import Wire
     private var running = true
 
     init(binding addresses: [SocketAddress]) throws(MediaError) {
-        sockets = try SocketList(binding: addresses)
+        var sockets: [UDPSocket] = []
+        for address in addresses {
+            sockets.append(try UDPSocket(bindingTo: address))
+        }
+        self.sockets = sockets
         guard addresses.count < csocket_maximum else {
             throw .tooManyAddresses(addresses.count, limit: Int(csocket_maximum) - 1)
         }
-        self.addresses = sockets.addresses
-        descriptors = sockets.descriptors
+        self.addresses = sockets.map(\.address)
+        descriptors = sockets.map(\.descriptor)
         unsafe slab.initialize(repeating: 0)
     }
 

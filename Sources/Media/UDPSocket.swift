@@ -6,7 +6,7 @@ package import Wire
 ///
 /// A datagram that the kernel refuses to send is dropped alone. That matters on a port that calls share: the sockets of
 /// swift-nio close on most send errors, so one hostile candidate would end every call.
-struct UDPSocket: ~Copyable {
+final class UDPSocket {
     let descriptor: Int32
     /// Where it is bound, the port filled in.
     let address: SocketAddress

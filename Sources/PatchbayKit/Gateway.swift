@@ -75,7 +75,8 @@ struct Gateway: Sendable {
             (plugin as? any TokenMinter).map { (name: name, minter: $0) }
         }.filter { Swift.type(of: $0.minter).type == type && instance ?? $0.name == $0.name }
         guard let only = minters.first else {
-            throw SettingsFault("the configuration has no auth instance of type \(type)\(instance.map { " called \($0)" } ?? "")")
+            throw SettingsFault(
+                "the configuration has no auth instance of type \(type)\(instance.map { " called \($0)" } ?? "")")
         }
         guard minters.count == 1 else {
             let names = minters.map(\.name).sorted().joined(separator: ", ")

@@ -91,7 +91,8 @@ struct Router: Sendable {
             case .pass: return refuse("no credential")
             }
         } catch {
-            environment.logger.error("authentication failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
+            environment.logger.error(
+                "authentication failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
             return .refuse(.json(#"{"detail":"Authentication is unavailable"}"#, status: 503))
         }
         connect.workflowID = isPublic ? principal.workflowID : connect.workflowID
@@ -136,7 +137,8 @@ struct Router: Sendable {
             return nil
         }
         connect.bearerToken =
-            request.query["token"] ?? bearer(request.headers["authorization"]) ?? subprotocols(request).dropFirst().first
+            request.query["token"] ?? bearer(request.headers["authorization"])
+            ?? subprotocols(request).dropFirst().first
         connect.apiKey = request.query["api_key"] ?? request.headers["x-api-key"]
         connect.origin = request.headers["origin"] ?? request.headers["referer"] ?? ""
         connect.remoteAddress = request.remoteAddress

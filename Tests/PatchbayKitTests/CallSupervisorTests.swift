@@ -7,9 +7,11 @@ import Testing
 
 @Suite("A call's life, and what it holds until its end", .serialized)
 struct CallSupervisorTests {
-    @Test("the lease ends when the pipeline returns, throws or hangs up", arguments: [
-        ("returns", "pipeline_finished"), ("throws", "pipeline_failed"), ("hangs up", "enough"),
-    ])
+    @Test(
+        "the lease ends when the pipeline returns, throws or hangs up",
+        arguments: [
+            ("returns", "pipeline_finished"), ("throws", "pipeline_failed"), ("hangs up", "enough"),
+        ])
     func pipelineEnds(way: String, reason: String) async throws {
         let quota = CountingQuota()
         let pipeline = ScriptedPipeline { call, audio in

@@ -27,12 +27,14 @@ struct DeploymentTests {
           deep: { match: { path: /t/acme/deep }, allow_anonymous: true, pipeline: echo }
         """
 
-    @Test("a tenant is chosen by the longest path prefix, then the host, then any", arguments: [
-        ("localhost:8080", ["api"], "rest", 1), ("acme.example.org", ["api"], "acme", 1),
-        ("ACME.example.org:8080", [], "acme", 0), ("acme.example.org", ["t", "x"], "path", 1),
-        ("localhost", ["t", "acme", "api"], "path", 1), ("localhost", ["t", "acme", "deep"], "deep", 0),
-        ("localhost", ["tt"], "rest", 1), ("[::1]:8080", [], "rest", 0), ("", ["x"], "rest", 1),
-    ])
+    @Test(
+        "a tenant is chosen by the longest path prefix, then the host, then any",
+        arguments: [
+            ("localhost:8080", ["api"], "rest", 1), ("acme.example.org", ["api"], "acme", 1),
+            ("ACME.example.org:8080", [], "acme", 0), ("acme.example.org", ["t", "x"], "path", 1),
+            ("localhost", ["t", "acme", "api"], "path", 1), ("localhost", ["t", "acme", "deep"], "deep", 0),
+            ("localhost", ["tt"], "rest", 1), ("[::1]:8080", [], "rest", 0), ("", ["x"], "rest", 1),
+        ])
     func matching(host: String, path: [String], tenant: String, left: Int) throws {
         let match = try deployment(tenants).tenant(host: host, path: path)
         #expect(match?.tenant.name == tenant)
@@ -71,10 +73,12 @@ struct DeploymentTests {
         #expect(failure?.description == "auth.door could not start: no key")
     }
 
-    @Test("a path matches a route's template where its segments do", arguments: [
-        ("/api/v1/x", ["api", "v1", "x"], [:]), ("/a/{id}", ["a", "7"], ["id": "7"]),
-        ("/a/{id}", ["a"], nil), ("/a/{id}", ["b", "7"], nil), ("/a", ["a", "b"], nil),
-    ] as [(String, [String], [String: String]?)])
+    @Test(
+        "a path matches a route's template where its segments do",
+        arguments: [
+            ("/api/v1/x", ["api", "v1", "x"], [:]), ("/a/{id}", ["a", "7"], ["id": "7"]),
+            ("/a/{id}", ["a"], nil), ("/a/{id}", ["b", "7"], nil), ("/a", ["a", "b"], nil),
+        ] as [(String, [String], [String: String]?)])
     func templates(template: String, path: [String], parameters: [String: String]?) {
         #expect(Router.parameters(of: path[...], in: template) == parameters)
     }
@@ -83,7 +87,9 @@ struct DeploymentTests {
     func duplicates() {
         let plugins: [PluginRegistration] = .builtin
         #expect(plugins.duplicate == nil)
-        #expect((plugins + [.quota(CountingQuota.self), .quota(CountingQuota.self)]).duplicate?.description.type == "counting")
+        #expect(
+            (plugins + [.quota(CountingQuota.self), .quota(CountingQuota.self)]).duplicate?.description.type
+                == "counting")
     }
 }
 

@@ -31,7 +31,8 @@ struct CallReport: Sendable {
             "packets_received": .integer(statistics.packetsReceived),
             "packets_lost": .integer(statistics.packetsLost), "remote_lost": .integer(statistics.remotePacketsLost),
             "frames_concealed": .integer(statistics.framesConcealed),
-            "gap_p50_ms": number(statistics.gaps.percentile(0.5)), "gap_p99_ms": number(statistics.gaps.percentile(0.99)),
+            "gap_p50_ms": number(statistics.gaps.percentile(0.5)),
+            "gap_p99_ms": number(statistics.gaps.percentile(0.99)),
             "gap_max_ms": milliseconds(statistics.gaps.longest), "jitter_ms": milliseconds(statistics.jitter),
             "round_trip_ms": milliseconds(statistics.roundTripTime), "latency_ms": milliseconds(latency),
             "seconds": number(seconds), "end": .string(end),
@@ -65,7 +66,8 @@ struct CallSummary: Sendable {
             "packets_lost": total(\.packetsLost), "remote_lost": total(\.remotePacketsLost),
             "gap_p50_ms": number(gaps.percentile(0.5)), "gap_p99_ms": number(gaps.percentile(0.99)),
             "gap_max_ms": milliseconds(gaps.longest),
-            "setup_p50_ms": milliseconds(percentile(setups, 0.5)), "setup_p99_ms": milliseconds(percentile(setups, 0.99)),
+            "setup_p50_ms": milliseconds(percentile(setups, 0.5)),
+            "setup_p99_ms": milliseconds(percentile(setups, 0.99)),
             "latency_p50_ms": milliseconds(percentile(latencies, 0.5)),
             "latency_p99_ms": milliseconds(percentile(latencies, 0.99)),
         ]
@@ -83,7 +85,8 @@ struct CallSummary: Sendable {
     }
 
     private static let callFields = [
-        ("setup_ms", "set up in", "ms"), ("packets_sent", "sent", "packets"), ("packets_received", "received", "packets"),
+        ("setup_ms", "set up in", "ms"), ("packets_sent", "sent", "packets"),
+        ("packets_received", "received", "packets"),
         ("packets_lost", "lost", ""), ("remote_lost", "lost on the way there", ""), ("gap_p99_ms", "gap p99", "ms"),
         ("gap_max_ms", "gap max", "ms"), ("jitter_ms", "jitter", "ms"), ("round_trip_ms", "round trip", "ms"),
         ("latency_ms", "latency", "ms"),
@@ -96,7 +99,8 @@ struct CallSummary: Sendable {
 
     private func line(_ report: JSONValue, failure: String?) -> String {
         if let failure { return "not connected: \(failure)" }
-        return "connected, \(fields(report, Self.callFields)), \(value(report, "end")) after \(value(report, "seconds")) s"
+        return
+            "connected, \(fields(report, Self.callFields)), \(value(report, "end")) after \(value(report, "seconds")) s"
     }
 
     private func fields(_ object: JSONValue, _ fields: [(name: String, label: String, unit: String)]) -> String {

@@ -176,7 +176,8 @@ private struct QueueOutput: AudioOutput {
 
     func play(_ frame: PCMFrame) async throws {
         guard frame.sampleRate == rate else {
-            throw SettingsFault("a frame of \(frame.sampleRate) Hz was played; the pipeline's output rate is \(rate) Hz")
+            throw SettingsFault(
+                "a frame of \(frame.sampleRate) Hz was played; the pipeline's output rate is \(rate) Hz")
         }
         try await queue.play(frame.samples)
     }

@@ -18,9 +18,12 @@ struct CallCommand: AsyncParsableCommand {
     var url: String
     @Option(help: "An embed token for http://, a JWT for ws://.")
     var token: String?
-    @Option(name: .customLong("in"), help: "What to say, over and over: a WAV file, 16-bit PCM. Without it, bursts of tone.")
+    @Option(
+        name: .customLong("in"), help: "What to say, over and over: a WAV file, 16-bit PCM. Without it, bursts of tone."
+    )
     var speech: String?
-    @Option(name: .customLong("out"), help: "Where to keep what was heard, as WAV; call n of several goes to NAME-n.wav.")
+    @Option(
+        name: .customLong("out"), help: "Where to keep what was heard, as WAV; call n of several goes to NAME-n.wav.")
     var heard: String?
     @Option(help: "How long each call lasts; by default as long as the speech and 3 s more.")
     var seconds: Double?
@@ -41,7 +44,8 @@ struct CallCommand: AsyncParsableCommand {
         let wave: WaveFile
         let engine: MediaEngine
         do {
-            wave = try speech.map { try WaveFile(parsing: [UInt8](Data(contentsOf: URL(fileURLWithPath: $0)))) } ?? .bursts
+            wave =
+                try speech.map { try WaveFile(parsing: [UInt8](Data(contentsOf: URL(fileURLWithPath: $0)))) } ?? .bursts
             // A loop a call, for each needs a port of its own: two calls between the same two ports cannot be told apart.
             engine = try MediaEngine(addresses: addresses(), ports: nil, loops: calls)
         } catch {
@@ -76,7 +80,8 @@ struct CallCommand: AsyncParsableCommand {
 
     private func keep(_ report: CallReport, number: Int) throws {
         guard let heard else { return }
-        let name = calls == 1 ? heard : (heard.hasSuffix(".wav") ? String(heard.dropLast(4)) : heard) + "-\(number + 1).wav"
+        let name =
+            calls == 1 ? heard : (heard.hasSuffix(".wav") ? String(heard.dropLast(4)) : heard) + "-\(number + 1).wav"
         let wave = WaveFile(samples: report.heard, sampleRate: report.sampleRate)
         try Data(wave.bytes).write(to: URL(fileURLWithPath: name))
     }

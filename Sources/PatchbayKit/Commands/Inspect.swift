@@ -9,7 +9,8 @@ struct Check: ParsableCommand {
 
     static let configuration = CommandConfiguration(
         abstract: "Checks a configuration and prints every fault in it.",
-        discussion: "Makes each plugin instance without connecting it to anything. Exits with 78 when there are faults.")
+        discussion: "Makes each plugin instance without connecting it to anything. Exits with 78 when there are faults."
+    )
 
     @OptionGroup var config: ConfigurationOption
     @Option(help: "How faults are printed: text or json.")

@@ -7,7 +7,7 @@ extension JWTAuth {
         public var secret: Secret
 
         @Field("The algorithms a token may be signed with")
-        public var algorithms: [Algorithm] = [.HS256]
+        public var algorithms: [Algorithm] = [.hs256]
 
         @Field("What `iss` must be; not checked unless set")
         public var issuer: String?
@@ -28,6 +28,6 @@ extension JWTAuth {
     /// Signature algorithms (RFC 7518 §3.1).
     public enum Algorithm: String, FieldChoice {
         /// HMAC with SHA-256.
-        case HS256  // swift-format-ignore: AlwaysUseLowerCamelCase
+        case hs256 = "HS256"
     }
 }

@@ -44,7 +44,7 @@ public struct JWTAuth: AuthPlugin {
     /// Who a token speaks for; nil when it is not good.
     private func principal(of token: String) async -> Principal? {
         guard token.utf8.count <= Self.longestToken, let header = Header(of: token),
-            header.algorithm == Algorithm.HS256.rawValue, !header.isCritical,
+            header.algorithm == Algorithm.hs256.rawValue, !header.isCritical,
             let claims = try? await keys().verify(token, as: Claims.self)
         else { return nil }
         return principal(for: claims, now: wallClock())
