@@ -30,9 +30,9 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: strict)
+        name: name, dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)", swiftSettings: strict)
 }
 
 let package = Package(
@@ -110,6 +110,7 @@ let package = Package(
                 path: "Plugins/\($0.kind)/\($0.name)/Sources", swiftSettings: strict)
         }
         + [
+            .target(name: "TestSupport", dependencies: ["Wire"], path: "Tests/Support", swiftSettings: strict),
             tests("STUNTests", ["STUN", "Wire"]),
             tests("ICETests", ["ICE", "STUN", "Wire"]),
             tests("SDPTests", ["SDP", "Wire"]),

@@ -105,11 +105,11 @@ struct Deployment: Sendable {
         return best.map { ($0.tenant, $0.path) }
     }
 
-    /// A `Host` header without its port.
+    /// A `Host` header without its port, and without the dot that ends a fully qualified name.
     private static func name(ofHost host: String) -> String {
-        let withoutPort =
-            host.hasPrefix("[") ? host.prefix { $0 != "]" }.dropFirst() : host.prefix { $0 != ":" }
-        return withoutPort.lowercased()
+        var name = host.hasPrefix("[") ? host.prefix { $0 != "]" }.dropFirst() : host.prefix { $0 != ":" }
+        if name.hasSuffix(".") { name.removeLast() }
+        return name.lowercased()
     }
 }
 

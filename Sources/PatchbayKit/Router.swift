@@ -105,6 +105,7 @@ struct Router: Sendable {
             environment.registry.countRefusal("too_many_sockets")
             return .refuse(.json(#"{"detail":"Too many sockets without a call"}"#, status: 429))
         }
+        // A client that is gone by the time it is accepted never gets to the handler: `leave` then runs at its end.
         let leave = OnlyOnce { [waiting] in waiting.leave(address) }
         return .accept(subprotocol: Self.subprotocol(request)) { [environment] socket in
             environment.registry.sockets.add(1, ordering: .relaxed)
@@ -184,13 +185,17 @@ final class AddressCounter: Sendable {
     }
 }
 
-/// Runs its body at the first `run`, whoever comes first.
+/// Runs its body at the first `run`, whoever comes first, and at the latest when nobody is left who could.
 final class OnlyOnce: Sendable {
     private let body: @Sendable () -> Void
     private let hasRun = Atomic(false)
 
     init(_ body: @escaping @Sendable () -> Void) {
         self.body = body
+    }
+
+    deinit {
+        run()
     }
 
     func run() {

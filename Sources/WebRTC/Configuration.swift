@@ -72,7 +72,7 @@ extension PeerConnection {
         /// The caller pressed a key (RFC 4733): 0-9, *, #, A-D.
         case keyPress(Character)
         /// Over; nothing comes after this.
-        case ended(EndReason)
+        case ended(EndReason, CallStatistics)
     }
 
     /// Why a connection is over.

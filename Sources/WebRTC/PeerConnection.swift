@@ -141,7 +141,7 @@ package final class PeerConnection {
             sendDTLS(dtls)
         }
         ice.close()
-        emit(.ended(reason))
+        emit(.ended(reason, currentStatistics()))
     }
 
     func didConnect() {

@@ -1,4 +1,5 @@
 import Audio
+import TestSupport
 import Testing
 import Wire
 
@@ -135,7 +136,7 @@ struct OpusTests {
 
     @Test("10 000 random payloads decode to at most 120 ms each or fail, without a trap")
     func random() throws {
-        var random = SplitMix64(state: 5)
+        var random = Seeded(5)
         var decoder = try OpusDecoder()
         var decoded = 0
         for _ in 0..<10_000 {

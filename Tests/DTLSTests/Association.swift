@@ -1,4 +1,5 @@
 import DTLS
+import TestSupport
 import Wire
 
 /// Two connections on a network that loses, repeats and reorders by a seeded generator, in virtual time.
@@ -23,7 +24,7 @@ struct Association {
     var server: Connection
     var network: Network
     var now = MonotonicTime.zero
-    var random: SplitMix64
+    var random: Seeded
     /// What each side put out apart from datagrams, and when it was complete.
     var clientEvents: [Connection.Output] = []
     var serverEvents: [Connection.Output] = []
@@ -35,7 +36,7 @@ struct Association {
         client = try Connection(certificate: certificates.0, role: .client, now: .zero)
         server = try Connection(certificate: certificates.1, role: .server, now: .zero)
         self.network = network
-        random = SplitMix64(state: seed)
+        random = Seeded(seed)
     }
 
     /// Runs until nothing is on its way and no timer runs, and no longer than `limit`.
@@ -99,19 +100,3 @@ struct Association {
 let certificates = {
     do { return (try Certificate(), try Certificate()) } catch { fatalError("\(error)") }
 }()
-
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
-    }
-
-    mutating func unit() -> Double { Double(next() >> 11) / Double(1 << 53) }
-    mutating func chance(_ probability: Double) -> Bool { unit() < probability }
-    mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
-}

@@ -1,4 +1,5 @@
 import DTLS
+import TestSupport
 import Testing
 import Wire
 
@@ -29,7 +30,7 @@ struct HostileTests {
     @Test("Junk before, within and after a handshake is dropped")
     func junk() throws {
         var association = try Association()
-        var random = SplitMix64(state: 3)
+        var random = Seeded(3)
         association.network.tamper = { _, datagram in
             let noise = (0..<8).map { _ in [UInt8.random(in: 20...63, using: &random)] + random.bytes(100) }
             return Self.junk + noise + [datagram] + Self.junk
@@ -57,7 +58,7 @@ struct HostileTests {
     @Test("Damaged copies of every datagram neither end a handshake nor trap", arguments: 1...60 as ClosedRange<UInt64>)
     func damage(seed: UInt64) throws {
         var association = try Association(seed: seed)
-        var random = SplitMix64(state: seed)
+        var random = Seeded(seed)
         association.network.tamper = { _, datagram in
             var damaged = datagram
             // The record header only: a changed body is a forgery, which nobody can tell before Finished.
@@ -96,7 +97,7 @@ struct HostileTests {
     @Test("Random datagrams do not trap, in a handshake or after it")
     func random() throws {
         var association = try Association()
-        var random = SplitMix64(state: 9)
+        var random = Seeded(9)
         func shower(_ connection: Connection) {
             for _ in 0..<5000 {
                 var datagram = random.bytes(Int.random(in: 0...300, using: &random))

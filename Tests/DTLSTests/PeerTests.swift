@@ -1,4 +1,5 @@
 import DTLS
+import TestSupport
 import Testing
 import Wire
 
@@ -47,7 +48,7 @@ struct PeerTests {
     func repetition(role: Connection.Role, seed: UInt64) throws {
         let ours = try Connection(certificate: certificates.0, role: role, now: .zero)
         let peer = try #require(OpenSSLPeer(client: role == .server, identity: .ecdsa, profiles: Self.both))
-        var random = SplitMix64(state: seed)
+        var random = Seeded(seed)
         var events: [Connection.Output] = []
         var toPeer: [[UInt8]] = []
         var everything: [[UInt8]] = []

@@ -1,4 +1,5 @@
 import ICE
+import TestSupport
 import Testing
 import Wire
 
@@ -66,7 +67,7 @@ struct CandidateTests {
 
     @Test("10 000 mutated candidates do not trap", arguments: [0x5eed_0003 as UInt64])
     func mutated(seed: UInt64) {
-        var generator = SplitMix64(state: seed)
+        var generator = Seeded(seed)
         let original = Array(
             "candidate:8421 1 udp 1677729535 203.0.113.1 50000 typ srflx raddr ::1 rport 4 ufrag a".utf8)
         var read = 0

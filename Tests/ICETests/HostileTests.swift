@@ -1,5 +1,6 @@
 import ICE
 import STUN
+import TestSupport
 import Testing
 import Wire
 
@@ -191,7 +192,7 @@ struct HostileTests {
         "10 000 random and 10 000 mutated datagrams do not trap, nor validate a stranger",
         arguments: [0x5eed_0004 as UInt64])
     func fuzz(seed: UInt64) throws {
-        var generator = SplitMix64(state: seed)
+        var generator = Seeded(seed)
         var world = World(seed: seed)
         world.loss = 0.2
         world.tellEverything()

@@ -1,6 +1,7 @@
 import ICE
 import STUN
 import Synchronization
+import TestSupport
 import Testing
 import Wire
 
@@ -34,10 +35,10 @@ struct World {
     var states: [[Agent.State]] = [[], []]
     var selections: [[Tuple]] = [[], []]
     private var inFlight: [Datagram] = []
-    private var generator: SplitMix64
+    private var generator: Seeded
 
     init(seed: UInt64 = 1, roles: [Agent.Role] = [.controlled, .controlling], tieBreakers: [UInt64] = [1, 2]) {
-        generator = SplitMix64(state: seed)
+        generator = Seeded(seed)
         let sockets = [[address("192.0.2.1", 40000)], [address("198.51.100.2", 50000)]]
         agents = [0, 1].map { index in
             var agent = makeAgent(
@@ -137,35 +138,4 @@ func makeAgent(
         randomness: random, mayDial: mayDial)
     configuration.limits = limits
     return Agent(configuration, now: .zero)
-}
-
-/// A small seeded generator, so that a failing run can be run again.
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        return Self.mix(state)
-    }
-
-    static func mix(_ state: UInt64) -> UInt64 {
-        var word = state
-        word = (word ^ word >> 30) &* 0xbf58_476d_1ce4_e5b9
-        word = (word ^ word >> 27) &* 0x94d0_49bb_1331_11eb
-        return word ^ word >> 31
-    }
-}
-
-extension RandomSource {
-    static func seeded(_ seed: UInt64) -> RandomSource {
-        let state = Counter(seed)
-        return RandomSource {
-            SplitMix64.mix(state.value.wrappingAdd(0x9e37_79b9_7f4a_7c15, ordering: .relaxed).newValue)
-        }
-    }
-
-    private final class Counter: Sendable {
-        let value: Atomic<UInt64>
-        init(_ seed: UInt64) { value = Atomic(seed) }
-    }
 }

@@ -19,7 +19,7 @@ final class Side: Sendable {
 
     var end: PeerConnection.EndReason? {
         for event in events {
-            if case .ended(let reason) = event { return reason }
+            if case .ended(let reason, _) = event { return reason }
         }
         return nil
     }

@@ -1,19 +1,9 @@
 import PatchbayConfig
+import TestSupport
 import Testing
 
 @Suite("Hostile text")
 struct HostileTextTests {
-    /// xorshift64: the same texts in every run.
-    struct Dice: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state ^= state << 13
-            state ^= state >> 7
-            state ^= state << 17
-            return state
-        }
-    }
 
     static let pieces = [
         "\n", "\n  ", "\n    ", "- ", ": ", ", ", "[", "]", "{", "}", "\"", "'", "|\n", ">\n", "&a ", "*a", "<<",
@@ -28,7 +18,7 @@ struct HostileTextTests {
         "of 10 000 random and mutated documents never traps, and every fault has a place in its text", arguments: 1...10
     )
     func documents(seed: UInt64) throws {
-        var dice = Dice(state: seed &* 0x9E37_79B9_7F4A_7C15)
+        var dice = Seeded(seed &* 0x9E37_79B9_7F4A_7C15)
         let stock = Array(try stock().unicodeScalars)
         for round in 0..<1000 {
             var scalars: [Unicode.Scalar] = round % 2 == 0 ? stock : []

@@ -1,4 +1,5 @@
 import PatchbayPlugin
+import TestSupport
 import Testing
 
 @Suite("JSON, RFC 8259")
@@ -97,7 +98,7 @@ struct JSONValueTests {
             "false", "null", "0", "-1", "1.5", "e9", "1e999", " ", "\n", "é", "😀", "\0",
         ].map { Array($0.utf8) }
         let stock = Array(#"{"a":[1,-2.5e3,{"b":"\u00e9\ud83d\ude00 é"},true,false,null],"c":{},"d":["x",[]]}"#.utf8)
-        var dice = Dice(state: seed)
+        var dice = Seeded(seed)
         var read = 0
         for round in 0..<1000 {
             let isMutation = round % 2 == 0
@@ -176,17 +177,4 @@ struct LongText: Sendable, CustomTestStringConvertible {
         LongText("digits of a fraction", isGood: true, "0.", "7", ""),
         LongText("digits of an exponent", isGood: false, "1e", "7", ""),
     ]
-}
-
-/// A generator that repeats itself.
-private struct Dice: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
 }

@@ -1,4 +1,5 @@
 import SDP
+import TestSupport
 import Testing
 
 @Suite("Any offer that RFC 9429 allows")

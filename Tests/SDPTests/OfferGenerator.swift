@@ -1,3 +1,5 @@
+import TestSupport
+
 /// Writes offers of all the shapes that RFC 9429 allows, each with an audio section that can be answered.
 struct OfferGenerator {
     var random: Seeded

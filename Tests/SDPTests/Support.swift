@@ -3,23 +3,6 @@ import SDP
 import Testing
 import Wire
 
-/// A small deterministic generator, so that a failing case can be repeated.
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-
-    init(_ seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-        return word ^ (word >> 31)
-    }
-}
-
 /// An offer as a real client wrote it.
 struct RecordedOffer: CustomTestStringConvertible, Sendable {
     let name: String

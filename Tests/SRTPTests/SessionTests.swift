@@ -1,4 +1,5 @@
 import SRTP
+import TestSupport
 import Testing
 import Wire
 
@@ -168,7 +169,7 @@ struct SessionTests {
 
     @Test("10 000 random packets are refused without a trap", arguments: profiles)
     func random(profile: SRTPProfile) throws {
-        var random = SplitMix64(state: 4)
+        var random = Seeded(4)
         var receiver = try receiver(profile)
         for _ in 0..<10_000 {
             var bytes = random.bytes(Int.random(in: 0...200, using: &random))

@@ -1,4 +1,5 @@
 import SRTP
+import TestSupport
 import Wire
 
 extension [UInt8] {
@@ -9,24 +10,10 @@ extension [UInt8] {
     }
 }
 
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
-}
-
 let profiles: [SRTPProfile] = [.aeadAES128GCM, .aes128CMHMACSHA1Length80]
 
 func key(_ profile: SRTPProfile, seed: UInt64 = 1) -> [UInt8] {
-    var random = SplitMix64(state: seed)
+    var random = Seeded(seed)
     return random.bytes(profile.keyAndSaltLength)
 }
 

@@ -1,4 +1,5 @@
 import STUN
+import TestSupport
 import Testing
 import Wire
 
@@ -6,7 +7,7 @@ import Wire
 struct RobustnessTests {
     @Test("10 000 random datagrams do not trap, nor pass as authentic", arguments: [0x5eed_0001 as UInt64])
     func random(seed: UInt64) {
-        var generator = SplitMix64(state: seed)
+        var generator = Seeded(seed)
         for _ in 0..<10_000 {
             var datagram = (0..<Int.random(in: 0...200, using: &generator)).map { _ in
                 UInt8.random(in: 0...255, using: &generator)
@@ -22,7 +23,7 @@ struct RobustnessTests {
 
     @Test("10 000 mutated vectors do not trap, nor pass as authentic", arguments: [0x5eed_0002 as UInt64])
     func mutated(seed: UInt64) {
-        var generator = SplitMix64(state: seed)
+        var generator = Seeded(seed)
         let vectors = [Vector.request, Vector.responseIPv4, Vector.responseIPv6, Vector.longTermRequest]
         for round in 0..<10_000 {
             let original = vectors[round % vectors.count]
@@ -46,7 +47,7 @@ struct RobustnessTests {
         return message.hasIntegrity(key: Vector.password)
     }
 
-    private func mutate(_ datagram: inout [UInt8], using generator: inout SplitMix64) {
+    private func mutate(_ datagram: inout [UInt8], using generator: inout Seeded) {
         guard !datagram.isEmpty else { return }
         let index = Int.random(in: 0..<datagram.count, using: &generator)
         switch Int.random(in: 0..<5, using: &generator) {
@@ -60,18 +61,5 @@ struct RobustnessTests {
             datagram.removeLast(datagram.count % 4)
             datagram.set(uint16: UInt16(max(datagram.count - 20, 0)), at: 2)
         }
-    }
-}
-
-/// A small seeded generator, so that a failing round can be run again.
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var word = state
-        word = (word ^ word >> 30) &* 0xbf58_476d_1ce4_e5b9
-        word = (word ^ word >> 27) &* 0x94d0_49bb_1331_11eb
-        return word ^ word >> 31
     }
 }

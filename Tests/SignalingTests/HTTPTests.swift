@@ -2,6 +2,7 @@ import Logging
 import NIOCore
 import ServiceLifecycle
 import Signaling
+import TestSupport
 import Testing
 
 private let long = String(repeating: "a", count: 9000)
@@ -15,19 +16,6 @@ struct Refusal: CustomTestStringConvertible, Sendable {
         testDescription = name
         self.request = request
         self.status = status
-    }
-}
-
-/// A generator that repeats itself, for tests.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }
 
@@ -178,7 +166,7 @@ struct HTTPTests {
                 }
             }
         } body: { server in
-            var random = SplitMix(state: seed)
+            var random = Seeded(seed)
             let upgraded = handshake()
             let seeds = [
                 upgraded, upgraded,

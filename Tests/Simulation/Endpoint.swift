@@ -2,6 +2,7 @@ import Audio
 import DTLS
 import ICE
 import STUN
+import TestSupport
 import Testing
 import WebRTC
 import Wire
@@ -116,7 +117,7 @@ final class Endpoint: Node {
 
     var end: (at: MonotonicTime, reason: PeerConnection.EndReason)? {
         for (at, event) in events {
-            if case .ended(let reason) = event { return (at, reason) }
+            if case .ended(let reason, _) = event { return (at, reason) }
         }
         return nil
     }

@@ -1,6 +1,7 @@
 import Audio
 import RTP
 import STUN
+import TestSupport
 import Testing
 import WebRTC
 import Wire
@@ -150,7 +151,7 @@ struct HostileTests {
         #expect(call.answerer.peer.currentStatistics().packetsReceived - before >= 99)
     }
 
-    private func noise(like overheard: [World.Datagram], _ generator: inout SplitMix64) -> [UInt8] {
+    private func noise(like overheard: [World.Datagram], _ generator: inout Seeded) -> [UInt8] {
         if Int.random(in: 0..<3, using: &generator) == 0 {
             var bytes = (0..<Int.random(in: 0...1500, using: &generator)).map { _ in
                 UInt8.random(in: 0...255, using: &generator)

@@ -4,6 +4,7 @@ import ICE
 import RTP
 import SDP
 import SRTP
+import TestSupport
 import Testing
 import WebRTC
 import Wire

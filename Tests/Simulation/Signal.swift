@@ -1,11 +1,12 @@
 import Audio
 import Foundation
+import TestSupport
 
 /// Sound for calls, and how alike two sounds are.
 enum Signal {
     /// Something with the rhythm and the spectrum of speech: syllables of a voice whose pitch moves, words, pauses.
     static func speech(seconds: Double, rate: Int = 16_000, seed: UInt64 = 7) -> [Int16] {
-        var generator = SplitMix64(state: seed)
+        var generator = Seeded(seed)
         var samples: [Int16] = []
         var phase = 0.0
         while samples.count < Int(seconds * Double(rate)) {

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 import WebRTC
 import Wire
@@ -27,7 +28,7 @@ struct Impairment {
     /// Milliseconds on the way; a range reorders.
     var delay: ClosedRange<Double> = 10...10
 
-    static func random(_ generator: inout SplitMix64) -> Impairment {
+    static func random(_ generator: inout Seeded) -> Impairment {
         let shortest = Double.random(in: 1...150, using: &generator)
         return Impairment(
             loss: .random(in: 0...0.2, using: &generator), bursts: .random(in: 0...0.02, using: &generator),
@@ -56,7 +57,7 @@ final class World {
     var observe: (Datagram) -> Void = { _ in }
     /// What a node's address looks like from elsewhere; nothing reaches the address behind it.
     var translations: [SocketAddress: SocketAddress] = [:]
-    var generator: SplitMix64
+    var generator: Seeded
     private var inFlight: [Datagram] = []
     private var burstLeft = 0.0
     private var sentInSecond: [SocketAddress: (second: Int64, count: Int)] = [:]
@@ -64,7 +65,7 @@ final class World {
 
     init(seed: UInt64) {
         self.seed = seed
-        generator = SplitMix64(state: seed)
+        generator = Seeded(seed)
     }
 
     /// Lets time pass, or stops when `done` holds. Returns whether it came to hold.
@@ -175,35 +176,4 @@ func seeds(_ count: UInt64) -> [UInt64] {
 
 func address(_ host: String, _ port: UInt16) -> SocketAddress {
     SocketAddress(host, port: port) ?? SocketAddress(ipv4: 0, port: 0)
-}
-
-/// A small seeded generator, so that a failing run can be run again.
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        return Self.mix(state)
-    }
-
-    static func mix(_ state: UInt64) -> UInt64 {
-        var word = state
-        word = (word ^ word >> 30) &* 0xbf58_476d_1ce4_e5b9
-        word = (word ^ word >> 27) &* 0x94d0_49bb_1331_11eb
-        return word ^ word >> 31
-    }
-}
-
-extension RandomSource {
-    static func seeded(_ seed: UInt64) -> RandomSource {
-        let state = Counter(seed)
-        return RandomSource {
-            SplitMix64.mix(state.value.wrappingAdd(0x9e37_79b9_7f4a_7c15, ordering: .relaxed).newValue)
-        }
-    }
-
-    private final class Counter: Sendable {
-        let value: Atomic<UInt64>
-        init(_ seed: UInt64) { value = Atomic(seed) }
-    }
 }

@@ -15,10 +15,6 @@ struct CallReport: Sendable {
     var heard: [Int16] = []
     var sampleRate = 48_000
 
-    mutating func take(_ statistics: CallStatistics) {
-        self.statistics = statistics
-    }
-
     mutating func fail(_ error: any Error) {
         self.error = "\(error)"
         end = "failed"

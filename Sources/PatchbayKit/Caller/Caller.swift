@@ -29,7 +29,7 @@ struct Caller: Sendable {
         var report = CallReport()
         do {
             let start = ContinuousClock.now
-            let socket = try await WebSocketClient.connect(url: try await signalingURL())
+            let socket = try await WebSocketClient.connect(url: try await signalingURL(), headers: ["origin": origin])
             do {
                 try await converse(over: socket, start: start, &report)
             } catch {
@@ -42,6 +42,12 @@ struct Caller: Sendable {
         return report
     }
 
+    /// What a browser says that has its page from the gateway: an embed token may be good for such pages only.
+    private var origin: String {
+        let rest = target.url.firstRange(of: "://").map { target.url[$0.upperBound...] } ?? target.url[...]
+        return "http://" + rest.prefix { $0 != "/" && $0 != "?" }
+    }
+
     /// The socket's URL, with its token; an HTTP address is asked for a session first.
     private func signalingURL() async throws -> String {
         guard target.url.hasPrefix("http://") else {
@@ -50,9 +56,8 @@ struct Caller: Sendable {
         }
         let base = target.url.hasSuffix("/") ? String(target.url.dropLast()) : target.url
         let body: JSONValue = ["token": .string(target.token ?? "emb_demo")]
-        let authority = base.dropFirst("http://".count).prefix { $0 != "/" }
         let (status, text) = try await HTTPClient.post(
-            url: base + "/api/v1/public/embed/init", json: body.description, headers: ["origin": "http://\(authority)"])
+            url: base + "/api/v1/public/embed/init", json: body.description, headers: ["origin": origin])
         guard status == 200, let reply = try? JSONValue(parsing: text),
             let session = reply["session_token"]?.string
         else { throw CallerError("the gateway started no session: HTTP \(status) \(text)") }
@@ -103,8 +108,9 @@ struct Caller: Sendable {
                     send.yield(.timeIsUp)
                 }
             case .media(.disconnected), .media(.reconnected), .media(.keyPress): break
-            case .media(.ended(let reason)):
+            case .media(.ended(let reason, let statistics)):
                 report.end = "\(reason)"
+                report.statistics = statistics
                 break waiting
             case .callEnded(let reason):
                 report.end = reason
@@ -120,7 +126,7 @@ struct Caller: Sendable {
             }
         }
         if let statistics = try? await media.statistics() {
-            report.take(statistics)
+            report.statistics = statistics
         }
         if let conversation {
             report.seconds = conversation.elapsed

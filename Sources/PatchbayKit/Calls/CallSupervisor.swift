@@ -118,7 +118,8 @@ struct CallSupervisor: Sendable {
                 }
             }
         }
-        let reason = await untilTheEnd()
+        let (reason, atTheEnd) = await untilTheEnd()
+        let statistics: CallStatistics? = if let atTheEnd { atTheEnd } else { try? await media.statistics() }
         timers.cancel()
         pipelineTask.cancel()
         media.close()
@@ -128,11 +129,22 @@ struct CallSupervisor: Sendable {
         environment.registry.remove(id)
         await leases.release(
             usage: CallUsage(duration: ContinuousClock.now - started), registry: environment.registry)
-        call.logger.info("call ended", metadata: ["reason": "\(reason)"])
+        call.logger.info(
+            "call ended",
+            metadata: (statistics.map(Self.metadata) ?? [:]).merging(["reason": "\(reason)"]) { _, new in new })
         return reason
     }
 
-    private func untilTheEnd() async -> String {
+    private static func metadata(_ statistics: CallStatistics) -> Logger.Metadata {
+        [
+            "packets_received": "\(statistics.packetsReceived)", "packets_lost": "\(statistics.packetsLost)",
+            "packets_sent": "\(statistics.packetsSent)", "remote_lost": "\(statistics.remotePacketsLost)",
+            "frames_concealed": "\(statistics.framesConcealed)",
+        ]
+    }
+
+    /// Why the call is over, and how it went where the media was over first.
+    private func untilTheEnd() async -> (reason: String, statistics: CallStatistics?) {
         for await signal in signals {
             switch signal {
             case .media(.connected):
@@ -141,18 +153,18 @@ struct CallSupervisor: Sendable {
             case .media(.disconnected): environment.registry.set("disconnected", of: id)
             case .media(.reconnected): environment.registry.set("connected", of: id)
             case .media(.keyPress(let key)): keys.yield(key)
-            case .media(.ended(let reason)):
+            case .media(.ended(let reason, let statistics)):
                 call.logger.info("media ended", metadata: ["reason": "\(reason)"])
-                return "peer_connection_closed"
-            case .pipelineReturned(nil): return "pipeline_finished"
+                return ("peer_connection_closed", statistics)
+            case .pipelineReturned(nil): return ("pipeline_finished", nil)
             case .pipelineReturned(let failure?):
                 call.logger.error("pipeline failed", metadata: ["error": "\(failure)"])
-                return "pipeline_failed"
-            case .hangUp(let reason): return reason
-            case .timeLimit: return "time_limit"
+                return ("pipeline_failed", nil)
+            case .hangUp(let reason): return (reason, nil)
+            case .timeLimit: return ("time_limit", nil)
             }
         }
-        return "cancelled"
+        return ("cancelled", nil)
     }
 
     private func audio(of format: AudioFormat) -> CallAudio {
