@@ -145,6 +145,13 @@ struct Tenant: Sendable {
         pipelinesByWorkflow[id] ?? pipeline
     }
 
+    /// Whether the playground's page would find what it asks for.
+    var startsEmbedSessions: Bool {
+        auth.contains { plugin in
+            (plugin as? any RouteProvider)?.routes.contains { $0.path == "/api/v1/public/embed/init" } ?? false
+        }
+    }
+
     /// Runs the chain: the first that accepts wins, a rejection ends it, and when all pass nobody knows the caller.
     func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
         for plugin in auth {

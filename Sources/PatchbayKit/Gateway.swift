@@ -34,6 +34,7 @@ struct Gateway: Sendable {
             forbidden: ownServices())
         defer { engine.stop() }
         try await deployment.start()
+        warnOfUnreachableTenants()
 
         let environment = CallSupervisor.Environment(engine: engine, registry: CallRegistry(), logger: logger)
         let announcements = Announcements(expected: server.admin == nil ? 1 : 2, announce)
@@ -58,6 +59,15 @@ struct Gateway: Sendable {
         }
         let group = ServiceGroup(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        // A second signal does not wait.
+        let impatience = Task {
+            var signals = 0
+            for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+                signals += 1
+                if signals == 2 { exit(0) }
+            }
+        }
+        defer { impatience.cancel() }
         do {
             try await group.run()
         } catch {
@@ -89,6 +99,16 @@ struct Gateway: Sendable {
         switch configuration.media.addresses {
         case .auto: Interfaces.usableAddresses()
         case .list(let addresses): addresses
+        }
+    }
+
+    /// A policy that drops every candidate of ours leaves a call without sound, and nobody would know why.
+    private func warnOfUnreachableTenants() {
+        let own = addresses().map { PatchbayPlugin.Candidate(kind: .host, address: $0.host, port: 1024) }
+        for tenant in deployment.tenants where !own.contains(where: { tenant.outbound.keeps($0, .outbound) }) {
+            logger.warning(
+                "the outbound ICE policy drops every address of media.addresses; calls will not connect",
+                metadata: ["tenant": "\(tenant.name)"])
         }
     }
 
@@ -131,7 +151,9 @@ struct AdminPage: Sendable {
     let environment: CallSupervisor.Environment
 
     func respond(to request: Request) async -> Response {
-        guard request.method == "GET" else { return .json(#"{"detail":"Method Not Allowed"}"#, status: 405) }
+        guard ["GET", "HEAD"].contains(request.method) else {
+            return .json(#"{"detail":"Method Not Allowed"}"#, status: 405)
+        }
         switch request.path {
         case ["livez"], ["readyz"]: return .json(#"{"status":"ok"}"#)
         case ["calls"]:

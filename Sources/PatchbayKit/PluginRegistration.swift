@@ -5,6 +5,8 @@ public import PatchbayPlugin
 public struct PluginRegistration: Sendable {
     let kind: PluginKind
     let description: PluginDescription
+    /// Why no call could have it.
+    private(set) var fault: String?
     let make: @Sendable (any PluginSettings, PluginContext) throws -> any Plugin
 
     private init<P: Plugin>(_ plugin: P.Type, kind: PluginKind, isPredeclared: Bool = false) {
@@ -26,7 +28,12 @@ public struct PluginRegistration: Sendable {
     public static func quota(_ plugin: (some QuotaPlugin).Type) -> Self { Self(plugin, kind: .quota) }
 
     /// Answers calls.
-    public static func pipeline(_ plugin: (some PipelinePlugin).Type) -> Self { Self(plugin, kind: .pipeline) }
+    public static func pipeline<P: PipelinePlugin>(_ plugin: P.Type) -> Self {
+        var registration = Self(plugin, kind: .pipeline)
+        let odd = [P.audio.inputRate, P.audio.outputRate].first { ![8000, 16_000, 24_000, 48_000].contains($0) }
+        registration.fault = odd.map { "its `audio` says \($0) Hz; the gateway has 8000, 16000, 24000 and 48000" }
+        return registration
+    }
 
     /// Decides which ICE candidates are used.
     ///
@@ -49,17 +56,16 @@ extension [PluginRegistration] {
         first { $0.kind == kind && $0.description.type == type }
     }
 
-    /// A type that is registered twice within a kind; which of the two a configuration means, nobody could tell.
-    var duplicate: PluginRegistration? {
-        indices.lazy.compactMap { index in
-            let plugin = self[index]
-            return self[..<index].registration(plugin.kind, plugin.description.type).map { _ in plugin }
-        }.first
-    }
-}
-
-extension ArraySlice<PluginRegistration> {
-    fileprivate func registration(_ kind: PluginKind, _ type: String) -> PluginRegistration? {
-        first { $0.kind == kind && $0.description.type == type }
+    /// What is wrong with the program itself: a plugin that cannot work, or a type that is there twice within a kind.
+    var programFault: String? {
+        var seen: Set<[String]> = []
+        for plugin in self {
+            let name = "the \(plugin.kind.rawValue) plugin '\(plugin.description.type)'"
+            if let fault = plugin.fault { return "\(name) cannot work: \(fault)" }
+            guard seen.insert([plugin.kind.rawValue, plugin.description.type]).inserted else {
+                return "\(name) is registered twice"
+            }
+        }
+        return nil
     }
 }

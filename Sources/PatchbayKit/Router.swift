@@ -5,9 +5,8 @@ import Synchronization
 
 /// Which tenant a request is for, and what it asks: the playground, health, a plugin's route, a signaling socket.
 struct Router: Sendable {
-    /// Sockets of one address that have not offered yet, and how long each may wait.
+    /// Sockets of one address that have had no call yet.
     private static let idleSocketsPerAddress = 20
-    private static let offerPatience = Duration.seconds(15)
     private static let prefix = ["api", "v1"]
 
     let deployment: Deployment
@@ -27,12 +26,13 @@ struct Router: Sendable {
         guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path) else {
             return Self.notFound
         }
-        if path.isEmpty, request.method == "GET", let playgroundToken {
+        let method = request.method == "HEAD" ? "GET" : request.method
+        if path.isEmpty, method == "GET", let playgroundToken, tenant.startsEmbedSessions {
             return Response(
                 status: 200, headers: ["content-type": "text/html; charset=utf-8", "cache-control": "no-store"],
                 body: Playground.page(token: playgroundToken))
         }
-        if Array(path) == Self.prefix + ["health"], request.method == "GET" {
+        if Array(path) == Self.prefix + ["health"], method == "GET" {
             return .json(#"{"status":"ok"}"#)
         }
         return await pluginResponse(to: request, tenant: tenant, path: path) ?? Self.notFound
@@ -87,8 +87,8 @@ struct Router: Sendable {
         do {
             switch try await tenant.authenticate(connect) {
             case .accept(let accepted): principal = accepted
-            case .reject(let denial): return refuse(denial.message)
-            case .pass: return refuse("no credential")
+            case .reject(let denial): return refuse(denial, request, tenant)
+            case .pass: return refuse(Self.noCredential, request, tenant)
             }
         } catch {
             environment.logger.error(
@@ -99,7 +99,7 @@ struct Router: Sendable {
         connect.workflowRunID = isPublic ? principal.workflowRunID : connect.workflowRunID
         guard let workflow = connect.workflowID, let run = connect.workflowRunID,
             principal.workflowID ?? workflow == workflow, principal.workflowRunID ?? run == run
-        else { return refuse("workflow_run_workflow_mismatch") }
+        else { return refuse(Self.mismatch, request, tenant) }
         let address = request.remoteAddress
         guard waiting.enter(address, limit: Self.idleSocketsPerAddress) else {
             environment.registry.countRefusal("too_many_sockets")
@@ -111,16 +111,25 @@ struct Router: Sendable {
             environment.registry.sockets.add(1, ordering: .relaxed)
             let session = SignalingSession(
                 socket: socket, tenant: tenant, principal: principal, workflowID: workflow, workflowRunID: run,
-                environment: environment, onFirstOffer: { leave.run() })
-            await session.run(offerWithin: Self.offerPatience)
+                environment: environment, onFirstCall: { leave.run() })
+            await session.run()
             leave.run()
             environment.registry.sockets.subtract(1, ordering: .relaxed)
         }
     }
 
-    private func refuse(_ reason: String) -> Upgrade {
-        environment.registry.countRefusal(reason)
-        environment.logger.info("socket refused", metadata: ["reason": "\(reason)"])
+    private static let noCredential = Denial(code: "no_credential", message: "No auth instance knows the credential")
+    private static let mismatch = Denial(
+        code: "workflow_run_workflow_mismatch", message: "The credential is for another workflow or run")
+
+    private func refuse(_ denial: Denial, _ request: Request, _ tenant: Tenant) -> Upgrade {
+        environment.registry.countRefusal(denial.code)
+        environment.logger.info(
+            "socket refused",
+            metadata: [
+                "reason": "\(denial.message)", "code": "\(denial.code)", "tenant": "\(tenant.name)",
+                "address": "\(request.remoteAddress)",
+            ])
         return .refuse(Response(status: 403))
     }
 
@@ -188,7 +197,9 @@ final class AddressCounter: Sendable {
 /// Runs its body at the first `run`, whoever comes first, and at the latest when nobody is left who could.
 final class OnlyOnce: Sendable {
     private let body: @Sendable () -> Void
-    private let hasRun = Atomic(false)
+    private let flag = Atomic(false)
+
+    var hasRun: Bool { flag.load(ordering: .acquiring) }
 
     init(_ body: @escaping @Sendable () -> Void) {
         self.body = body
@@ -199,6 +210,6 @@ final class OnlyOnce: Sendable {
     }
 
     func run() {
-        if !hasRun.exchange(true, ordering: .acquiringAndReleasing) { body() }
+        if !flag.exchange(true, ordering: .acquiringAndReleasing) { body() }
     }
 }

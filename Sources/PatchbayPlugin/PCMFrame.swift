@@ -45,3 +45,20 @@ public struct AudioFormat: Sendable, Hashable {
         self.outputRate = outputRate
     }
 }
+
+/// Sound at another rate than the pipeline's `audio` says.
+public struct WrongSampleRate: Error, CustomStringConvertible {
+    /// What `audio` says.
+    public var expected: Int
+    /// What the frame has.
+    public var found: Int
+
+    /// Makes the error, which the host and tests do.
+    public init(expected: Int, found: Int) {
+        self.expected = expected
+        self.found = found
+    }
+
+    /// Both rates.
+    public var description: String { "a frame has \(found) samples a second, and the pipeline says \(expected)" }
+}

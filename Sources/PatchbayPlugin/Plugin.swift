@@ -21,7 +21,7 @@ public protocol Plugin: Sendable {
     /// Connects to whatever the plugin needs. An error ends the start of the gateway.
     func start() async throws
 
-    /// Lets go of everything. Safe without `start`, and twice.
+    /// Lets go of everything. Safe without `start`, and twice. A pipeline that ignores its cancellation may still run.
     func stop() async
 }
 

@@ -8,7 +8,7 @@ public protocol QuotaPlugin: Plugin {
     /// Keeps a lease with a `timeToLive` alive; the host calls it every third of that time.
     func renew(_ lease: Lease) async throws
 
-    /// The call is over, however it ended. Called exactly once for each admitted call.
+    /// The call is over, however it ended. A second time for the same lease must do nothing.
     func release(_ lease: Lease, usage: CallUsage) async
 }
 

@@ -111,17 +111,6 @@ public final class FakeCall: Sendable {
     }
 }
 
-/// Sound at another rate than the pipeline's `audio` says.
-public struct WrongSampleRate: Error, CustomStringConvertible {
-    /// What `audio` says.
-    public var expected: Int
-    /// What the frame has.
-    public var found: Int
-
-    /// Both rates.
-    public var description: String { "a frame has \(found) samples a second, and the pipeline says \(expected)" }
-}
-
 extension PipelinePlugin {
     /// What the pipeline answers to a caller who says `frames` and hangs up.
     public func answer(_ frames: [PCMFrame]) async throws -> [PCMFrame] {

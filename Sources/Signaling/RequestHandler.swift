@@ -85,7 +85,8 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard let error = error as? HTTPParserError, phase == .head || phase == .body else {
+        // On a channel that is gone, or going in a shutdown, there is nobody to answer.
+        guard let error = error as? HTTPParserError, context.channel.isActive, phase == .head || phase == .body else {
             return context.close(promise: nil)
         }
         refuse(error == .headerOverflow ? 431 : 400)

@@ -83,14 +83,25 @@ struct DeploymentTests {
         #expect(Router.parameters(of: path[...], in: template) == parameters)
     }
 
-    @Test("two plugins of one type are found out")
-    func duplicates() {
+    @Test("two plugins of one type are found out, and a pipeline at a rate that nothing is resampled to")
+    func programFaults() {
         let plugins: [PluginRegistration] = .builtin
-        #expect(plugins.duplicate == nil)
-        #expect(
-            (plugins + [.quota(CountingQuota.self), .quota(CountingQuota.self)]).duplicate?.description.type
-                == "counting")
+        #expect(plugins.programFault == nil)
+        #expect((plugins + [.pipeline(OddPipeline.self)]).programFault?.contains("44100") == true)
+        let twice: [PluginRegistration] = [.quota(CountingQuota.self), .quota(CountingQuota.self)]
+        #expect((plugins + twice).programFault == "the quota plugin 'counting' is registered twice")
     }
+}
+
+/// At the rate of compact discs.
+private struct OddPipeline: PipelinePlugin {
+    static let type = "odd"
+    static let summary = "Wants a rate that there is not."
+    static let audio = AudioFormat(inputRate: 44_100)
+
+    init(settings: NoSettings, context: PluginContext) {}
+
+    func run(_ call: Call, audio: CallAudio) async throws {}
 }
 
 /// Does not start.

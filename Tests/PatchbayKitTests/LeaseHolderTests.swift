@@ -37,10 +37,18 @@ struct LeaseHolderTests {
     @Test("asking again for a live call takes no second lease, and passes a denial on")
     func recheck() async throws {
         let quota = CountingQuota()
-        try await LeaseHolder.recheck(testRequest, quotas: [.test(quota)], logger: logger)
-        #expect(registry.leases.load(ordering: .relaxed) == 0)
-        await #expect(throws: Denial.self) {
-            try await LeaseHolder.recheck(testRequest, quotas: [.test(CountingQuota(.denies))], logger: logger)
-        }
+        let holder = try await admit([.test(quota)])
+        try await holder.recheck(testRequest, isOver: { false }, logger: logger)
+        #expect(registry.leases.load(ordering: .relaxed) == 1)
+        #expect(quota.tally.released == 0)
+    }
+
+    @Test("what is admitted again after the call's end is given back at once")
+    func recheckAfterTheEnd() async throws {
+        let quota = CountingQuota()
+        let holder = try await admit([.test(quota)])
+        await holder.release(usage: CallUsage(duration: .zero), registry: registry)
+        try await holder.recheck(testRequest, isOver: { true }, logger: logger)
+        #expect(quota.tally == CountingQuota.Tally(admitted: 2, renewed: 0, released: 2))
     }
 }

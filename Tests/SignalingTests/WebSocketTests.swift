@@ -244,7 +244,10 @@ struct WebSocketTests {
         limits.closeTimeout = .milliseconds(100)
         try await withServer(limits: limits, onUpgrade: echo) { server in
             let reply = try await server.frames([])
-            #expect(reply.frames.map(\.opcode) == [9, 8])
+            // One ping at least; more when the time to answer is longer than the time between two.
+            let opcodes = reply.frames.map(\.opcode)
+            #expect(opcodes.last == 8)
+            #expect(opcodes.count >= 2 && opcodes.dropLast().allSatisfy { $0 == 9 })
             #expect(reply.closeCode == 1011)
         }
     }

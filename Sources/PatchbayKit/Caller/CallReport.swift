@@ -94,7 +94,9 @@ struct CallSummary: Sendable {
     ]
 
     private func line(_ report: JSONValue, failure: String?) -> String {
-        if let failure { return "not connected: \(failure)" }
+        if let failure {
+            return report["connected"] == true ? "connected, then failed: \(failure)" : "not connected: \(failure)"
+        }
         return
             "connected, \(fields(report, Self.callFields)), \(value(report, "end")) after \(value(report, "seconds")) s"
     }

@@ -37,6 +37,8 @@ struct CallSupervisor: Sendable {
     private let output: PlayoutQueue
     private let keys: AsyncStream<Character>.Continuation
     private let started = ContinuousClock.now
+    /// Set before the leases are released.
+    private let isOver = OnlyOnce {}
 
     /// Answers an offer. The call has what the quotas admitted, and holds it until `run` returns.
     ///
@@ -91,6 +93,13 @@ struct CallSupervisor: Sendable {
         send.yield(.hangUp(reason: reason))
     }
 
+    /// Asks the quotas again, for a later offer of the same call.
+    ///
+    /// - Throws: the `Denial`.
+    func recheck(_ request: CallRequest) async throws(Denial) {
+        try await leases.recheck(request, isOver: { isOver.hasRun }, logger: call.logger)
+    }
+
     /// Lives the call's life.
     ///
     /// - Returns: why it ended, in the words of the wire: `peer_connection_closed`, `pipeline_finished`, `pipeline_failed`,
@@ -120,6 +129,7 @@ struct CallSupervisor: Sendable {
         }
         let (reason, atTheEnd) = await untilTheEnd()
         let statistics: CallStatistics? = if let atTheEnd { atTheEnd } else { try? await media.statistics() }
+        isOver.run()
         timers.cancel()
         pipelineTask.cancel()
         media.close()
@@ -187,10 +197,7 @@ private struct QueueOutput: AudioOutput {
     let rate: Int
 
     func play(_ frame: PCMFrame) async throws {
-        guard frame.sampleRate == rate else {
-            throw SettingsFault(
-                "a frame of \(frame.sampleRate) Hz was played; the pipeline's output rate is \(rate) Hz")
-        }
+        guard frame.sampleRate == rate else { throw WrongSampleRate(expected: rate, found: frame.sampleRate) }
         try await queue.play(frame.samples)
     }
 

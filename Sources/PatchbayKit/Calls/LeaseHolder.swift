@@ -36,13 +36,18 @@ struct LeaseHolder: Sendable {
         return holder
     }
 
-    /// Asks again for a call that holds its leases already.
+    /// Asks the quotas that the call holds leases of again. One that cannot tell does not end a live call.
     ///
+    /// - Parameter isOver: whether the call has ended meanwhile: what is admitted then is given back at once.
     /// - Throws: the `Denial`.
-    static func recheck(_ request: CallRequest, quotas: [Tenant.Quota], logger: Logger) async throws(Denial) {
-        for quota in quotas {
-            switch await ask(quota, request, logger) {
+    func recheck(
+        _ request: CallRequest, isOver: () -> Bool, logger: Logger
+    ) async throws(Denial) {
+        for held in held {
+            switch await Self.ask(held.quota, request, logger) {
             case .deny(let denial): throw denial
+            case .admit(let lease) where isOver():
+                await held.quota.plugin.release(lease, usage: CallUsage(duration: .zero))
             case .admit, nil: continue
             }
         }

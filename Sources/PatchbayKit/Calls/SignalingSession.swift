@@ -21,12 +21,17 @@ actor SignalingSession {
     /// By `pc_id`, which is this socket's own.
     private var calls: [String: LiveCall] = [:]
     private var hasOffered = false
-    private let onFirstOffer: @Sendable () -> Void
+    /// Since when there has been no call; nil while there is one, or one is being placed.
+    private var idleSince: ContinuousClock.Instant? = .now
+    private let onFirstCall: @Sendable () -> Void
 
-    /// - Parameter onFirstOffer: the socket has shown what it is for.
+    /// How long a socket may be without a call: before it has offered one, and after.
+    private static let patience = (beforeOffer: Duration.seconds(15), afterOffer: Duration.seconds(60))
+
+    /// - Parameter onFirstCall: the socket has shown what it is for.
     init(
         socket: WebSocketConnection, tenant: Tenant, principal: Principal, workflowID: Int, workflowRunID: Int,
-        environment: CallSupervisor.Environment, onFirstOffer: @escaping @Sendable () -> Void
+        environment: CallSupervisor.Environment, onFirstCall: @escaping @Sendable () -> Void
     ) {
         self.socket = socket
         self.tenant = tenant
@@ -34,15 +39,15 @@ actor SignalingSession {
         self.workflowID = workflowID
         self.workflowRunID = workflowRunID
         self.environment = environment
-        self.onFirstOffer = onFirstOffer
+        self.onFirstCall = onFirstCall
     }
 
     /// Serves the socket until it closes; then no call of it is left.
-    func run(offerWithin patience: Duration) async {
-        let watch = Task { [socket] in
-            do { try await Task.sleep(for: patience) } catch { return }
-            if !hasOffered {
-                socket.startClose(code: 1008, reason: "no offer")
+    func run() async {
+        let watch = Task {
+            while true {
+                do { try await Task.sleep(for: Self.patience.beforeOffer) } catch { return }
+                closeIfIdle()
             }
         }
         reading: for await message in socket.inbound {
@@ -57,13 +62,18 @@ actor SignalingSession {
         for call in calls.values { await call.running.value }
     }
 
+    private func closeIfIdle() {
+        guard let idleSince else { return }
+        let limit = hasOffered ? Self.patience.afterOffer : Self.patience.beforeOffer
+        if ContinuousClock.now - idleSince >= limit {
+            socket.startClose(code: 1008, reason: "no call")
+        }
+    }
+
     private func handle(_ message: ClientMessage) async {
         switch message {
         case .offer(let pcID, let sdp, let type, let context):
-            if !hasOffered {
-                hasOffered = true
-                onFirstOffer()
-            }
+            hasOffered = true
             guard type == "offer" else { return reply(.error(message: "Expected a description of type offer")) }
             await offer(pcID: pcID, sdp: sdp, context: context)
         case .missingOfferFields:
@@ -103,8 +113,7 @@ actor SignalingSession {
         guard let call = calls[pcID] else { return await place(pcID: pcID, sdp: sdp, context: context) }
         // Quotas are asked for every offer; a live call's lease is the same one.
         do {
-            try await LeaseHolder.recheck(
-                request(callID: call.supervisor.id), quotas: tenant.quotas, logger: environment.logger)
+            try await call.supervisor.recheck(request(callID: call.supervisor.id))
         } catch {
             return deny(error)
         }
@@ -121,6 +130,8 @@ actor SignalingSession {
     }
 
     private func place(pcID: String, sdp: String, context: [String: JSONValue]?) async {
+        idleSince = nil
+        defer { if calls.isEmpty { idleSince = .now } }
         let request = request(callID: UUID().uuidString.lowercased())
         let leases: LeaseHolder
         do {
@@ -148,6 +159,7 @@ actor SignalingSession {
                 self.callEnded(pcID: pcID, callID: supervisor.id, reason: reason)
             }
             calls[pcID] = LiveCall(supervisor: supervisor, running: running)
+            onFirstCall()
             reply(.answer(pcID: pcID, sdp: answer))
             // All our candidates stood in the answer.
             reply(.iceCandidate(pcID: pcID, nil))
@@ -161,6 +173,7 @@ actor SignalingSession {
     private func callEnded(pcID: String, callID: String, reason: String) {
         guard calls[pcID]?.supervisor.id == callID else { return }
         calls[pcID] = nil
+        idleSince = calls.isEmpty ? .now : nil
         reply(.callEnded(runID: workflowRunID, pcID: pcID, reason: reason))
         socket.startClose(code: 1000, reason: "call ended")
     }

@@ -37,7 +37,7 @@ struct CallCommand: AsyncParsableCommand {
             throw ValidationError("the URL starts with http:// or ws://")
         }
         guard (1...1000).contains(calls) else { throw ValidationError("--calls goes from 1 to 1000") }
-        guard seconds ?? 1 > 0, seconds ?? 1 <= 86_400 else { throw ValidationError("--seconds goes up to 86400") }
+        guard (0.1...86_400).contains(seconds ?? 1) else { throw ValidationError("--seconds goes from 0.1 to 86400") }
     }
 
     func run() async throws {

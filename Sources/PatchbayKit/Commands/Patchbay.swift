@@ -18,8 +18,8 @@ public struct Patchbay: AsyncParsableCommand {
 
     /// Runs the command line, and exits: 0, 64 usage, 70 a failure, 78 a faulty configuration.
     public static func main(plugins: [PluginRegistration]) async -> Never {
-        if let duplicate = plugins.duplicate {
-            complain("two \(duplicate.kind.rawValue) plugins are called '\(duplicate.description.type)'")
+        if let fault = plugins.programFault {
+            complain("error: \(fault)")
             Glibc.exit(ExitStatus.software)
         }
         await $registered.withValue(plugins) {

@@ -59,7 +59,7 @@ struct Token: AsyncParsableCommand {
             say(token)
             if kind == .embed {
                 // It is public: it will stand in a page.
-                let entry = "{ token: \(token), workflow: \(workflow ?? 1), allowed_domains: [localhost] }"
+                let entry = "{ token: \(token), workflow: \(workflow ?? 1), allowed_domains: [localhost, 127.0.0.1] }"
                 complain("Put it under the tokens of an embed_token instance:\n  - \(entry)")
             }
         } catch {

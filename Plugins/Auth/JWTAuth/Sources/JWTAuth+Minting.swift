@@ -4,7 +4,7 @@ public import PatchbayPlugin
 extension JWTAuth: TokenMinter {
     public func mint(_ request: TokenRequest) async throws -> String {
         guard let user = request.user, !user.isEmpty else {
-            throw SettingsFault("a token speaks for a user: say which")
+            throw SettingsFault("a JWT speaks for a user: say which with --user ID")
         }
         let now = wallClock().components.seconds
         var claims: [String: JSONValue] = [
