@@ -6,9 +6,12 @@ import os
 import random
 import re
 import socket
+import struct
 import subprocess
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -284,6 +287,39 @@ def test_a_peer_connection_belongs_to_its_socket(gateway):
             await thief.send("offer", pc_id=owner.pc_id, sdp=GOOD, type="offer")
             assert await thief.message("error") == {"message": "Peer connection already owned"}
             await owner.hears(len(owner.frames) + 20)
+
+    asyncio.run(main())
+    gateway.await_idle()
+
+
+def test_a_socket_that_offers_no_call_is_closed(gateway):
+    async def main():
+        async with calling(gateway.signaling(run=27)) as caller:
+            await caller.until(lambda: caller.close_code is not None, timeout=40, what="the close")
+            assert (caller.close_code, caller.close_reason) == (1008, "no call")
+
+    asyncio.run(main())
+    gateway.await_idle()
+
+
+def test_handshakes_broken_off_take_nobodys_place(gateway):
+    """Twenty sockets of an address may be without a call. A client that is gone before it is accepted is not one."""
+    url = urlsplit(gateway.signaling(run=28))
+    request = (
+        f"GET {url.path}?{url.query} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    for _ in range(100):
+        with socket.create_connection((url.hostname, url.port)) as stranger:
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by RST
+            stranger.sendall(request.encode())
+    time.sleep(0.5)
+
+    async def main():
+        async with AsyncExitStack() as stack:
+            for _ in range(20):
+                await stack.enter_async_context(calling(gateway.signaling(run=29)))
+        assert (await handshake(gateway.signaling(run=29)))[0] == 101
 
     asyncio.run(main())
     gateway.await_idle()
