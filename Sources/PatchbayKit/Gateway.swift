@@ -33,7 +33,6 @@ struct Gateway: Sendable {
             addresses: addresses(), ports: configuration.media.ports.ports, loops: loops(),
             forbidden: ownServices())
         defer { engine.stop() }
-        try await deployment.start()
         warnOfUnreachableTenants()
 
         let environment = CallSupervisor.Environment(engine: engine, registry: CallRegistry(), logger: logger)
@@ -57,6 +56,8 @@ struct Gateway: Sendable {
             services.append(
                 listener("Admin", admin, onHTTP: page.respond) { _ in .refuse(Response(status: 404)) })
         }
+        for service in services { try await service.probe() }
+        try await deployment.start()
         let group = ServiceGroup(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // A second signal does not wait.

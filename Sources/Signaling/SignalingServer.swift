@@ -40,17 +40,32 @@ package final class SignalingServer: Service {
                 availableConnectionsDelegate: .maximum(maximumConnections, logger: quiet)),
             onServerRunning: { [onListening] channel in onListening(channel.localAddress?.port ?? 0) },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quiet)
+        try await naming { try await server.run() }
+    }
+
+    /// Takes the address and lets it go again, so that of several servers none listens when one of them cannot.
+    /// - Throws: `SignalingError.cannotListen`.
+    package func probe() async throws {
+        try await naming {
+            let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .bind(host: configuration.host, port: configuration.port).get()
+            try await channel.close()
+        }
+    }
+
+    /// Says of an error of the network which address it is about.
+    private func naming(_ body: () async throws -> Void) async throws {
+        func cannotListen(_ reason: String) -> SignalingError {
+            .cannotListen(host: configuration.host, port: configuration.port, reason: reason)
+        }
         do {
-            try await server.run()
+            try await body()
         } catch let error as IOError {
             throw cannotListen(unsafe String(cString: strerror(error.errnoCode)))
         } catch let error as SocketAddressError {
             throw cannotListen("\(error)")
         }
-    }
-
-    private func cannotListen(_ reason: String) -> SignalingError {
-        .cannotListen(host: configuration.host, port: configuration.port, reason: reason)
     }
 
     /// Running out of files would end the accept loop, so a quarter of them stays for everything else.

@@ -2,8 +2,11 @@
 
 import json
 import re
+import signal
 import socket
 import subprocess
+import time
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -166,3 +169,29 @@ def test_a_second_gateway_says_why_it_cannot(gateway):
     run = subprocess.run([BINARY, "serve", "-c", config], capture_output=True, text=True, timeout=20)
     assert run.returncode == INTERNAL and "listening" not in run.stdout
     assert http("GET", f"{gateway.admin}/livez")[0] == 200
+
+
+def test_it_ends_in_the_middle_of_a_request(start):
+    gateway = start()
+    url = urlsplit(gateway.url)
+    with socket.create_connection((url.hostname, url.port)) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\n")
+        time.sleep(0.2)
+        assert gateway.stop() == 0
+    assert "Fatal error" not in gateway.log.read_text()
+
+
+def test_a_second_signal_does_not_wait_for_a_client_that_does_not_close(start):
+    gateway = start()
+    url = urlsplit(gateway.signaling())
+    with socket.create_connection((url.hostname, url.port)) as stranger:
+        stranger.sendall(
+            f"GET {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert b" 101 " in stranger.recv(1000)
+        gateway.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert gateway.process.poll() is None, "it did not wait for the client at all"
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(2) == 0
