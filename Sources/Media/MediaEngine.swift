@@ -40,15 +40,20 @@ package final class MediaEngine: Sendable {
                         }))
             }
         } catch {
-            for loop in loops { loop.stop() }
+            Self.stop(loops)
             throw error
         }
         self.loops = loops
     }
 
-    /// Ends every call.
+    /// Ends every call, and the loops; returns when their threads are gone.
     package func stop() {
+        Self.stop(loops)
+    }
+
+    private static func stop(_ loops: [MediaLoop]) {
         for loop in loops { loop.stop() }
+        for loop in loops { loop.join() }
     }
 
     /// Calls that are alive.

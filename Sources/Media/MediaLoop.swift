@@ -13,6 +13,7 @@ package final class MediaLoop: Sendable {
     private let inbox = Mutex(Inbox())
     private let waker: Int32
     private let calls = Atomic(0)
+    private let thread = Mutex<pthread_t?>(nil)
 
     private struct Inbox {
         var commands: [@Sendable (LoopCore) -> Void] = []
@@ -54,9 +55,16 @@ package final class MediaLoop: Sendable {
         }
     }
 
-    /// Ends every call on the loop, and then its thread. Returns at once.
+    /// Ends every call on the loop, and then its thread. Returns at once; `join` waits.
     package func stop() {
         enqueue(last: true) { core in core.stop() }
+    }
+
+    /// Waits for the thread's end, after `stop`. Its C libraries clean up after it when it goes, and a process that exits
+    /// meanwhile cleans up the same things a second time.
+    package func join() {
+        guard let thread = thread.withLock({ $0.take() }) else { return }
+        pthread_join(thread, nil)
     }
 
     func reserve() {
@@ -104,7 +112,7 @@ package final class MediaLoop: Sendable {
             unsafe Unmanaged<ThreadStart>.fromOpaque(box).release()
             throw .thread(errno: code)
         }
-        pthread_detach(thread)
+        self.thread.withLock { $0 = thread }
     }
 
     /// Carries the loop's state into its thread; nobody else touches the core after that.

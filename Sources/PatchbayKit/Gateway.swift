@@ -65,7 +65,8 @@ struct Gateway: Sendable {
             var signals = 0
             for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
                 signals += 1
-                if signals == 2 { exit(0) }
+                // Without the C libraries' cleaning up, which threads that still run would trip over.
+                if signals == 2 { _exit(0) }
             }
         }
         defer { impatience.cancel() }

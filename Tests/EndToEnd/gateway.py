@@ -1,6 +1,7 @@
 """A gateway process of a test's own: configured, started, looked into, stopped."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -172,7 +173,21 @@ class Gateway:
         return {**now, "peer_connections": now["media"]["connections"]}
 
     def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return len(self._open_files())
+
+    def _open_files(self) -> list[str]:
+        files = []
+        for each in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed in the meantime
+                files.append(str(each.readlink()))
+        return files
+
+    def await_descriptors(self, most: int, timeout=10.0):
+        """Waits until no more files are open than before. An HTTP connection may stay for its 5 s of keep-alive."""
+        deadline = time.monotonic() + timeout
+        while len(files := self._open_files()) > most:
+            assert time.monotonic() < deadline, f"{len(files)} files are open, not {most}: {sorted(files)}"
+            time.sleep(0.1)
 
     def resident(self) -> int:
         """Resident memory in bytes."""
