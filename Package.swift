@@ -23,6 +23,7 @@ let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
     ("ParrotPipeline", "Pipeline", []),
     ("PlayerPipeline", "Pipeline", []),
     ("ICEPolicies", "ICEPolicy", []),
+    ("MemoryStore", "Store", []),
     ("SQLiteStore", "Store", [.product(name: "GRDB", package: "GRDB.swift")]),
 ]
 
@@ -90,14 +91,14 @@ let package = Package(
         .target(
             name: "PatchbayKit",
             dependencies: [
-                "Wire", "SDP", "ICE", "WebRTC", "Media", "Audio", "Signaling", "PatchbayPlugin", "PatchbayConfig",
+                "Wire", "STUN", "SDP", "ICE", "WebRTC", "Media", "Audio", "Signaling", "PatchbayPlugin", "PatchbayConfig",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 log,
             ],
             swiftSettings: strict),
-        module("PatchbayTesting", ["PatchbayPlugin", "PatchbayConfig", log]),
+        module("PatchbayTesting", ["PatchbayPlugin", "PatchbayConfig", "MemoryStore", log]),
         .target(
             name: "PatchbayBuiltin",
             dependencies: ["PatchbayKit"] + plugins.map { .target(name: $0.name, condition: .when(traits: [$0.name])) },
@@ -122,7 +123,7 @@ let package = Package(
             tests("WebRTCTests", ["Wire", "RTP", "SDP", "WebRTC", "Audio"]),
             tests("MediaTests", ["Wire", "ICE", "WebRTC", "Audio", "Media"]),
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
-            tests("PatchbayPluginTests", ["PatchbayPlugin"]),
+            tests("PatchbayPluginTests", ["PatchbayPlugin", "PatchbayTesting"]),
             tests(
                 "SignalingTests",
                 [
@@ -133,8 +134,8 @@ let package = Package(
             tests(
                 "PatchbayKitTests",
                 [
-                    "PatchbayKit", "PatchbayBuiltin", "PatchbayConfig", "PatchbayPlugin", "PatchbayTesting", "Media",
-                    "Audio", "WebRTC", "Wire", log,
+                    "PatchbayKit", "PatchbayBuiltin", "PatchbayConfig", "PatchbayPlugin", "PatchbayTesting",
+                    "Signaling", "Media", "Audio", "WebRTC", "Wire", log,
                 ]),
             tests(
                 "PluginTests",

@@ -36,6 +36,7 @@ package final class PCMInputQueue: Sendable {
         var first = 0
         var count = 0
         var dropped = 0
+        var spoken = 0
         var isFinished = false
         /// Resumed with true to look again, with false to give way to another.
         var waiter: CheckedContinuation<Bool, Never>?
@@ -60,6 +61,9 @@ package final class PCMInputQueue: Sendable {
     /// How many frames were dropped because the pipeline did not take them in time.
     package var dropped: Int { state.withLock { $0.dropped } }
 
+    /// How many frames were not silent.
+    package var spoken: Int { state.withLock { $0.spoken } }
+
     /// Adds one frame; samples beyond `frameSize` are cut. Does nothing after `finish`.
     package func push(_ samples: Span<Int16>, timestamp: UInt64, concealed: Bool, silent: Bool) {
         let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
@@ -75,6 +79,7 @@ package final class PCMInputQueue: Sendable {
             for index in 0..<count { storage[slot * frameSize + index] = samples[index] }
             state.slots[slot] = Slot(count: count, timestamp: timestamp, concealed: concealed, silent: silent)
             state.count += 1
+            if !silent { state.spoken += 1 }
             return state.waiter.take()
         }
         waiter?.resume(returning: true)

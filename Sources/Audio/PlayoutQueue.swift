@@ -9,6 +9,8 @@ package final class PlayoutQueue: Sendable {
     package static let capacity = Duration.seconds(30)
     /// How many marks may wait.
     package static let maximumMarks = 1024
+    /// Samples of no more than this, -44 dBFS, are silence.
+    private static let silence = 200
 
     private struct State {
         /// Audio not yet pulled, oldest at `head`; what lies before `head` is spent.
@@ -17,6 +19,9 @@ package final class PlayoutQueue: Sendable {
         /// Samples ever enqueued and ever taken off, pulled or cleared.
         var enqueued = 0
         var removed = 0
+        /// How often something was played that can be heard, and where the last of it ends, in samples ever enqueued.
+        var spoken = 0
+        var spokenEnd = 0
         /// Samples pulled since the queue was last empty or cleared.
         var heard = 0
         /// How often the queue was cleared: a `play` that began before does not go on.
@@ -55,6 +60,8 @@ extension PlayoutQueue {
     package func play(_ samples: [Int16]) async throws(CancellationError) {
         var rest = samples[...]
         var clears: Int?
+        let isSpeech = samples.contains { $0.magnitude > Self.silence }
+        if isSpeech { state.withLock { $0.spoken += 1 } }
         while !rest.isEmpty {
             guard !Task.isCancelled else { throw CancellationError() }
             let isFinished = state.withLock { state in
@@ -69,6 +76,7 @@ extension PlayoutQueue {
                 if state.queued == 0 { state.heard = 0 }
                 state.chunks.append(rest.prefix(count))
                 state.enqueued += count
+                if isSpeech { state.spokenEnd = state.enqueued }
                 rest = rest.dropFirst(count)
                 return false
             }
@@ -109,6 +117,12 @@ extension PlayoutQueue {
 
     /// Whether there is anything to pull.
     package var isPlaying: Bool { state.withLock { $0.queued > 0 } }
+
+    /// How often something was played that is more than silence.
+    package var spoken: Int { state.withLock { $0.spoken } }
+
+    /// Whether some of that is still to be pulled.
+    package var isSpeaking: Bool { state.withLock { $0.removed < $0.spokenEnd } }
 
     /// How many samples wait to be pulled.
     package var queuedSamples: Int { state.withLock { $0.queued } }

@@ -21,7 +21,9 @@ extension Checker {
             checkReferences(settings, entry)
             checkAuth(settings, entry)
             let pipelines = workflows(entry.value["pipelines"], settings.pipelines)
-            if isComplete { tenants.append(tenant(entry.name, settings, pipelines)) }
+            let ice = policies(settings.ice, entry)
+            let store = store(settings, entry)
+            if isComplete, let store { tenants.append(tenant(entry.name, settings, pipelines, ice, store)) }
         }
         return tenants.sorted { $0.name < $1.name }
     }
@@ -31,9 +33,50 @@ extension Checker {
         for reference in settings.quotas { check(reference, .quota) }
         if let pipeline = settings.writtenPipeline { check(pipeline, .pipeline) }
         for reference in settings.pipelines.values { check(reference, .pipeline) }
-        for reference in [settings.ice.inbound, settings.ice.outbound] {
+    }
+
+    /// The names of a tenant's ICE policies.
+    private mutating func policies(_ ice: ICEChoice, _ entry: SettingsNode.Entry) -> (inbound: String, outbound: String)
+    {
+        let (inbound, outbound) = ice.references(reader.environment)
+        for reference in [inbound, outbound] {
             check(Reference(name: reference.name, node: reference.node ?? entry.value), .icePolicy)
         }
+        return (inbound.name, outbound.name)
+    }
+
+    /// The name of the store that has a tenant's runs; nil after a fault.
+    private mutating func store(_ settings: TenantSettings, _ entry: SettingsNode.Entry) -> String? {
+        if let reference = settings.store {
+            check(reference, .store)
+            return reference.name
+        }
+        guard entry.value["store"] == nil else { return nil }
+        let names = (declared[.store] ?? []).sorted()
+        if let name = names.first {
+            guard names.count > 1 else { return name }
+            let help =
+                "say which one has this tenant's runs: `store: NAME`; stores has: \(names.joined(separator: ", "))"
+            report(entry, "there are several stores", help: help)
+            return nil
+        }
+        let plugins = catalogue[.store] ?? []
+        if plugins.contains(where: { $0.isPredeclared && $0.type == "memory" }) {
+            check(Reference(name: "memory", node: entry.value), .store)
+            return "memory"
+        }
+        let types = plugins.map(\.type).sorted().joined(separator: ", ")
+        report(
+            entry, "there is no store for this tenant's runs",
+            help: types.isEmpty
+                ? "this build has no store plugin"
+                : "declare one: `stores: { NAME: { type: TYPE } }`; built in: \(types)")
+        return nil
+    }
+
+    private func report(_ entry: SettingsNode.Entry, _ message: String, help: String) {
+        reader.report(
+            SettingsProblem(range: entry.range, path: entry.value.path, message: message, help: help))
     }
 
     private func checkAuth(_ settings: TenantSettings, _ entry: SettingsNode.Entry) {
@@ -50,13 +93,14 @@ extension Checker {
     }
 
     private func tenant(
-        _ name: String, _ settings: TenantSettings, _ pipelines: [Int: String]
+        _ name: String, _ settings: TenantSettings, _ pipelines: [Int: String],
+        _ ice: (inbound: String, outbound: String), _ store: String
     ) -> GatewayConfiguration.Tenant {
         GatewayConfiguration.Tenant(
             name: name, matches: settings.match.matches.map(\.match), auth: settings.auth.map(\.name),
             allowAnonymous: settings.allowAnonymous, quotas: settings.quotas.map(\.name),
-            pipeline: settings.pipeline.name, pipelines: pipelines, inboundPolicy: settings.ice.inbound.name,
-            outboundPolicy: settings.ice.outbound.name, limits: settings.limits)
+            pipeline: settings.pipeline.name, pipelines: pipelines, runs: settings.runs, store: store,
+            inboundPolicy: ice.inbound, outboundPolicy: ice.outbound, limits: settings.limits)
     }
 
     private func workflows(_ node: SettingsNode?, _ pipelines: [String: Reference]) -> [Int: String] {

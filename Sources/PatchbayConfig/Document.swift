@@ -6,6 +6,7 @@ struct Document: PluginSettings {
     @Field("Version of this format") var version: FormatVersion
     @Field("Where the gateway listens") var server: ServerSettings = .init()
     @Field("How sound travels") var media: MediaSettings = .init()
+    @Field("Servers that callers get TURN credentials for") var iceServers: [ICEServerSettings] = []
     @Field("Where plugins keep what outlives a call") var stores: [String: SettingsNode] = [:]
     @Field("Who may call") var auth: [String: SettingsNode] = [:]
     @Field("How much") var quotas: [String: SettingsNode] = [:]
@@ -28,6 +29,10 @@ package struct ServerSettings: PluginSettings {
         host: "127.0.0.1", port: 8080)
     @Field("Address of /livez, /readyz and /calls, for operators; off by default") package var admin: ListenAddress?
     @Field("The embed token that the page at / calls with") package var playground: String?
+    @Field("Reverse proxies whose X-Forwarded-For is believed: addresses, or ranges such as 10.0.0.0/8")
+    package var trustedProxies: [AddressRange] = []
+    @Field("How long live calls may go on after SIGTERM", in: .zero...(.seconds(3600)))
+    package var drain: Duration = .seconds(20)
 
     package init() {}
 }

@@ -4,6 +4,8 @@ package import PatchbayPlugin
 package struct GatewayConfiguration: Sendable {
     package var server: ServerSettings
     package var media: MediaSettings
+    /// Servers that callers get TURN credentials for; at most one has a secret.
+    package var iceServers: [ICEServerSettings]
     /// Declared instances, and predeclared ones that a tenant uses.
     package var instances: [PluginKind: [String: PluginInstance]]
     /// By name.
@@ -37,6 +39,9 @@ package struct GatewayConfiguration: Sendable {
         package var pipeline: String
         /// Names of pipelines by workflow id.
         package var pipelines: [Int: String]
+        package var runs: RunsMode
+        /// Name of the store instance that has its runs.
+        package var store: String
         /// Name of the ICE policy for the client's candidates.
         package var inboundPolicy: String
         /// Name of the ICE policy for the gateway's candidates.

@@ -44,13 +44,14 @@ extension GatewayConfiguration {
         checker.decodeInstances(tree.root)
         let tenants = checker.tenants(tree.root)
         checker.check(document.media, tree.root)
+        checker.checkICEServers(tree.root)
 
         source.hide(tree.scalars.filter { !reader.shown.contains($0) })
         let problems = tree.problems + reader.problems
         guard problems.isEmpty, isComplete else { throw Faults(problems.map(source.fault)) }
         return GatewayConfiguration(
-            server: document.server, media: document.media, instances: checker.instances, tenants: tenants,
-            source: source)
+            server: document.server, media: document.media, iceServers: document.iceServers,
+            instances: checker.instances, tenants: tenants, source: source)
     }
 }
 

@@ -8,7 +8,9 @@ struct TenantSettings: PluginSettings {
     @Field("Quotas, all of which must admit a call") var quotas: [Reference] = []
     @Field("Who answers") var pipeline: Reference
     @Field("Who answers instead, by workflow id") var pipelines: [String: Reference] = [:]
-    @Field("Policies for ICE candidates") var ice: ICESettings = .init()
+    @Field("Which workflow runs may be called: any, or only those in the store") var runs: RunsMode = .open
+    @Field("Where its runs are kept; by default the only store, or memory when there is none") var store: Reference?
+    @Field("Policies for ICE candidates") var ice: ICEChoice = .policies(.init())
     @Field("When a call ends by itself") var limits: LimitSettings = .init()
 
     /// nil where it is missing or faulty.
@@ -17,10 +19,12 @@ struct TenantSettings: PluginSettings {
     var writtenPipeline: Reference? { _pipeline.decoded }
 }
 
-/// A tenant's policies for ICE candidates.
-struct ICESettings: PluginSettings {
-    @Field("For the client's candidates; none filters nothing") var inbound: Reference = .init(name: "none")
-    @Field("For the gateway's candidates; none filters nothing") var outbound: Reference = .init(name: "none")
+/// Which workflow runs a tenant's callers may call.
+package enum RunsMode: String, FieldChoice {
+    /// Any, each once; a run is entered into the store when it is first called.
+    case open
+    /// Those that were entered into the store for their organisation, each once.
+    case registered
 }
 
 /// When a call ends by itself.
@@ -28,6 +32,8 @@ package struct LimitSettings: PluginSettings {
     @Field("Longest call", in: .seconds(1)...(.seconds(86_400))) package var call: Duration = .seconds(1800)
     @Field("Longest wait for media to connect", in: .seconds(1)...(.seconds(600)))
     package var connect: Duration = .seconds(60)
+    @Field("How long nobody speaks, neither caller nor pipeline", in: .seconds(1)...(.seconds(86_400)))
+    package var idle: Duration = .seconds(300)
 
     package init() {}
 }

@@ -6,6 +6,7 @@ import PatchbayPlugin
 struct Deployment: Sendable {
     /// In the order they start; they stop in reverse.
     private let started: [(label: String, plugin: any Plugin)]
+    let wallClock: @Sendable () -> Duration
     let tenants: [Tenant]
     let auth: [String: any AuthPlugin]
 
@@ -42,18 +43,33 @@ struct Deployment: Sendable {
         let quotas = make(.quota, as: (any QuotaPlugin).self)
         let pipelines = make(.pipeline, as: (any PipelinePlugin).self)
         let policies = make(.icePolicy, as: (any ICEPolicyPlugin).self)
+        for tenant in configuration.tenants {
+            var servers: [String: String] = [:]
+            for name in tenant.auth {
+                for route in (auth[name] as? any RouteProvider)?.routes ?? [] {
+                    guard let other = servers.updateValue(name, forKey: route.path), other != name,
+                        let instance = configuration.instances[.auth]?[name]
+                    else { continue }
+                    let fault = SettingsFault(
+                        "the tenant '\(tenant.name)' has '\(other)' before it, which serves \(route.path) already")
+                    faults.append(configuration.fault(fault, in: instance))
+                }
+            }
+        }
         guard faults.isEmpty else { throw GatewayConfiguration.faults(faults) }
 
         self.started = started
+        self.wallClock = wallClock
         self.auth = auth
         tenants = configuration.tenants.compactMap { tenant in
             // The configuration's check has seen that each name is there.
             guard let pipeline = pipelines[tenant.pipeline], let inbound = policies[tenant.inboundPolicy],
-                let outbound = policies[tenant.outboundPolicy]
+                let outbound = policies[tenant.outboundPolicy], let store = stores[tenant.store]
             else { return nil }
             return Tenant(
                 name: tenant.name, matches: tenant.matches,
-                auth: tenant.auth.compactMap { auth[$0] }, allowsAnonymous: tenant.allowAnonymous,
+                auth: tenant.auth.compactMap { name in auth[name].map { Tenant.Auth(name: name, plugin: $0) } },
+                allowsAnonymous: tenant.allowAnonymous,
                 quotas: tenant.quotas.compactMap { name in
                     quotas[name].map {
                         Tenant.Quota(
@@ -62,14 +78,16 @@ struct Deployment: Sendable {
                     }
                 },
                 pipeline: pipeline, pipelinesByWorkflow: tenant.pipelines.compactMapValues { pipelines[$0] },
-                inbound: inbound, outbound: outbound, callLimit: tenant.limits.call,
-                connectLimit: tenant.limits.connect)
+                inbound: inbound, outbound: outbound, runs: WorkflowRuns(store: store, tenant: tenant.name),
+                runsAreRegistered: tenant.runs == .registered, limits: tenant.limits)
         }
     }
 
-    /// Starts every instance, stores first. When one cannot, those before it are stopped again.
-    func start() async throws(StartFailure) {
-        for (index, (label, plugin)) in started.enumerated() {
+    /// Starts every instance, stores first. When one cannot, it and those before it are stopped.
+    ///
+    /// - Parameter storesOnly: for commands that only read or write what is stored.
+    func start(storesOnly: Bool = false) async throws(StartFailure) {
+        for (index, (label, plugin)) in started.enumerated() where !storesOnly || plugin is any StorePlugin {
             do {
                 try await plugin.start()
             } catch {
@@ -123,44 +141,73 @@ struct StartFailure: Error, CustomStringConvertible {
 
 /// Somebody whose callers have rules of their own.
 struct Tenant: Sendable {
+    struct Auth: Sendable {
+        var name: String
+        var plugin: any AuthPlugin
+    }
+
     struct Quota: Sendable {
         var name: String
         var plugin: any QuotaPlugin
         var admitsWhenUnavailable: Bool
+
+        var timing: QuotaTiming { type(of: plugin).timing }
     }
 
     var name: String
     var matches: [TenantMatch]
-    var auth: [any AuthPlugin]
+    var auth: [Auth]
     var allowsAnonymous: Bool
     var quotas: [Quota]
     var pipeline: any PipelinePlugin
     var pipelinesByWorkflow: [Int: any PipelinePlugin]
     var inbound: any ICEPolicyPlugin
     var outbound: any ICEPolicyPlugin
-    var callLimit: Duration
-    var connectLimit: Duration
+    var runs: WorkflowRuns
+    /// Whether a run must be written down before it can be called.
+    var runsAreRegistered: Bool
+    var limits: LimitSettings
 
     func pipeline(forWorkflow id: Int) -> any PipelinePlugin {
         pipelinesByWorkflow[id] ?? pipeline
     }
 
+    func quotas(_ timing: QuotaTiming) -> [Quota] {
+        quotas.filter { $0.timing == timing }
+    }
+
     /// Whether the playground's page would find what it asks for.
     var startsEmbedSessions: Bool {
-        auth.contains { plugin in
-            (plugin as? any RouteProvider)?.routes.contains { $0.path == "/api/v1/public/embed/init" } ?? false
+        let path = Router.prefix + ["public", "embed", "init"]
+        return auth.contains { instance in
+            (instance.plugin as? any RouteProvider)?.routes.contains {
+                Router.parameters(of: path[...], in: $0.path) != nil
+            }
+                ?? false
+        }
+    }
+
+    /// Whether callers can only connect through a relay: no other candidate of ours is kept.
+    var onlyRelays: Bool {
+        ["8.8.8.8", "10.0.0.1"].allSatisfy {
+            !outbound.keeps(Candidate(kind: .host, address: $0, port: 1024), .outbound)
         }
     }
 
     /// Runs the chain: the first that accepts wins, a rejection ends it, and when all pass nobody knows the caller.
-    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
-        for plugin in auth {
-            switch try await plugin.authenticate(request) {
+    ///
+    /// - Parameter takesAnonymous: where the tenant has callers whom nobody knows, they are accepted.
+    func authenticate(_ request: ConnectRequest, takesAnonymous: Bool = true) async throws -> AuthOutcome {
+        for instance in auth {
+            switch try await instance.plugin.authenticate(request) {
             case .pass: continue
-            case .accept(let principal): return .accept(principal)
+            case .accept(var principal):
+                // Ids are unique within an instance only: another's user 7 is somebody else.
+                if case .user(let id) = principal.runOwner { principal.runOwner = .user("\(instance.name)/\(id)") }
+                return .accept(principal)
             case .reject(let denial): return .reject(denial)
             }
         }
-        return allowsAnonymous ? .accept(Principal(id: "anonymous")) : .pass
+        return allowsAnonymous && takesAnonymous ? .accept(Principal(id: "anonymous")) : .pass
     }
 }

@@ -35,9 +35,11 @@ struct Gateway: Sendable {
         defer { engine.stop() }
         warnOfUnreachableTenants()
 
-        let environment = CallSupervisor.Environment(engine: engine, registry: CallRegistry(), logger: logger)
+        let environment = CallSupervisor.Environment(media: engine, registry: CallRegistry(), logger: logger)
         let announcements = Announcements(expected: server.admin == nil ? 1 : 2, announce)
-        let router = Router(deployment: deployment, environment: environment, playgroundToken: server.playground)
+        let router = Router(
+            deployment: deployment, environment: environment, playgroundToken: server.playground,
+            turnServer: TURNServer(configuration.iceServers), trustedProxies: server.trustedProxies)
         func listener(
             _ what: String, _ address: ListenAddress, onHTTP: @escaping @Sendable (Request) async -> Response,
             onUpgrade: @escaping @Sendable (Request) async -> Upgrade
@@ -58,20 +60,48 @@ struct Gateway: Sendable {
         }
         for service in services { try await service.probe() }
         try await deployment.start()
-        let group = ServiceGroup(
-            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-        // A second signal does not wait.
-        let impatience = Task {
-            var signals = 0
-            for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
-                signals += 1
-                // Without the C libraries' cleaning up, which threads that still run would trip over.
-                if signals == 2 { _exit(0) }
-            }
-        }
-        defer { impatience.cancel() }
+        let group = ServiceGroup(services: services, gracefulShutdownSignals: [], logger: logger)
+        let signals = Task { await drain(group, environment.registry) }
+        defer { signals.cancel() }
         do {
             try await group.run()
+        } catch {
+            await deployment.stop()
+            throw error
+        }
+        await deployment.stop()
+    }
+
+    /// Waits for SIGTERM or SIGINT, lets live calls end for as long as the configuration says, and then shuts down. A second
+    /// signal does not wait.
+    private func drain(_ group: ServiceGroup, _ registry: CallRegistry) async {
+        await withTaskGroup(of: Void.self) { tasks in
+            var isDraining = false
+            for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+                // Without the C libraries' cleaning up, which threads that still run would trip over.
+                if isDraining { _exit(0) }
+                isDraining = true
+                registry.drain()
+                tasks.addTask {
+                    let end = ContinuousClock.now + configuration.server.drain
+                    if !registry.isEmpty {
+                        logger.notice(
+                            "no new calls; live ones may end", metadata: ["for": "\(configuration.server.drain)"])
+                    }
+                    while !registry.isEmpty, ContinuousClock.now < end {
+                        do { try await Task.sleep(for: .milliseconds(50)) } catch { return }
+                    }
+                    await group.triggerGracefulShutdown()
+                }
+            }
+        }
+    }
+
+    /// Does something with the configuration's stores, without serving.
+    func withStores(_ body: (Deployment) async throws -> Void) async throws {
+        try await deployment.start(storesOnly: true)
+        do {
+            try await body(deployment)
         } catch {
             await deployment.stop()
             throw error
@@ -145,29 +175,5 @@ private final class Announcements: Sendable {
             return waiting.count == expected ? waiting : []
         }
         for (what, url) in complete { announce(what, url) }
-    }
-}
-
-/// `/livez`, `/readyz` and `/calls`, for operators.
-struct AdminPage: Sendable {
-    let environment: CallSupervisor.Environment
-
-    func respond(to request: Request) async -> Response {
-        guard ["GET", "HEAD"].contains(request.method) else {
-            return .json(#"{"detail":"Method Not Allowed"}"#, status: 405)
-        }
-        switch request.path {
-        case ["livez"], ["readyz"]: return .json(#"{"status":"ok"}"#)
-        case ["calls"]:
-            let counters = await environment.engine.counters()
-            let media: JSONValue = [
-                "received": .integer(counters.received), "sent": .integer(counters.sent),
-                "unsent": .integer(counters.unsent), "unknown_source": .integer(counters.unknownSource),
-                "oversized": .integer(counters.oversized), "socket_errors": .integer(counters.socketErrors),
-                "connections": .integer(environment.engine.load),
-            ]
-            return .json(environment.registry.json(media: media).description)
-        default: return .json(#"{"detail":"Not Found"}"#, status: 404)
-        }
     }
 }

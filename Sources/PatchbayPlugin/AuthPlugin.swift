@@ -34,10 +34,13 @@ public struct ConnectRequest: Sendable {
     public var origin: String
     /// The peer's IP address as text.
     public var remoteAddress: String
+    /// The tenant's runs.
+    public var runs: WorkflowRuns
 
     /// Makes a request with nothing but a tenant, which tests then fill in.
-    public init(tenant: String) {
+    public init(tenant: String, runs: WorkflowRuns) {
         self.tenant = tenant
+        self.runs = runs
         origin = ""
         remoteAddress = ""
     }
@@ -49,6 +52,8 @@ public struct Principal: Sendable, Hashable {
     public var id: String
     /// The caller's organisation, where the credential says so.
     public var organization: String?
+    /// Whose the caller's runs are.
+    public var runOwner: RunOwner
     /// The only workflow the credential is good for; nil where the path decides.
     public var workflowID: Int?
     /// The only run the credential is good for; nil where the path decides.
@@ -58,13 +63,14 @@ public struct Principal: Sendable, Hashable {
     /// Whether the caller's own `call_context_vars` may be added to them.
     public var mayAddContext: Bool
 
-    /// Makes a principal.
+    /// Makes a principal. Its runs are its organisation's, or its own when it has none, unless `runOwner` says otherwise.
     public init(
-        id: String, organization: String? = nil, workflowID: Int? = nil, workflowRunID: Int? = nil,
-        contextVariables: [String: JSONValue] = [:], mayAddContext: Bool = true
+        id: String, organization: String? = nil, runOwner: RunOwner? = nil, workflowID: Int? = nil,
+        workflowRunID: Int? = nil, contextVariables: [String: JSONValue] = [:], mayAddContext: Bool = true
     ) {
         self.id = id
         self.organization = organization
+        self.runOwner = runOwner ?? organization.map(RunOwner.organization) ?? .user(id)
         self.workflowID = workflowID
         self.workflowRunID = workflowRunID
         self.contextVariables = contextVariables
@@ -82,20 +88,35 @@ public protocol TokenMinter: AuthPlugin {
 
 /// What `patchbay token` asks for. Each minter reads what it needs.
 public struct TokenRequest: Sendable {
-    /// The user the token speaks for.
+    /// The user the token speaks for; of a saved embed token, the one its calls run as.
     public var user: String?
     /// The user's organisation.
     public var organization: String?
     /// The workflow an embed token starts.
     public var workflowID: Int?
-    /// How long the credential is good for.
+    /// How long the credential is good for. Embed tokens have `expiresAfter` instead.
     public var lifetime: Duration
+    /// Whether an embed token is written into its instance's store, and is good at once.
+    public var isSaved: Bool
+    /// Domains of pages that may use a saved embed token; empty allows all.
+    public var allowedDomains: [String]
+    /// How many calls a saved embed token starts; nil for any number.
+    public var usageLimit: Int?
+    /// How long a saved embed token is good for; nil for ever.
+    public var expiresAfter: Duration?
 
     /// Makes a request.
-    public init(user: String? = nil, organization: String? = nil, workflowID: Int? = nil, lifetime: Duration) {
+    public init(
+        user: String? = nil, organization: String? = nil, workflowID: Int? = nil, lifetime: Duration,
+        isSaved: Bool = false, allowedDomains: [String] = [], usageLimit: Int? = nil, expiresAfter: Duration? = nil
+    ) {
         self.user = user
         self.organization = organization
         self.workflowID = workflowID
         self.lifetime = lifetime
+        self.isSaved = isSaved
+        self.allowedDomains = allowedDomains
+        self.usageLimit = usageLimit
+        self.expiresAfter = expiresAfter
     }
 }

@@ -23,6 +23,9 @@ public struct Call: Sendable {
     private let sendEvent: @Sendable (ClientEvent) -> Void
     private let endCall: @Sendable (String) -> Void
 
+    /// Names of context variables that are not the client's to set.
+    public static let reservedVariables: Set<String> = ["provider", "runtime_configuration", "mps_correlation_id"]
+
     /// Makes a call, which the host and tests do.
     public init(
         id: String, tenant: String, principal: Principal, workflowID: Int, workflowRunID: Int,
@@ -43,7 +46,7 @@ public struct Call: Sendable {
         endCall = hangUp
     }
 
-    /// Sends a message to the client's socket. It is dropped when 256 KiB of them wait there already.
+    /// Sends a message to the client's socket, in order. It is dropped when 128 KiB wait there already.
     public func send(_ event: ClientEvent) {
         sendEvent(event)
     }
@@ -51,19 +54,5 @@ public struct Call: Sendable {
     /// Ends the call; the client is told `reason`.
     public func hangUp(reason: String) {
         endCall(reason)
-    }
-}
-
-/// A message to the client: `{"type": …, "payload": …}`.
-public struct ClientEvent: Sendable, Hashable {
-    /// For example `rtf-user-transcription`.
-    public var type: String
-    /// An object, as a rule.
-    public var payload: JSONValue
-
-    /// Makes an event.
-    public init(_ type: String, _ payload: JSONValue = [:]) {
-        self.type = type
-        self.payload = payload
     }
 }

@@ -30,14 +30,19 @@ extension JSONValue {
     ///
     /// A name that comes twice in an object is refused: two readers would not agree on it. So is a string that is not
     /// Stream-Safe Text: to hash or compare it would take time that grows with the square of its length.
-    /// - Parameter maximumDepth: how deep lists and objects may nest.
-    public init(parsing text: [UInt8], maximumDepth: Int = 16) throws(JSONError) {
+    /// - Parameters:
+    ///   - maximumDepth: how deep lists and objects may nest.
+    ///   - onMember: told each object's members in the order of the text, before their values: how deep the object is, the
+    ///     outermost being 1, and the name.
+    public init(
+        parsing text: [UInt8], maximumDepth: Int = 16, onMember: ((_ depth: Int, _ name: String) -> Void)? = nil
+    ) throws(JSONError) {
         do throws(UTF8.ValidationError) {
             _ = try UTF8Span(validating: text.span)
         } catch {
             throw .syntax(offset: error.byteOffsets.lowerBound)
         }
-        var parser = JSONParser(bytes: text, maximumDepth: maximumDepth)
+        var parser = JSONParser(bytes: text, maximumDepth: maximumDepth, onMember: onMember)
         self = try parser.parseDocument()
     }
 
@@ -51,12 +56,14 @@ extension JSONValue {
 private struct JSONParser {
     private let bytes: [UInt8]
     private let maximumDepth: Int
+    private let onMember: ((_ depth: Int, _ name: String) -> Void)?
     private var offset = 0
     private var depth = 0
 
-    init(bytes: [UInt8], maximumDepth: Int) {
+    init(bytes: [UInt8], maximumDepth: Int, onMember: ((_ depth: Int, _ name: String) -> Void)?) {
         self.bytes = bytes
         self.maximumDepth = maximumDepth
+        self.onMember = onMember
     }
 
     mutating func parseDocument() throws(JSONError) -> JSONValue {
@@ -127,6 +134,7 @@ private struct JSONParser {
                 guard next == UInt8(ascii: "\"") else { throw .syntax(offset: offset) }
                 let name = try parseString()
                 guard take(":") else { throw .syntax(offset: offset) }
+                onMember?(depth, name)
                 let value = try parseValue()
                 guard members.updateValue(value, forKey: name) == nil else { throw .duplicate(name: name) }
             } while take(",")

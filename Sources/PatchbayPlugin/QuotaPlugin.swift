@@ -2,7 +2,10 @@
 ///
 /// A tenant may have several; all must admit. An error means "could not tell", and the instance's `on_unavailable` decides.
 public protocol QuotaPlugin: Plugin {
-    /// Admits or denies. Asked again with the same `request.callID` when a call renegotiates; that must not count twice.
+    /// When it is asked; at every offer unless it says otherwise.
+    static var timing: QuotaTiming { get }
+
+    /// Admits or denies. At a call's later offers the same `request.callID` comes again; that must not count twice.
     func admit(_ request: CallRequest) async throws -> QuotaOutcome
 
     /// Keeps a lease with a `timeToLive` alive; the host calls it every third of that time.
@@ -12,7 +15,19 @@ public protocol QuotaPlugin: Plugin {
     func release(_ lease: Lease, usage: CallUsage) async
 }
 
+/// When a quota is asked.
+public enum QuotaTiming: Sendable, Hashable {
+    /// At every offer, before anything else is looked at: whether this caller may call at all.
+    case everyOffer
+    /// Once for a call, when nothing else stands in its way: whether there is room for one more. Where it cannot tell and
+    /// `on_unavailable` is `deny`, the client hears `concurrency_limit_exceeded`.
+    case newCall
+}
+
 extension QuotaPlugin {
+    /// At every offer.
+    public static var timing: QuotaTiming { .everyOffer }
+
     /// Nothing expires.
     public func renew(_ lease: Lease) async throws {}
 }

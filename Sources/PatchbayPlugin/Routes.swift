@@ -1,4 +1,5 @@
-/// A plugin that serves HTTP. The host mounts its routes under each tenant that uses the instance, and applies its limits.
+/// A plugin that serves HTTP. The host mounts its routes under each tenant that uses the instance, and applies its limits. Two
+/// instances with the same route cannot serve one tenant.
 public protocol RouteProvider: Plugin {
     /// The routes, fixed for the instance's life.
     var routes: [Route] { get }
@@ -14,14 +15,16 @@ public struct Route: Sendable {
         case post = "POST"
         /// OPTIONS
         case options = "OPTIONS"
+        /// Whatever the request has.
+        case any = "*"
     }
 
-    /// Answers one request; nil where the request is another instance's business.
-    public typealias Handler = @Sendable (RouteRequest) async throws -> RouteResponse?
+    /// Answers one request.
+    public typealias Handler = @Sendable (RouteRequest) async throws -> RouteResponse
 
     /// The method it answers.
     public var method: Method
-    /// Absolute path, in which `{name}` stands for one path segment.
+    /// Absolute path, in which `{name}` stands for one path segment, and `{name*}` at the end for all the rest.
     public var path: String
     /// What it does.
     public var handler: Handler
@@ -38,14 +41,22 @@ public struct Route: Sendable {
 public struct RouteRequest: Sendable {
     /// The tenant that host or path prefix chose.
     public var tenant: String
-    /// What stands in the path's `{name}` places.
+    /// As sent, for example `GET`.
+    public var method: String
+    /// What stands in the path's `{name}` places; in that of `{name*}` the segments with `/` between them.
     public var parameters: [String: String]
     /// Header fields; names in lower case.
     public var headers: [String: String]
-    /// The peer's IP address as text.
+    /// The client's IP address as text.
     public var remoteAddress: String
+    /// What a limit for one address counts by: the IPv4 address, or the IPv6 network of 64 bits that one subscriber has.
+    public var remoteNetwork: String
     /// The whole body, at most 64 KiB.
     public var body: [UInt8]
+    /// The tenant's runs.
+    public var runs: WorkflowRuns
+    /// What the tenant's callers have for TURN.
+    public var turn: TURNAccess
 
     /// The `Origin` header, else `Referer`; empty when there is neither.
     public var origin: String {
@@ -54,14 +65,19 @@ public struct RouteRequest: Sendable {
 
     /// Makes a request, which the host and tests do.
     public init(
-        tenant: String, parameters: [String: String] = [:], headers: [String: String] = [:],
-        remoteAddress: String = "", body: [UInt8] = []
+        tenant: String, method: String, parameters: [String: String] = [:], headers: [String: String] = [:],
+        remoteAddress: String = "", remoteNetwork: String? = nil, body: [UInt8] = [], runs: WorkflowRuns,
+        turn: TURNAccess = TURNAccess()
     ) {
         self.tenant = tenant
+        self.method = method
         self.parameters = parameters
         self.headers = headers
         self.remoteAddress = remoteAddress
+        self.remoteNetwork = remoteNetwork ?? remoteAddress
         self.body = body
+        self.runs = runs
+        self.turn = turn
     }
 }
 

@@ -1,18 +1,25 @@
 /// Where plugins keep what outlives a call: a few atomic operations, so that every engine can offer them.
 ///
-/// Keys are chosen by plugins and start with the plugin's type and a colon. An error means that the engine could not be asked.
+/// Keys are chosen by plugins and start with the plugin's type and a colon; `run:` is the host's. An error means that the engine could not be asked.
 public protocol StorePlugin: Plugin {
+    /// Whether what it holds is there after a restart, and for other processes; it is unless it says otherwise.
+    static var isPersistent: Bool { get }
+
     /// The value, or nil when there is none or it has expired.
     func get(_ key: String) async throws -> [UInt8]?
 
     /// Writes a value that expires after `timeToLive`; nil keeps it for good.
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws
 
+    /// Writes a value where there is none, in one step; false, and nothing written, where there is one.
+    func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool
+
     /// Reads and deletes in one step, so that of two takers one gets it.
     func take(_ key: String) async throws -> [UInt8]?
 
-    /// Adds one to a counter that starts at 0, and returns the new count.
-    func increment(_ key: String) async throws -> Int
+    /// Adds one to a counter that starts at 0 and goes no further than `limit`, in one step; the new count, or nil at the
+    /// limit.
+    func increment(_ key: String, limit: Int) async throws -> Int?
 
     /// Enters `member` into a set of at most `limit`, or renews it there, for `timeToLive`; false when the set is full.
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool
@@ -22,4 +29,9 @@ public protocol StorePlugin: Plugin {
 
     /// How many members the set has that have not expired.
     func count(_ set: String) async throws -> Int
+}
+
+extension StorePlugin {
+    /// It is.
+    public static var isPersistent: Bool { true }
 }

@@ -1,7 +1,7 @@
 internal import COpenSSL
 
 /// HMAC-SHA1 (RFC 2104), 20 bytes; nil when the library refuses.
-func hmacSHA1(key: [UInt8], _ data: [UInt8]) -> [UInt8]? {
+package func hmacSHA1(key: [UInt8], _ data: [UInt8]) -> [UInt8]? {
     var digest = [UInt8](repeating: 0, count: 20)
     var length: UInt32 = 0
     let made = unsafe HMAC(EVP_sha1(), key, Int32(clamping: key.count), data, data.count, &digest, &length)

@@ -11,7 +11,7 @@ package enum ServerMessage: Sendable, Hashable {
     /// A candidate of ours (RFC 8838); nil says that no more will come.
     case iceCandidate(pcID: String, Candidate?)
     /// A plugin's event.
-    case event(type: String, payload: JSONValue)
+    case event(ClientEvent)
 
     /// An RTCIceCandidateInit.
     package struct Candidate: Sendable, Hashable {
@@ -43,10 +43,15 @@ package enum ServerMessage: Sendable, Hashable {
                 )
             case .iceCandidate(let pcID, let candidate):
                 ("ice-candidate", ["pc_id": .string(pcID), "candidate": candidate?.json ?? .null])
-            case .event(let type, let payload):
-                (type, payload)
+            case .event(let event):
+                (event.type, event.payload)
             }
-        return JSONValue.object(["type": .string(type), "payload": payload]).description
+        var members: [String: JSONValue] = ["type": .string(type), "payload": payload]
+        if case .event(let event) = self {
+            members["node_id"] = event.nodeID.map(JSONValue.string)
+            members["node_name"] = event.nodeName.map(JSONValue.string)
+        }
+        return JSONValue.object(members).description
     }
 }
 

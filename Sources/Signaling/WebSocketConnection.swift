@@ -35,11 +35,12 @@ package final class WebSocketConnection: Sendable {
         self.remoteAddress = remoteAddress
     }
 
-    /// Queues a text message and returns at once. When the queue is full a droppable message is dropped, and any other
-    /// closes the socket with 1008.
+    /// Queues a text message and returns at once. A droppable message is dropped when the queue is half full, and any
+    /// other closes the socket with 1008 when it is full.
     package func send(_ text: String, droppable: Bool = false) {
         let size = text.utf8.count + 64
-        guard queued.add(size, ordering: .relaxed).newValue <= limit else {
+        // What may be dropped leaves room for what must not be.
+        guard queued.add(size, ordering: .relaxed).newValue <= (droppable ? limit / 2 : limit) else {
             queued.subtract(size, ordering: .relaxed)
             if !droppable { startClose(code: 1008, reason: "client reads too slowly") }
             return
@@ -49,6 +50,13 @@ package final class WebSocketConnection: Sendable {
             sent.futureResult.whenComplete { _ in self.queued.subtract(size, ordering: .relaxed) }
             handler.value.write(text: text, promise: sent)
         }
+    }
+
+    /// Runs `body` again and again until the socket is gone.
+    package func every(_ interval: Duration, _ body: @escaping @Sendable () -> Void) {
+        let interval = TimeAmount(interval)
+        let task = channel.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in body() }
+        channel.closeFuture.whenComplete { _ in task.cancel() }
     }
 
     /// Sends a close frame, waits for the peer's or 5 s, and returns when the connection is gone.

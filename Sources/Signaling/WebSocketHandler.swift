@@ -26,6 +26,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var closeSent = false
     /// When the last frame came, of any kind.
     private var lastHeard = NIODeadline.now()
+    /// The first ping that nothing was heard since.
+    private var unanswered: NIODeadline?
     private var pingTimer: Scheduled<Void>?
     private var deadline: Scheduled<Void>?
 
@@ -252,11 +254,15 @@ extension WebSocketHandler {
         let now = NIODeadline.now()
         // While reading is held back, what the peer says waits in the kernel.
         if readHeld { lastHeard = now }
-        if now - lastHeard >= TimeAmount(limits.pingInterval + limits.pongTimeout) {
-            startClose(code: 1011, reason: "keepalive ping timeout")
+        if let unanswered, lastHeard < unanswered {
+            // The timer may come a moment before the ping is as old as it says.
+            if now + .milliseconds(10) >= unanswered + TimeAmount(limits.pongTimeout) {
+                return startClose(code: 1011, reason: "keepalive ping timeout")
+            }
         } else {
-            send(.ping, ByteBuffer())
+            unanswered = now
         }
+        send(.ping, ByteBuffer())
     }
 
     private func after(_ delay: Duration, _ body: @escaping (WebSocketHandler) -> Void) -> Scheduled<Void>? {

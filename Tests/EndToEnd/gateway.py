@@ -4,22 +4,27 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import queue
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = (ROOT / os.environ.get("PATCHBAY_BINARY", ".build/debug/patchbay")).resolve()
 SECRET = "an end-to-end test's own secret, of no use elsewhere"
+TURN_SECRET = "0c7b9a1be4f2d3c85a6e7f9001122334"
 
 CONFIG = """\
 version: 1
@@ -27,6 +32,7 @@ server:
   listen: {listen}
   admin: 127.0.0.1:0
   playground: emb_demo
+  drain: {drain}
 media:
   addresses: [127.0.0.1]
   ports: {ports}
@@ -37,6 +43,8 @@ auth:
   embeds:
     type: embed_token
     store: local
+    starts_per_token: 100000
+    starts_per_address: 100000
     tokens:
       - {{ token: emb_demo, workflow: 1, allowed_domains: [localhost, 127.0.0.1] }}
       - {{ token: emb_echo, workflow: 2 }}
@@ -57,6 +65,10 @@ tenants:
     ice: {{ inbound: none, outbound: none }}
     limits: {{ call: 30m, connect: {connect} }}
 """
+
+
+# A run is called once, so each call gets one of its own; low numbers are for tests that choose.
+FRESH_RUNS = itertools.count(100_000)
 
 
 def free_ports(count: int = 8) -> str:
@@ -81,11 +93,21 @@ OWN_PIPELINE = CONFIG.replace("player: {{ type: player, path: {player} }}", "min
 OWN_PIPELINE = OWN_PIPELINE.replace('"3": player', '"3": mine')
 
 
+def changed_config(*changes: tuple[str, str]) -> str:
+    """The configuration with something else in the place of a text that stands there once."""
+    config = CONFIG
+    for old, new in changes:
+        assert config.count(old) == 1, old
+        config = config.replace(old, new)
+    return config
+
+
 def write_config(directory: Path, template=CONFIG, **changes) -> Path:
     """Fills in a configuration; `changes` are to its defaults."""
-    (directory / "jwt.secret").write_text(SECRET)
-    (directory / "jwt.secret").chmod(0o600)
-    defaults = {"seats": 50, "connect": "60s", "patience": "30s", "listen": "127.0.0.1:0"}
+    for name, secret in ("jwt.secret", SECRET), ("turn.secret", TURN_SECRET):
+        (directory / name).write_text(secret)
+        (directory / name).chmod(0o600)
+    defaults = {"seats": 50, "connect": "60s", "patience": "30s", "listen": "127.0.0.1:0", "drain": "0s"}
     path = directory / "config.yaml"
     path.write_text(template.format(directory=directory, ports=free_ports(), **{**defaults, **changes}))
     return path
@@ -102,6 +124,24 @@ def jwt(*, user="7", secret=SECRET, lifetime=3600, algorithm="HS256", **claims) 
     signed = part({"alg": algorithm, "typ": "JWT"}) + b"." + part(body)
     signature = hmac.digest(secret.encode(), signed, hashlib.sha256) if algorithm == "HS256" else b""
     return (signed + b"." + part(signature)).decode()
+
+
+def upgrade(url: str, headers=None, source="127.0.0.1") -> tuple[int, dict, bytes]:
+    """Status, header fields and body of an attempt to open a WebSocket, which is dropped at once where it opens."""
+    where = urlsplit(url)
+    connection = HTTPConnection(where.hostname, where.port, timeout=10, source_address=(source, 0))
+    asked = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    try:
+        connection.request("GET", f"{where.path}?{where.query}" if where.query else where.path, headers={**asked, **(headers or {})})
+        response = connection.getresponse()
+        return response.status, fields(response), b"" if response.status == 101 else response.read()
+    finally:
+        connection.close()
 
 
 def fields(response) -> dict[str, str]:
@@ -154,8 +194,9 @@ class Gateway:
                 if line.startswith(start):
                     setattr(self, name, line.removeprefix(start).strip().rstrip("/"))
 
-    def signaling(self, workflow=2, run=1, *, token=None, query=None) -> str:
-        """The address of the signed-in route."""
+    def signaling(self, workflow=2, run=None, *, token=None, query=None) -> str:
+        """The address of the signed-in route, for a run that nobody has called unless `run` says which."""
+        run = next(FRESH_RUNS) if run is None else run
         query = f"token={token or jwt()}" if query is None else query
         return f"{self.url.replace('http', 'ws', 1)}/api/v1/ws/signaling/{workflow}/{run}?{query}"
 
@@ -171,6 +212,37 @@ class Gateway:
         assert status == 200
         now = json.loads(body)
         return {**now, "peer_connections": now["media"]["connections"]}
+
+    @contextlib.contextmanager
+    def nothing_started(self):
+        """What happens inside places no call, not even for a moment, and leaves nothing behind."""
+        before = self.look()["started"]
+        yield
+        self.await_idle()
+        assert self.look()["started"] == before, "a call was placed"
+
+    @contextlib.contextmanager
+    def database(self):
+        """Its store, to read and to change what stands there."""
+        with contextlib.closing(sqlite3.connect(self.config.with_name("patchbay.db"), timeout=5)) as database, database:
+            yield database
+
+    def entry(self, key: str) -> dict | None:
+        """What the store has under a key."""
+        with self.database() as database:
+            found = database.execute("SELECT value FROM entries WHERE key = ?", [key]).fetchone()
+        return found and json.loads(found[0])
+
+    def change(self, key: str, **members):
+        """Writes members of what the store has under a key, if anything."""
+        content = json.dumps({**(self.entry(key) or {}), **members}).encode()
+        with self.database() as database:
+            statement = "INSERT INTO entries VALUES (?, ?, NULL) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+            database.execute(statement, [key, content])
+
+    def delete(self, key: str):
+        with self.database() as database:
+            assert database.execute("DELETE FROM entries WHERE key = ?", [key]).rowcount == 1
 
     def descriptors(self) -> int:
         return len(self._open_files())

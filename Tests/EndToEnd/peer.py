@@ -55,11 +55,16 @@ class Caller:
         self.microphone = Microphone(said)
         self.messages: list[dict] = []
         self.remote_candidates = 0
+        self.pings: list[float] = []  # when they came; only with `autoping=False`
+        self.answers_pings = True
         self.close_code = self.close_reason = None
         self.frames: list[tuple[int, np.ndarray]] = []  # media time in samples, and samples
         self.first_frame_at = 0.0
         self._changed = asyncio.Condition()
         self._tasks = [asyncio.ensure_future(self._read_socket())]
+        self._wire()
+
+    def _wire(self):
         self.pc.addTrack(self.microphone)
         self.pc.on("track", lambda track: self._tasks.append(asyncio.ensure_future(self._listen(track))))
         self.pc.on("connectionstatechange", self._notify)
@@ -76,6 +81,12 @@ class Caller:
                 if content["type"] == "ice-candidate":
                     await self._add_candidate(content["payload"]["candidate"])
                 self.messages.append(content)
+                await self._notify()
+                continue
+            if message.type == aiohttp.WSMsgType.PING:
+                self.pings.append(time.monotonic())
+                if self.answers_pings:
+                    await self.socket.pong(message.data)
                 await self._notify()
                 continue
             if message.type == aiohttp.WSMsgType.CLOSE:
@@ -145,6 +156,24 @@ class Caller:
         assert answer["pc_id"] == self.pc_id and answer["type"] == "answer"
         await self.pc.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
         return answer
+
+    async def description(self, **changes) -> dict:
+        """The payload of an offer that has its candidates, to be sent as it is or with `changes`."""
+        await self.pc.setLocalDescription(await self.pc.createOffer())
+        return {"pc_id": self.pc_id, "sdp": self.pc.localDescription.sdp, "type": "offer", **changes}
+
+    async def restart(self):
+        """Another peer connection in the place of the first, within the same call."""
+        first, self.pc = self.pc, RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.microphone = Microphone()
+        self._wire()
+        await self.offer(message="renegotiate", restart_pc=True)
+        await first.close()
+
+    async def closed(self, timeout=5.0) -> tuple[int, str]:
+        """Waits for the socket's end: the code and reason of the close."""
+        await self.until(lambda: self.close_code is not None, timeout, "the close")
+        return self.close_code, self.close_reason
 
     async def connected(self, timeout=15.0):
         await self.until(lambda: self.pc.connectionState in ("connected", "failed", "closed"), timeout, "media")

@@ -28,7 +28,7 @@ GOOD = (OFFERS / "chromium-156-audio-gathered.sdp").read_text().replace("\r\n", 
 def good_call(gateway, sentences, tmp_path):
     """A call through the echo, in a process of its own: it must outlast the test and come out unharmed, each packet, each word."""
     heard = tmp_path / "heard.wav"
-    words = [BINARY, "call", gateway.signaling(run=999), "--in", sentences["harbour"], "--out", heard]
+    words = [BINARY, "call", gateway.signaling(), "--in", sentences["harbour"], "--out", heard]
     process = subprocess.Popen([*words, "--seconds", "8", "--json"], stdout=subprocess.PIPE, text=True)
     try:
         gateway.await_state(lambda now: [each["state"] for each in now["calls"]] == ["connected"], timeout=5)
@@ -252,7 +252,7 @@ def test_mutated_offers_do_no_harm(gateway, good_call):
         return "".join(text)
 
     async def attempt():
-        async with calling(gateway.signaling(run=23)) as caller:
+        async with calling(gateway.signaling()) as caller:
             await caller.send("offer", pc_id=caller.pc_id, type="offer", sdp=mutated())
             try:
                 await caller.until(lambda: caller.messages or caller.close_code is not None, 6, "any answer")

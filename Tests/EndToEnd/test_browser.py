@@ -70,7 +70,7 @@ def test_candidates_trickle_both_ways(gateway, browser):
 @pytest.mark.parametrize("options", [{}, {"iceRestart": True}], ids=["as it is", "ICE restart"])
 def test_a_renegotiation_keeps_the_sound(gateway, browser, options):
     page = open_caller(browser)
-    page.evaluate("url => place(url).then((call) => hears(call, 20))", gateway.signaling(run=13))
+    page.evaluate("url => place(url).then((call) => hears(call, 20))", gateway.signaling())
     page.evaluate("options => calls[0].negotiate('renegotiate', options)", options)
     page.evaluate("hears(calls[0], 100)")
     assert gateway.look()["leases"] == gateway.look()["peer_connections"] == 1

@@ -37,6 +37,35 @@ struct CandidateTests {
     }
 
     @Test(
+        "the type is the word after the first typ, in any letter case, whatever stands behind it",
+        arguments: [
+            ("1 1 udp 1 10.0.0.1 4 typ host ufrag typ relay", Candidate.Kind.host),
+            ("1 1 udp 1 10.0.0.1 4 typ host x typ relay", .host),
+            ("1 1 udp 1 10.0.0.1 4 typ host typ relay", .host),
+            ("1 1 udp 1 10.0.0.1 4 typ host generation 0 typ relay", .host),
+            ("1 1 udp 1 10.0.0.1 4 typ srflx raddr 8.8.8.8 rport 1 typ relay", .srflx),
+            ("1 1 udp 1 10.0.0.1 4 typ relay typ host", .relay),
+            ("1 1 udp 1 10.0.0.1 4 typ RELAY", .relay),
+            ("1 1 udp 1 10.0.0.1 4 typ  relay", .relay),
+        ])
+    func kind(text: String, kind: Candidate.Kind) {
+        let candidate = Candidate(parsing: "candidate:" + text)
+        #expect(candidate?.kind == kind)
+        #expect(candidate?.address == .ip(address("10.0.0.1", 4)))
+    }
+
+    @Test(
+        "a typ elsewhere than behind the port is none",
+        arguments: [
+            "typ relay 1 1 udp 1 10.0.0.1 4", "1 1 udp 1 10.0.0.1 4 ufrag x typ relay",
+            "1 1 udp 1 10.0.0.1 typ relay 4",
+            "1 1 udp 1 typ relay 4 typ relay", "1 1 udp 1 10.0.0.1 4 typ  typ relay", "typ relay",
+        ])
+    func noKind(text: String) {
+        #expect(Candidate(parsing: "candidate:" + text) == nil)
+    }
+
+    @Test(
         "what is written is read back",
         arguments: [
             "candidate:1 1 udp 2130706431 192.0.2.1 40000 typ host",

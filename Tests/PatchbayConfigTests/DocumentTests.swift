@@ -26,7 +26,9 @@ struct DocumentTests {
         #expect(tenant.auth == ["users", "embeds"] && tenant.quotas == ["seats"])
         #expect(tenant.pipeline == "parrot" && tenant.pipelines == [2: "echo"])
         #expect(tenant.inboundPolicy == "none" && tenant.outboundPolicy == "none")
+        #expect(tenant.runs == .open && tenant.store == "local")
         #expect(tenant.limits.call == .seconds(1800) && tenant.limits.connect == .seconds(60))
+        #expect(tenant.limits.idle == .seconds(300) && configuration.server.drain == .seconds(20))
     }
 
     @Test("of several tenants")
@@ -35,7 +37,7 @@ struct DocumentTests {
             """
             version: 1
             media: { addresses: auto, ports: 5000-5003, loops: 4 }
-            server: { listen: "[::1]:0" }
+            server: { listen: "[::1]:0", drain: 0s, trusted_proxies: [10.0.0.0/8, "::1"] }
             quotas: { q: { type: concurrency, limit: 1, on_unavailable: allow } }
             pipelines: { e: { type: echo }, p: { type: parrot } }
             ice_policies: { mine: { type: public } }
@@ -45,13 +47,16 @@ struct DocumentTests {
                 allow_anonymous: true
                 pipeline: e
                 ice: { inbound: private, outbound: mine }
-              a: { match: any, allow_anonymous: true, pipeline: p, quotas: [q], limits: { call: 5m } }
+              a: { match: any, allow_anonymous: true, pipeline: p, quotas: [q], limits: { call: 5m, idle: 30s } }
             """)
         #expect(configuration.tenants.map(\.name) == ["a", "b"])
         #expect(configuration.tenants.map(\.matches) == [[.any], [.host("voice.acme.example"), .path("/t/acme")]])
         #expect(configuration.tenants.map(\.inboundPolicy) == ["none", "private"])
         #expect(configuration.tenants.map(\.outboundPolicy) == ["none", "mine"])
         #expect(configuration.tenants.map(\.limits.call) == [.seconds(300), .seconds(1800)])
+        #expect(configuration.tenants.map(\.limits.idle) == [.seconds(30), .seconds(300)])
+        #expect(configuration.server.drain == .zero)
+        #expect(configuration.server.trustedProxies.map(\.written) == ["10.0.0.0/8", "::1"])
         #expect(configuration.instances[.icePolicy]?.keys.sorted() == ["mine", "none", "private"])
         #expect(configuration.instances[.quota]?["q"]?.onUnavailable == .allow)
         #expect(configuration.media.addresses == .auto && configuration.media.loops == 4)
@@ -81,7 +86,8 @@ struct DocumentTests {
         #expect(schema["$schema"] == "https://json-schema.org/draft/2020-12/schema")
         #expect(
             schema["properties"]?.object?.keys.sorted() == [
-                "auth", "ice_policies", "media", "pipelines", "quotas", "server", "stores", "tenants", "version",
+                "auth", "ice_policies", "ice_servers", "media", "pipelines", "quotas", "server", "stores", "tenants",
+                "version",
             ])
         let parrot = schema["properties"]?["pipelines"]?["additionalProperties"]?["oneOf"]
         guard case .array(let pipelines)? = parrot else { return #expect(Bool(false), "no pipelines in the schema") }
@@ -97,15 +103,24 @@ struct DocumentTests {
             @Field("Anything") var root: JSONValue
         }
         let schema = try JSONValue(parsing: schema(catalogue), maximumDepth: 32)
-        let text = try "root:\n" + stock().split(separator: "\n").map { "  \($0)\n" }.joined()
+        let stock =
+            try stock().replacing(
+                "    quotas: [seats]", with: "    quotas: [seats]\n    runs: open\n    store: 'local'")
+            + "\nice_servers: [{ urls: [\"turn:a\"], secret: { env: TURN }, ttl: 2h }]\n"
+        let text = "root:\n" + stock.split(separator: "\n").map { "  \($0)\n" }.joined()
         let root = try decodeSettings(Holder.self, yaml: text).root
         #expect(accepts(schema, root))
         for key in [
             "listen:", "ports:", "secret:", "token:", "limit:", "pause:", "match:", "inbound:", "call:", "type:",
+            "runs:", "store: 'local'", "urls:", "ttl:",
         ] {
             let typo = try decodeSettings(Holder.self, yaml: text.replacing(key, with: "x" + key, maxReplacements: 1))
                 .root
             #expect(!accepts(schema, typo), "\(key)")
+        }
+        for (ice, isGood) in [("auto", true), ("{ inbound: private }", true), ("{ in: none }", false)] {
+            let other = text.replacing("ice: { inbound: none, outbound: none }", with: "ice: \(ice)")
+            #expect(try accepts(schema, decodeSettings(Holder.self, yaml: other).root) == isGood, "\(ice)")
         }
     }
 

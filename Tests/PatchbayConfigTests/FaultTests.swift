@@ -89,6 +89,7 @@ struct FaultTests {
             ("quotas: [seats]", "there is no quota instance named 'seats'"),
             ("allow_anonymous: yes", "expected true or false, found 'yes'"),
             ("limits: { call: 25h }", "expected a duration from 1s to 1d, found '25h'"),
+            ("limits: { idle: 0s }", "expected a duration from 1s to 1d, found '0s'"),
             ("enabled: true", "unknown key 'enabled'"),
         ])
     func tenant(line: String, message: String) {
@@ -132,6 +133,11 @@ struct FaultTests {
                 "media: { ports: 1000-1001, loops: 3 }",
                 "1:35: error: media.loops: 3 loops need 3 ports, and 'ports' has 2"
             ),
+            (
+                "server: { trusted_proxies: [10.0.0.0/33] }",
+                "expected an IP address or a range such as 10.0.0.0/8, found '10.0.0.0/33'"
+            ),
+            ("server: { drain: 61m }", "1:18: error: server.drain: expected a duration from 0 to 1h, found '61m'"),
             ("media: { addresses: [localhost] }", "expected an IP address of this machine, found 'localhost'"),
             ("quotas: { s: { type: concurrency, limit: 0 } }", "expected a whole number from 1 to 10000, found '0'"),
             ("auth: { e: { type: embed_token, store: locl, tokens: [] } }", "there is no store instance named 'locl'"),

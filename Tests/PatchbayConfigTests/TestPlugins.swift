@@ -43,7 +43,10 @@ struct ParrotSettings: PluginSettings {
 struct NoSettings: PluginSettings {}
 
 let catalogue: PluginCatalogue = [
-    .store: [PluginDescription(type: "sqlite", summary: "A file.", settings: SQLiteSettings.self)],
+    .store: [
+        PluginDescription(type: "sqlite", summary: "A file.", settings: SQLiteSettings.self),
+        PluginDescription(type: "memory", summary: "The process.", settings: NoSettings.self, isPredeclared: true),
+    ],
     .auth: [
         PluginDescription(type: "jwt", summary: "JSON Web Tokens.", settings: JWTSettings.self),
         PluginDescription(type: "embed_token", summary: "Tokens in pages.", settings: EmbedSettings.self),

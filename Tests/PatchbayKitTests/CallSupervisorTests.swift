@@ -31,7 +31,7 @@ struct CallSupervisorTests {
         #expect(await supervisor.run() == reason)
         #expect(quota.tally == CountingQuota.Tally(admitted: 1, renewed: 0, released: 1))
         #expect(loopback.environment.registry.leases.load(ordering: .relaxed) == 0)
-        #expect(await eventually { loopback.environment.engine.load == 0 })
+        #expect(await eventually { loopback.engine.load == 0 })
     }
 
     @Test("the lease ends when the caller closes its connection")
@@ -92,6 +92,22 @@ struct CallSupervisorTests {
         #expect(await supervisor.run() == "time_limit")
     }
 
+    @Test("a call in which nobody speaks ends at its idle limit, one with sound goes on")
+    func idleLimit() async throws {
+        let loopback = try LoopbackCall()
+        defer { loopback.stop() }
+        let (silent, _) = try await loopback.place(.test(idleLimit: .milliseconds(300)))
+        #expect(await silent.run() == "idle")
+        let speaking = ScriptedPipeline { _, audio in
+            while !Task.isCancelled {
+                try await audio.output.play(PCMFrame([Int16](repeating: 1000, count: 16_000), sampleRate: 16_000))
+            }
+        }
+        let tenant = Tenant.test(pipeline: speaking, callLimit: .seconds(1), idleLimit: .milliseconds(300))
+        let (loud, _) = try await loopback.place(tenant)
+        #expect(await loud.run() == "time_limit")
+    }
+
     @Test("a lease that expires is renewed while the call lives")
     func renewal() async throws {
         let quota = CountingQuota(timeToLive: .milliseconds(150))
@@ -112,15 +128,14 @@ struct CallSupervisorTests {
         let loopback = try LoopbackCall()
         defer { loopback.stop() }
         let tenant = Tenant.test(quotas: [.test(quota)])
-        let leases = try await LeaseHolder.admit(
-            testRequest, quotas: tenant.quotas, registry: loopback.environment.registry,
-            logger: loopback.environment.logger)
+        let admission = try await Admission(
+            testRequest, pcID: "PC-1", tenant: tenant, environment: loopback.environment)
         await #expect(throws: (any Error).self) {
             _ = try await CallSupervisor.answer(
-                offer: sdp, testRequest, tenant: tenant, context: [:], leases: leases,
-                environment: loopback.environment, sendToClient: { _ in })
+                offer: sdp, admission, tenant: tenant, context: [:], environment: loopback.environment,
+                sendToClient: { _ in })
         }
         #expect(quota.tally == CountingQuota.Tally(admitted: 1, renewed: 0, released: 1))
-        #expect(loopback.environment.engine.load == 0)
+        #expect(loopback.engine.load == 0)
     }
 }

@@ -77,7 +77,9 @@ struct DeploymentTests {
         "a path matches a route's template where its segments do",
         arguments: [
             ("/api/v1/x", ["api", "v1", "x"], [:]), ("/a/{id}", ["a", "7"], ["id": "7"]),
-            ("/a/{id}", ["a"], nil), ("/a/{id}", ["b", "7"], nil), ("/a", ["a", "b"], nil),
+            ("/a/{rest*}", ["a", "b", "c"], ["rest": "b/c"]), ("/a/{rest*}", ["a"], ["rest": ""]),
+            ("/a/{rest*}", ["b", "c"], nil), ("/a/{id}", ["a"], nil), ("/a/{id}", ["b", "7"], nil),
+            ("/a", ["a", "b"], nil),
         ] as [(String, [String], [String: String]?)])
     func templates(template: String, path: [String], parameters: [String: String]?) {
         #expect(Router.parameters(of: path[...], in: template) == parameters)
@@ -141,7 +143,7 @@ struct AuthChainTests {
     func firstAcceptWins() async throws {
         let last = Door(.accept(Principal(id: "third")))
         let tenant = Tenant.test(auth: [Door(.pass), Door(.accept(Principal(id: "second"))), last])
-        guard case .accept(let principal) = try await tenant.authenticate(ConnectRequest(tenant: "default")) else {
+        guard case .accept(let principal) = try await tenant.authenticate(.test) else {
             Issue.record("nobody accepted")
             return
         }
@@ -153,7 +155,7 @@ struct AuthChainTests {
     func rejectEnds() async throws {
         let last = Door(.accept(Principal(id: "third")))
         let tenant = Tenant.test(auth: [Door(.reject(Denial(code: "bad", message: "Bad"))), last])
-        guard case .reject(let denial) = try await tenant.authenticate(ConnectRequest(tenant: "default")) else {
+        guard case .reject(let denial) = try await tenant.authenticate(.test) else {
             Issue.record("nobody rejected")
             return
         }
@@ -164,12 +166,12 @@ struct AuthChainTests {
     @Test("when all pass nobody is let in, unless the tenant takes anonymous callers")
     func allPass() async throws {
         var tenant = Tenant.test(auth: [Door(.pass)])
-        guard case .pass = try await tenant.authenticate(ConnectRequest(tenant: "default")) else {
+        guard case .pass = try await tenant.authenticate(.test) else {
             Issue.record("somebody decided")
             return
         }
         tenant.allowsAnonymous = true
-        guard case .accept = try await tenant.authenticate(ConnectRequest(tenant: "default")) else {
+        guard case .accept = try await tenant.authenticate(.test) else {
             Issue.record("anonymous was refused")
             return
         }

@@ -7,39 +7,39 @@ import Testing
 
 @Suite("Admission by several quotas")
 struct LeaseHolderTests {
-    private let registry = CallRegistry()
-    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private let environment = CallSupervisor.Environment.test(media: NoMedia())
 
-    private func admit(_ quotas: [Tenant.Quota]) async throws(Denial) -> LeaseHolder {
-        try await LeaseHolder.admit(testRequest, quotas: quotas, registry: registry, logger: logger)
+    private func admit(_ quotas: [Tenant.Quota]) async throws(Refusal) -> LeaseHolder {
+        var holder = LeaseHolder()
+        try await holder.admit(testRequest, quotas, environment)
+        return holder
     }
 
     @Test("what the first gave is given back when the second denies")
     func denialGivesBack() async {
         let first = CountingQuota()
-        await #expect(throws: Denial(code: "full", message: "Full")) {
+        await #expect(throws: Refusal.denied(Denial(code: "full", message: "Full"))) {
             _ = try await admit([.test(first), .test(CountingQuota(.denies))])
         }
         #expect(first.tally == CountingQuota.Tally(admitted: 1, renewed: 0, released: 1))
-        #expect(registry.leases.load(ordering: .relaxed) == 0)
+        #expect(environment.registry.leases.load(ordering: .relaxed) == 0)
     }
 
     @Test("a quota that cannot tell refuses, unless its instance says allow")
     func unavailable() async throws {
         let failing = CountingQuota(.fails)
-        let denial = await #expect(throws: Denial.self) { _ = try await admit([.test(failing)]) }
-        #expect(denial?.code == "quota_check_failed")
+        await #expect(throws: Refusal.denied(.quotaUnknown)) { _ = try await admit([.test(failing)]) }
         let holder = try await admit([.test(failing, admitsWhenUnavailable: true)])
         #expect(holder.metadata.isEmpty)
-        #expect(registry.leases.load(ordering: .relaxed) == 0)
+        #expect(environment.registry.leases.load(ordering: .relaxed) == 0)
     }
 
     @Test("asking again for a live call takes no second lease, and passes a denial on")
     func recheck() async throws {
         let quota = CountingQuota()
         let holder = try await admit([.test(quota)])
-        try await holder.recheck(testRequest, isOver: { false }, logger: logger)
-        #expect(registry.leases.load(ordering: .relaxed) == 1)
+        try await holder.recheck(testRequest, [.test(quota)], isOver: { false }, logger: environment.logger)
+        #expect(environment.registry.leases.load(ordering: .relaxed) == 1)
         #expect(quota.tally.released == 0)
     }
 
@@ -47,8 +47,8 @@ struct LeaseHolderTests {
     func recheckAfterTheEnd() async throws {
         let quota = CountingQuota()
         let holder = try await admit([.test(quota)])
-        await holder.release(usage: CallUsage(duration: .zero), registry: registry)
-        try await holder.recheck(testRequest, isOver: { true }, logger: logger)
+        await holder.release(usage: CallUsage(duration: .zero), environment)
+        try await holder.recheck(testRequest, [.test(quota)], isOver: { true }, logger: environment.logger)
         #expect(quota.tally == CountingQuota.Tally(admitted: 2, renewed: 0, released: 2))
     }
 }

@@ -91,19 +91,30 @@ struct OpenPolicy: ICEPolicyPlugin {
 extension Tenant {
     static func test(
         pipeline: ScriptedPipeline = ScriptedPipeline { _, audio in for await _ in audio.input {} },
-        quotas: [Quota] = [], auth: [any AuthPlugin] = [], callLimit: Duration = .seconds(60),
+        quotas: [Quota] = [], auth: [any AuthPlugin] = [], store: any StorePlugin = MemoryStore(),
+        runsAreRegistered: Bool = false, callLimit: Duration = .seconds(60), idleLimit: Duration = .seconds(60),
         connectLimit: Duration = .seconds(60)
     ) -> Tenant {
-        Tenant(
-            name: "default", matches: [.any], auth: auth, allowsAnonymous: false, quotas: quotas, pipeline: pipeline,
-            pipelinesByWorkflow: [:], inbound: OpenPolicy(), outbound: OpenPolicy(), callLimit: callLimit,
-            connectLimit: connectLimit)
+        var limits = LimitSettings()
+        (limits.call, limits.idle, limits.connect) = (callLimit, idleLimit, connectLimit)
+        return Tenant(
+            name: "default", matches: [.any], auth: auth.map { Auth(name: "door", plugin: $0) }, allowsAnonymous: false,
+            quotas: quotas, pipeline: pipeline,
+            pipelinesByWorkflow: [:], inbound: OpenPolicy(), outbound: OpenPolicy(),
+            runs: WorkflowRuns(store: store, tenant: "default"), runsAreRegistered: runsAreRegistered, limits: limits)
     }
 }
 
 extension Tenant.Quota {
     static func test(_ plugin: CountingQuota, admitsWhenUnavailable: Bool = false) -> Tenant.Quota {
         Tenant.Quota(name: "seats", plugin: plugin, admitsWhenUnavailable: admitsWhenUnavailable)
+    }
+}
+
+extension CallSupervisor.Environment {
+    static func test(media: any MediaHost) -> CallSupervisor.Environment {
+        CallSupervisor.Environment(
+            media: media, registry: CallRegistry(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 }
 
@@ -114,31 +125,29 @@ let testRequest = CallRequest(
 struct LoopbackCall {
     static let loopback = SocketAddress(ipv4: 0x7f00_0001, port: 0)
     let environment: CallSupervisor.Environment
+    let engine: MediaEngine
     let caller: MediaEngine
 
     init() throws {
-        environment = CallSupervisor.Environment(
-            engine: try MediaEngine(addresses: [Self.loopback], ports: nil, loops: 1), registry: CallRegistry(),
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        engine = try MediaEngine(addresses: [Self.loopback], ports: nil, loops: 1)
+        environment = .test(media: engine)
         caller = try MediaEngine(addresses: [Self.loopback], ports: nil, loops: 1)
     }
 
     func stop() {
-        environment.engine.stop()
+        engine.stop()
         caller.stop()
     }
 
     /// Places a call that the gateway's side supervises; candidates are in the answer.
     func place(_ tenant: Tenant) async throws -> (supervisor: CallSupervisor, media: MediaCall) {
-        let leases = try await LeaseHolder.admit(
-            testRequest, quotas: tenant.quotas, registry: environment.registry, logger: environment.logger)
+        let admission = try await Admission(testRequest, pcID: "PC-1", tenant: tenant, environment: environment)
         let settings = CallSettings(
             inputRate: 16_000, outputRate: 16_000, input: PCMInputQueue(frameSize: 320),
             output: PlayoutQueue(rate: 16_000))
         let (media, offer) = try await caller.offer(settings) { _ in }
         let (supervisor, answer) = try await CallSupervisor.answer(
-            offer: offer, testRequest, tenant: tenant, context: [:], leases: leases, environment: environment,
-            sendToClient: { _ in })
+            offer: offer, admission, tenant: tenant, context: [:], environment: environment, sendToClient: { _ in })
         try await media.accept(answer: answer)
         return (supervisor, media)
     }
@@ -151,4 +160,10 @@ func eventually(_ condition: () async -> Bool) async -> Bool {
         try? await Task.sleep(for: .milliseconds(10))
     }
     return false
+}
+
+extension ConnectRequest {
+    static var test: ConnectRequest {
+        ConnectRequest(tenant: "default", runs: WorkflowRuns(store: MemoryStore(), tenant: "default"))
+    }
 }

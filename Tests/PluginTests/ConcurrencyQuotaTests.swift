@@ -97,8 +97,6 @@ struct ConcurrencyQuotaTests {
     }
 }
 
-private struct Unreachable: Error {}
-
 extension QuotaOutcome {
     fileprivate var lease: Lease? {
         if case .admit(let lease) = self { lease } else { nil }

@@ -27,7 +27,10 @@ struct JWTAuthTests {
     @Test("passes without a bearer token, and where an API key wins over one")
     func passes() async throws {
         let auth = try auth()
-        #expect(try await auth.authenticate(ConnectRequest(tenant: "default")).isPass)
+        #expect(
+            try await auth.authenticate(
+                ConnectRequest(tenant: "default", runs: WorkflowRuns(store: MemoryStore(), tenant: "default"))
+            ).isPass)
         var request = bearer(token(#"{"sub":"7","exp":1000060}"#))
         request.apiKey = "key"
         #expect(try await auth.authenticate(request).isPass)
@@ -141,7 +144,7 @@ struct JWTAuthTests {
     }
 
     private func bearer(_ token: String) -> ConnectRequest {
-        var request = ConnectRequest(tenant: "default")
+        var request = ConnectRequest(tenant: "default", runs: WorkflowRuns(store: MemoryStore(), tenant: "default"))
         request.bearerToken = token
         return request
     }

@@ -57,15 +57,49 @@ struct StoreTests {
         }
     }
 
-    @Test("a counter gives each number once", arguments: Engine.allCases)
+    @Test("what is added is there once, until it expires", arguments: Engine.allCases)
+    func add(engine: Engine) async throws {
+        try await with(engine) { store in
+            #expect(try await store.add("t:a", [1], timeToLive: .seconds(10)))
+            try await store.set("t:other", [1], timeToLive: .seconds(5))
+            clock.advance(by: .seconds(9))
+            #expect(try await !store.add("t:a", [2], timeToLive: nil))
+            #expect(try await store.get("t:a") == [1])
+            clock.advance(by: .seconds(1))
+            #expect(try await store.add("t:a", [3], timeToLive: nil))
+            #expect(try await store.get("t:a") == [3])
+            _ = try await store.take("t:a")
+            #expect(try await store.add("t:a", [4], timeToLive: nil))
+        }
+    }
+
+    @Test("of two who add one does", arguments: Engine.allCases)
+    func addRace(engine: Engine) async throws {
+        try await with(engine) { store in
+            for trial in 0..<200 {
+                async let first = store.add("t:\(trial)", [1], timeToLive: .seconds(60))
+                async let second = store.add("t:\(trial)", [2], timeToLive: .seconds(60))
+                let (one, other) = try await (first, second)
+                #expect(one != other)
+                #expect(try await store.get("t:\(trial)") == [one ? 1 : 2])
+            }
+        }
+    }
+
+    @Test("a counter gives each number once, and none beyond its limit", arguments: Engine.allCases)
     func increment(engine: Engine) async throws {
         try await with(engine) { store in
-            let numbers = try await withThrowingTaskGroup(of: Int.self) { group in
-                for _ in 0..<50 { group.addTask { try await store.increment("t:runs") } }
+            let numbers = try await withThrowingTaskGroup(of: Int?.self) { group in
+                for _ in 0..<60 { group.addTask { try await store.increment("t:runs", limit: 50) } }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
-            #expect(numbers.sorted() == Array(1...50))
-            #expect(try await store.increment("t:others") == 1)
+            #expect(numbers.compactMap(\.self).sorted() == Array(1...50))
+            #expect(numbers.count { $0 == nil } == 10)
+            #expect(try await store.increment("t:runs", limit: 7) == nil)
+            #expect(try await store.increment("t:runs", limit: .max) == 51)
+            #expect(try await store.increment("t:others", limit: .max) == 1)
+            for limit in [0, -1, .min] { #expect(try await store.increment("t:none", limit: limit) == nil) }
+            #expect(try await store.increment("t:none", limit: 1) == 1)
         }
     }
 
@@ -116,16 +150,34 @@ struct StoreTests {
         }
     }
 
+    @Test("a full memory forgets what was written first, and what has expired before anything else")
+    func fullMemory() async throws {
+        let store = MemoryStore(limit: 100) { [clock] in clock.now }
+        for key in 0..<50 { try await store.set("t:\(key)", [1], timeToLive: nil) }
+        for key in 50..<100 { try await store.set("t:\(key)", [1], timeToLive: .seconds(1)) }
+        try await store.set("t:0", [2], timeToLive: nil)
+        #expect(await store.keys.count == 100)
+        clock.advance(by: .seconds(1))
+        for key in 100..<150 { try await store.set("t:\(key)", [1], timeToLive: nil) }
+        #expect(await store.keys.count == 100)
+        #expect(try await store.get("t:1") == [1])
+        try await store.set("t:150", [1], timeToLive: nil)
+        #expect(await store.keys.count <= 100)
+        #expect(try await store.get("t:1") == nil)
+        #expect(try await store.get("t:0") == [2])
+        #expect(try await store.get("t:150") == [1])
+    }
+
     @Test("SQLite keeps everything over a stop and a start, in a file that nobody else may read")
     func persistence() async throws {
         try await with(.sqlite) { store in
             try await store.set("t:a", [1], timeToLive: .seconds(60))
-            _ = try await store.increment("t:runs")
+            _ = try await store.increment("t:runs", limit: .max)
             await store.stop()
             await store.stop()
             try await store.start()
             #expect(try await store.get("t:a") == [1])
-            #expect(try await store.increment("t:runs") == 2)
+            #expect(try await store.increment("t:runs", limit: .max) == 2)
             let attributes = try FileManager.default.attributesOfItem(atPath: path)
             #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600)
         }

@@ -155,8 +155,24 @@ struct ServerMessageTests {
                 #"{"type":"ice-candidate","payload":{"pc_id":"PC-1","candidate":null}}"#
             ),
             (
-                .event(type: "rtf-bot-text", payload: ["text": "hi"]),
+                .event(ClientEvent("rtf-bot-text", ["text": "hi"])),
                 #"{"type":"rtf-bot-text","payload":{"text":"hi"}}"#
+            ),
+            (
+                .event(ClientEvent("rtf-bot-started-speaking")),
+                #"{"type":"rtf-bot-started-speaking","payload":{}}"#
+            ),
+            (
+                .event(ClientEvent("x", nodeID: "n1")),
+                #"{"type":"x","payload":{},"node_id":"n1"}"#
+            ),
+            (
+                .event(ClientEvent("x", ["payload": "y", "type": "z"], nodeID: "1", nodeName: "Greeting \"Hi\"")),
+                #"{"type":"x","payload":{"type":"z","payload":"y"},"node_id":"1","node_name":"Greeting \"Hi\""}"#
+            ),
+            (
+                .event(ClientEvent("offer\u{0}", .null, nodeName: "")),
+                #"{"type":"offer\u0000","payload":null,"node_name":""}"#
             ),
         ] as [(ServerMessage, String)])
     func text(message: ServerMessage, expected: String) throws {

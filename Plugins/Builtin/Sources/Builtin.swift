@@ -15,6 +15,9 @@ public import PatchbayKit
 #if JWTAuth
     internal import JWTAuth
 #endif
+#if MemoryStore
+    internal import MemoryStore
+#endif
 #if ParrotPipeline
     internal import ParrotPipeline
 #endif
@@ -54,6 +57,9 @@ extension [PluginRegistration] {
                 .icePolicy(PublicICEPolicy.self, isPredeclared: true),
                 .icePolicy(AllICEPolicy.self, isPredeclared: true),
             ]
+        #endif
+        #if MemoryStore
+            plugins.append(.store(MemoryStore.self, isPredeclared: true))
         #endif
         #if SQLiteStore
             plugins.append(.store(SQLiteStore.self))

@@ -10,7 +10,7 @@ struct Caller: Sendable {
     /// Where to call, and how.
     struct Target: Sendable {
         /// `ws://…/api/v1/ws/signaling/WORKFLOW/RUN`, or `http://…/` of a gateway or tenant, where an embed token starts the
-        /// session.
+        /// session. A run is called once: without RUN each call makes one up, and several calls count up from it.
         var url: String
         /// A JWT for the first, an embed token for the second.
         var token: String?
@@ -24,12 +24,13 @@ struct Caller: Sendable {
     let target: Target
     private static let patience = Duration.seconds(20)
 
-    /// Places one call and stays until it is over.
-    func call() async -> CallReport {
+    /// Places one call, the n-th of several from 0 on, and stays until it is over.
+    func call(_ number: Int) async -> CallReport {
         var report = CallReport()
         do {
             let start = ContinuousClock.now
-            let socket = try await WebSocketClient.connect(url: try await signalingURL(), headers: ["origin": origin])
+            let socket = try await WebSocketClient.connect(
+                url: try await signalingURL(number), headers: ["origin": origin])
             do {
                 try await converse(over: socket, start: start, &report)
             } catch {
@@ -49,10 +50,11 @@ struct Caller: Sendable {
     }
 
     /// The socket's URL, with its token; an HTTP address is asked for a session first.
-    private func signalingURL() async throws -> String {
+    private func signalingURL(_ number: Int) async throws -> String {
         guard target.url.hasPrefix("http://") else {
-            guard let token = target.token else { return target.url }
-            return target.url + (target.url.contains("?") ? "&" : "?") + "token=" + token
+            let url = Self.signedIn(target.url, number)
+            guard let token = target.token else { return url }
+            return url + (url.contains("?") ? "&" : "?") + "token=" + token
         }
         let base = target.url.hasSuffix("/") ? String(target.url.dropLast()) : target.url
         let body: JSONValue = ["token": .string(target.token ?? "emb_demo")]
@@ -62,6 +64,19 @@ struct Caller: Sendable {
             let session = reply["session_token"]?.string
         else { throw CallerError("the gateway started no session: HTTP \(status) \(text)") }
         return "ws" + base.dropFirst("http".count) + "/api/v1/ws/public/signaling/" + session
+    }
+
+    /// The URL of a signed-in call, with a run for the n-th of several.
+    static func signedIn(_ url: String, _ number: Int) -> String {
+        let path = url.prefix { $0 != "?" }
+        var parts = path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard let route = parts.lastIndex(of: "signaling") else { return url }
+        switch parts.count - route {
+        case 2: parts.append(String(Int.random(in: 1..<1 << 31)))
+        case 3: parts[route + 2] = Int(parts[route + 2]).map { String($0 &+ number) } ?? parts[route + 2]
+        default: break
+        }
+        return parts.joined(separator: "/") + url.dropFirst(path.count)
     }
 
     private func converse(

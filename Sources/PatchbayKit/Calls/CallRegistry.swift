@@ -11,9 +11,12 @@ final class CallRegistry: Sendable {
         var state: String
     }
 
-    /// A client's name for its connection. Within a tenant one socket has it, while the call lives.
+    /// A client's name for its connection, which one socket has while the call lives. Other callers have names of their own.
     struct PeerName: Hashable, Sendable {
         var tenant: String
+        var owner: RunOwner
+        /// The run of a session, where the credential is good for one only: the visitors of a page have one owner.
+        var sessionRunID: Int?
         var pcID: String
     }
 
@@ -21,11 +24,23 @@ final class CallRegistry: Sendable {
     private let entries = Mutex<[String: Entry]>([:])
     let sockets = Atomic(0)
     let leases = Atomic(0)
+    private let started = Atomic(0)
+    private let draining = Atomic(false)
     /// Everything that was refused, by reason.
     private let refusals = Mutex<[String: Int]>([:])
 
     func add(_ entry: Entry) {
+        started.add(1, ordering: .relaxed)
         entries.withLock { $0[entry.id] = entry }
+    }
+
+    var isEmpty: Bool { entries.withLock { $0.isEmpty } }
+
+    /// Whether the gateway takes no more calls, because it is about to stop.
+    var isDraining: Bool { draining.load(ordering: .acquiring) }
+
+    func drain() {
+        draining.store(true, ordering: .releasing)
     }
 
     /// False when a live call has the name already.
@@ -60,6 +75,7 @@ final class CallRegistry: Sendable {
                         "run": .integer($0.workflowRunID), "state": .string($0.state),
                     ]
                 }),
+            "started": .integer(started.load(ordering: .relaxed)),
             "sockets": .integer(sockets.load(ordering: .relaxed)),
             "leases": .integer(leases.load(ordering: .relaxed)),
             "refused": .object(refusals.withLock { $0.mapValues(JSONValue.integer) }),

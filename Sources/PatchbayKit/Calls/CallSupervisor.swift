@@ -2,7 +2,9 @@ import Audio
 import ICE
 import Logging
 import Media
+import PatchbayConfig
 import PatchbayPlugin
+import Synchronization
 import WebRTC
 import Wire
 
@@ -12,80 +14,104 @@ import Wire
 struct CallSupervisor: Sendable {
     /// What a call needs from the process.
     struct Environment: Sendable {
-        var engine: MediaEngine
+        var media: any MediaHost
         var registry: CallRegistry
         var logger: Logger
     }
 
     /// Something that may end the call.
     private enum Signal: Sendable {
-        case media(PeerConnection.Event)
+        /// Of the n-th peer connection.
+        case media(leg: Int, PeerConnection.Event)
         case pipelineReturned(failure: String?)
         case hangUp(reason: String)
-        case timeLimit
     }
 
     let id: String
-    let media: MediaCall
+    private let legs: MediaLegs
+    private let settings: CallSettings
     private let signals: AsyncStream<Signal>
     private let send: AsyncStream<Signal>.Continuation
     private let environment: Environment
     private let tenant: Tenant
     private let call: Call
-    private let leases: LeaseHolder
-    private let input: PCMInputQueue
-    private let output: PlayoutQueue
+    private let admission: Admission
     private let keys: AsyncStream<Character>.Continuation
     private let started = ContinuousClock.now
-    /// Set before the leases are released.
-    private let isOver = OnlyOnce {}
+    /// Set before anything is given back.
+    private let isOver: OnlyOnce
 
-    /// Answers an offer. The call has what the quotas admitted, and holds it until `run` returns.
+    /// Answers an offer. The call has what it was admitted with, and holds it until `run` returns.
     ///
-    /// - Throws: `PeerConnectionError` for an offer that cannot be answered; the leases are released then.
+    /// - Throws: `PeerConnectionError` for an offer that cannot be answered; everything is given back then.
     static func answer(
-        offer: String, _ request: CallRequest, tenant: Tenant, context: [String: JSONValue], leases: LeaseHolder,
+        offer: String, _ admission: Admission, tenant: Tenant, context: [String: JSONValue],
         environment: Environment, sendToClient: @escaping @Sendable (ClientEvent) -> Void
     ) async throws -> (CallSupervisor, answer: String) {
-        let pipeline = tenant.pipeline(forWorkflow: request.workflowID)
-        let format = type(of: pipeline).audio
-        let (input, output) = (PCMInputQueue(frameSize: format.inputRate / 50), PlayoutQueue(rate: format.outputRate))
+        let request = admission.request
+        let format = type(of: tenant.pipeline(forWorkflow: request.workflowID)).audio
         let (signals, send) = AsyncStream<Signal>.makeStream()
         let settings = CallSettings(
-            inputRate: format.inputRate, outputRate: format.outputRate, input: input, output: output,
+            inputRate: format.inputRate, outputRate: format.outputRate,
+            input: PCMInputQueue(frameSize: format.inputRate / 50), output: PlayoutQueue(rate: format.outputRate),
             keeps: { candidate, direction in
                 PatchbayPlugin.Candidate(candidate).map {
                     direction == .inbound ? tenant.inbound.keeps($0, .inbound) : tenant.outbound.keeps($0, .outbound)
                 } ?? true
             },
-            connectTimeout: tenant.connectLimit)
-        let media: MediaCall
+            connectTimeout: tenant.limits.connect)
+        let leg: any MediaLeg
         let answer: String
         do {
-            (media, answer) = try await environment.engine.answer(offer: offer, settings) { event in
-                send.yield(.media(event))
+            (leg, answer) = try await environment.media.place(offer: offer, settings) { event in
+                send.yield(.media(leg: 0, event))
             }
         } catch {
-            await leases.release(usage: CallUsage(duration: .zero), registry: environment.registry)
+            await admission.release(usage: CallUsage(duration: .zero), runEnds: false)
             throw error
         }
+        await admission.begin()
         var logger = environment.logger
         logger[metadataKey: "call"] = "\(request.callID)"
         logger[metadataKey: "tenant"] = "\(request.tenant)"
+        let isOver = OnlyOnce {}
         let (keyPresses, keys) = AsyncStream<Character>.makeStream(bufferingPolicy: .bufferingNewest(64))
         let call = Call(
             id: request.callID, tenant: request.tenant, principal: request.principal, workflowID: request.workflowID,
-            workflowRunID: request.workflowRunID, contextVariables: context, leaseMetadata: leases.metadata,
-            logger: logger, keyPresses: keyPresses, send: sendToClient,
+            workflowRunID: request.workflowRunID, contextVariables: context,
+            leaseMetadata: admission.leases.metadata, logger: logger, keyPresses: keyPresses,
+            send: { event in if !isOver.hasRun { sendToClient(event) } },
             hangUp: { reason in send.yield(.hangUp(reason: reason)) })
         let supervisor = CallSupervisor(
-            id: request.callID, media: media, signals: signals, send: send, environment: environment, tenant: tenant,
-            call: call, leases: leases, input: input, output: output, keys: keys)
+            id: request.callID, legs: MediaLegs(leg), settings: settings, signals: signals, send: send,
+            environment: environment, tenant: tenant, call: call, admission: admission, keys: keys,
+            isOver: isOver)
         environment.registry.add(
             CallRegistry.Entry(
                 id: request.callID, tenant: request.tenant, workflowID: request.workflowID,
                 workflowRunID: request.workflowRunID, state: "connecting"))
         return (supervisor, answer)
+    }
+
+    /// The peer connection that the call has now.
+    var media: any MediaLeg { legs.current.leg }
+
+    /// Gives the call a new peer connection in place of the old one; pipeline, leases and run go on.
+    ///
+    /// - Throws: `PeerConnectionError`; the call then keeps the peer connection that it has.
+    func restart(offer: String) async throws -> String {
+        let number = legs.nextNumber()
+        let (leg, answer) = try await environment.media.place(offer: offer, settings) { [send] event in
+            send.yield(.media(leg: number, event))
+        }
+        let former = legs.replace(by: leg, number: number)
+        former.close()
+        if isOver.hasRun {
+            leg.close()
+            throw PeerConnectionError.ended
+        }
+        environment.registry.set("connecting", of: id)
+        return answer
     }
 
     /// Ends the call, from outside. `run` then returns.
@@ -97,20 +123,21 @@ struct CallSupervisor: Sendable {
     ///
     /// - Throws: the `Denial`.
     func recheck(_ request: CallRequest) async throws(Denial) {
-        try await leases.recheck(request, isOver: { isOver.hasRun }, logger: call.logger)
+        try await admission.leases.recheck(
+            request, tenant.quotas(.everyOffer), isOver: { isOver.hasRun }, logger: call.logger)
     }
 
     /// Lives the call's life.
     ///
     /// - Returns: why it ended, in the words of the wire: `peer_connection_closed`, `pipeline_finished`, `pipeline_failed`,
-    ///   `time_limit`, or what the pipeline or the socket said.
+    ///   `time_limit`, `idle`, or what the pipeline or the socket said.
     func run() async -> String {
         let pipeline = tenant.pipeline(forWorkflow: call.workflowID)
         let pipelineTask = Task { [call, send] in
             do {
                 try await pipeline.run(call, audio: audio(of: type(of: pipeline).audio))
                 // What was queued last is still to be heard.
-                await output.drained()
+                await settings.output.drained()
                 send.yield(.pipelineReturned(failure: nil))
             } catch is CancellationError {
                 send.yield(.pipelineReturned(failure: nil))
@@ -118,31 +145,45 @@ struct CallSupervisor: Sendable {
                 send.yield(.pipelineReturned(failure: "\(error)"))
             }
         }
-        let timers = Task { [leases, send, call] in
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { await leases.keepAlive(logger: call.logger) }
-                group.addTask { [limit = min(tenant.callLimit, leases.maximumDuration ?? tenant.callLimit)] in
-                    do { try await Task.sleep(for: limit) } catch { return }
-                    send.yield(.timeLimit)
-                }
-            }
-        }
+        let timers = Task { await runTimers() }
         let (reason, atTheEnd) = await untilTheEnd()
         let statistics: CallStatistics? = if let atTheEnd { atTheEnd } else { try? await media.statistics() }
         isOver.run()
         timers.cancel()
         pipelineTask.cancel()
         media.close()
-        input.finish()
-        output.finish()
+        settings.input.finish()
+        settings.output.finish()
         keys.finish()
         environment.registry.remove(id)
-        await leases.release(
-            usage: CallUsage(duration: ContinuousClock.now - started), registry: environment.registry)
+        // A renewal that is under way must not come after the release.
+        await timers.value
+        await admission.release(usage: CallUsage(duration: ContinuousClock.now - started), runEnds: true)
         call.logger.info(
             "call ended",
             metadata: (statistics.map(Self.metadata) ?? [:]).merging(["reason": "\(reason)"]) { _, new in new })
         return reason
+    }
+
+    /// Renewals, and the limits of the call's length and of its silence, until cancelled.
+    private func runTimers() async {
+        async let renewals: Void = admission.keepAlive(logger: call.logger)
+        let now = ContinuousClock.now
+        let end = now + min(tenant.limits.call, admission.leases.maximumDuration ?? tenant.limits.call)
+        var (spoken, quietSince) = (0, now)
+        // In short steps: a sleep that is cancelled keeps its memory until it would have ended.
+        while !Task.isCancelled {
+            let now = ContinuousClock.now
+            let spokenNow = settings.input.spoken + settings.output.spoken
+            if spokenNow != spoken || settings.output.isSpeaking { (spoken, quietSince) = (spokenNow, now) }
+            let deadline = min(end, quietSince + tenant.limits.idle)
+            if now >= deadline {
+                send.yield(.hangUp(reason: now >= end ? "time_limit" : "idle"))
+                break
+            }
+            try? await Task.sleep(until: min(deadline, now + .seconds(1)))
+        }
+        await renewals
     }
 
     private static func metadata(_ statistics: CallStatistics) -> Logger.Metadata {
@@ -157,13 +198,14 @@ struct CallSupervisor: Sendable {
     private func untilTheEnd() async -> (reason: String, statistics: CallStatistics?) {
         for await signal in signals {
             switch signal {
-            case .media(.connected):
+            case .media(let leg, _) where leg != legs.current.number: continue
+            case .media(_, .connected):
                 environment.registry.set("connected", of: id)
                 call.logger.info("call connected")
-            case .media(.disconnected): environment.registry.set("disconnected", of: id)
-            case .media(.reconnected): environment.registry.set("connected", of: id)
-            case .media(.keyPress(let key)): keys.yield(key)
-            case .media(.ended(let reason, let statistics)):
+            case .media(_, .disconnected): environment.registry.set("disconnected", of: id)
+            case .media(_, .reconnected): environment.registry.set("connected", of: id)
+            case .media(_, .keyPress(let key)): keys.yield(key)
+            case .media(_, .ended(let reason, let statistics)):
                 call.logger.info("media ended", metadata: ["reason": "\(reason)"])
                 return ("peer_connection_closed", statistics)
             case .pipelineReturned(nil): return ("pipeline_finished", nil)
@@ -171,7 +213,6 @@ struct CallSupervisor: Sendable {
                 call.logger.error("pipeline failed", metadata: ["error": "\(failure)"])
                 return ("pipeline_failed", nil)
             case .hangUp(let reason): return (reason, nil)
-            case .timeLimit: return ("time_limit", nil)
             }
         }
         return ("cancelled", nil)
@@ -179,15 +220,43 @@ struct CallSupervisor: Sendable {
 
     private func audio(of format: AudioFormat) -> CallAudio {
         CallAudio(
-            input: AudioInput { [input] in
-                await input.next().map { frame in
+            input: AudioInput { [settings] in
+                await settings.input.next().map { frame in
                     PCMFrame(
                         frame.samples, sampleRate: format.inputRate,
                         timestamp: .nanoseconds(Int64(frame.timestamp) * 62_500 / 3), concealed: frame.concealed,
                         silent: frame.silent)
                 }
             },
-            output: QueueOutput(queue: output, rate: format.outputRate))
+            output: QueueOutput(queue: settings.output, rate: format.outputRate))
+    }
+}
+
+/// The peer connections a call has had; the last is the one it has.
+private final class MediaLegs: Sendable {
+    private let state: Mutex<(leg: any MediaLeg, number: Int, made: Int)>
+
+    init(_ leg: any MediaLeg) {
+        state = Mutex((leg, 0, 1))
+    }
+
+    var current: (leg: any MediaLeg, number: Int) {
+        state.withLock { ($0.leg, $0.number) }
+    }
+
+    func nextNumber() -> Int {
+        state.withLock { state in
+            defer { state.made += 1 }
+            return state.made
+        }
+    }
+
+    /// The one it had before.
+    func replace(by leg: any MediaLeg, number: Int) -> any MediaLeg {
+        state.withLock { state in
+            defer { (state.leg, state.number) = (leg, number) }
+            return state.leg
+        }
     }
 }
 

@@ -11,44 +11,42 @@ struct LeaseHolder: Sendable {
 
     private var held: [Held] = []
 
-    /// Asks every quota of the tenant; when one denies, what the others gave is given back.
-    ///
-    /// - Throws: the `Denial`.
-    static func admit(
-        _ request: CallRequest, quotas: [Tenant.Quota], registry: CallRegistry, logger: Logger
-    ) async throws(Denial) -> LeaseHolder {
-        var holder = LeaseHolder()
+    /// Asks more quotas. When one denies, everything held is given back.
+    mutating func admit(
+        _ request: CallRequest, _ quotas: [Tenant.Quota], _ environment: CallSupervisor.Environment
+    ) async throws(Refusal) {
         for quota in quotas {
-            switch await ask(quota, request, logger) {
+            let denial: Denial
+            switch await Self.ask(quota, request, environment.logger) {
             case .admit(let lease):
-                holder.held.append(Held(quota: quota, lease: lease))
-                registry.leases.add(1, ordering: .relaxed)
-            case .deny(let denial):
-                await holder.release(usage: CallUsage(duration: .zero), registry: registry)
-                throw denial
+                held.append(Held(quota: quota, lease: lease))
+                environment.registry.leases.add(1, ordering: .relaxed)
+                continue
             case nil where quota.admitsWhenUnavailable: continue
-            case nil:
-                await holder.release(usage: CallUsage(duration: .zero), registry: registry)
-                throw Denial(
-                    code: "quota_check_failed", message: "Could not verify the call's quota. Please try again.")
+            case nil: denial = quota.timing == .newCall ? .noRoom : .quotaUnknown
+            case .deny(let reason): denial = reason
             }
+            await release(usage: CallUsage(duration: .zero), environment)
+            held = []
+            throw .denied(denial)
         }
-        return holder
     }
 
-    /// Asks the quotas that the call holds leases of again. One that cannot tell does not end a live call.
+    /// Asks quotas again for a live call, which goes on either way. What is admitted that the call does not hold, because a
+    /// quota could not tell before or the call is over, is given back at once.
     ///
-    /// - Parameter isOver: whether the call has ended meanwhile: what is admitted then is given back at once.
     /// - Throws: the `Denial`.
     func recheck(
-        _ request: CallRequest, isOver: () -> Bool, logger: Logger
+        _ request: CallRequest, _ quotas: [Tenant.Quota], isOver: () -> Bool, logger: Logger
     ) async throws(Denial) {
-        for held in held {
-            switch await Self.ask(held.quota, request, logger) {
+        for quota in quotas {
+            switch await Self.ask(quota, request, logger) {
             case .deny(let denial): throw denial
-            case .admit(let lease) where isOver():
-                await held.quota.plugin.release(lease, usage: CallUsage(duration: .zero))
-            case .admit, nil: continue
+            case .admit(let lease):
+                let isHeld = held.contains { $0.quota.name == quota.name && $0.lease.id == lease.id }
+                if !isHeld || isOver() { await quota.plugin.release(lease, usage: CallUsage(duration: .zero)) }
+            case nil where quota.admitsWhenUnavailable: continue
+            case nil: throw .quotaUnknown
             }
         }
     }
@@ -93,11 +91,11 @@ struct LeaseHolder: Sendable {
         }
     }
 
-    /// The call is over. Call it once.
-    func release(usage: CallUsage, registry: CallRegistry) async {
+    /// The call is over, or was never one. Call it once.
+    func release(usage: CallUsage, _ environment: CallSupervisor.Environment) async {
         for held in held {
             await held.quota.plugin.release(held.lease, usage: usage)
-            registry.leases.subtract(1, ordering: .relaxed)
+            environment.registry.leases.subtract(1, ordering: .relaxed)
         }
     }
 }

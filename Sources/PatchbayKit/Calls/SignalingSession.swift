@@ -1,76 +1,85 @@
 import Foundation
-import Logging
-import Media
 import PatchbayPlugin
 import Signaling
-import WebRTC
 
 /// One signaling socket and the calls on it. When the socket goes, they go.
 actor SignalingSession {
+    /// The way to the client.
+    struct Client: Sendable {
+        /// Queues a message; a droppable one is dropped when too many wait already.
+        var send: @Sendable (_ message: ServerMessage, _ isDroppable: Bool) -> Void
+        /// Starts to close the socket.
+        var close: @Sendable (_ code: UInt16, _ reason: String) -> Void
+    }
+
+    /// Who calls what.
+    struct Target: Sendable {
+        var principal: Principal
+        var workflowID: Int
+        var workflowRunID: Int
+    }
+
     private struct LiveCall {
         var supervisor: CallSupervisor
         var running: Task<Void, Never>
     }
 
-    private let socket: WebSocketConnection
+    private let client: Client
     private let tenant: Tenant
-    private let principal: Principal
-    private let workflowID: Int
-    private let workflowRunID: Int
+    private let target: Target
     private let environment: CallSupervisor.Environment
-    /// By `pc_id`, which is this socket's own.
+    private let onFirstCall: @Sendable () -> Void
+    /// By `pc_id`.
     private var calls: [String: LiveCall] = [:]
     private var hasOffered = false
+    /// Nothing is read any more.
+    private var isClosing = false
     /// Since when there has been no call; nil while there is one, or one is being placed.
     private var idleSince: ContinuousClock.Instant? = .now
-    private let onFirstCall: @Sendable () -> Void
 
     /// How long a socket may be without a call: before it has offered one, and after.
-    private static let patience = (beforeOffer: Duration.seconds(15), afterOffer: Duration.seconds(60))
+    static let patience = (beforeOffer: Duration.seconds(15), afterOffer: Duration.seconds(60))
 
     /// - Parameter onFirstCall: the socket has shown what it is for.
     init(
-        socket: WebSocketConnection, tenant: Tenant, principal: Principal, workflowID: Int, workflowRunID: Int,
-        environment: CallSupervisor.Environment, onFirstCall: @escaping @Sendable () -> Void
+        client: Client, tenant: Tenant, target: Target, environment: CallSupervisor.Environment,
+        onFirstCall: @escaping @Sendable () -> Void = {}
     ) {
-        self.socket = socket
+        self.client = client
         self.tenant = tenant
-        self.principal = principal
-        self.workflowID = workflowID
-        self.workflowRunID = workflowRunID
+        self.target = target
         self.environment = environment
         self.onFirstCall = onFirstCall
     }
 
     /// Serves the socket until it closes; then no call of it is left.
-    func run() async {
-        let watch = Task {
-            while true {
-                do { try await Task.sleep(for: Self.patience.beforeOffer) } catch { return }
-                closeIfIdle()
-            }
-        }
-        reading: for await message in socket.inbound {
+    func run(_ inbound: some AsyncSequence<WebSocketConnection.Inbound, Never> & Sendable) async {
+        reading: for await message in inbound {
             switch message {
-            case .text(let text): await handle(ClientMessage(text))
-            case .binary: refuse("binary messages are not part of the protocol")
+            case .text(let text): await receive(ClientMessage(text))
+            case .binary: await receive(.malformed(reason: "binary messages are not part of the protocol"))
             case .closed: break reading
             }
         }
-        watch.cancel()
+        await end()
+    }
+
+    /// The socket is gone: so are its calls.
+    func end() async {
         for call in calls.values { call.supervisor.hangUp(reason: "socket_closed") }
         for call in calls.values { await call.running.value }
     }
 
-    private func closeIfIdle() {
+    /// Closes a socket that has been without a call for too long. To be called every `patience.beforeOffer`.
+    func closeIfIdle() {
         guard let idleSince else { return }
         let limit = hasOffered ? Self.patience.afterOffer : Self.patience.beforeOffer
-        if ContinuousClock.now - idleSince >= limit {
-            socket.startClose(code: 1008, reason: "no call")
-        }
+        if ContinuousClock.now - idleSince >= limit { close(1008, "no call") }
     }
 
-    private func handle(_ message: ClientMessage) async {
+    /// Does what one message asks for; the next one waits for that.
+    func receive(_ message: ClientMessage) async {
+        if isClosing { return }
         switch message {
         case .offer(let pcID, let sdp, let type, let context):
             hasOffered = true
@@ -80,21 +89,14 @@ actor SignalingSession {
             environment.registry.countRefusal("missing_offer_fields")
             reply(.error(message: "Missing offer fields"))
         case .iceCandidate(let pcID, let candidate):
-            guard let call = calls[pcID] else { return }
+            guard let media = calls[pcID]?.supervisor.media else { return }
             switch candidate {
-            case .some(let text, _, _, _): call.supervisor.media.addRemoteCandidate(text)
-            case .endOfCandidates: call.supervisor.media.endOfRemoteCandidates()
+            case .some(let text, _, _, _): media.addRemoteCandidate(text)
+            case .endOfCandidates: media.endOfRemoteCandidates()
             }
         case .renegotiate(let pcID, let sdp, _, let restartPC):
             guard let call = calls[pcID] else { return reply(.error(message: "Peer connection not found")) }
-            if restartPC {
-                calls[pcID] = nil
-                call.supervisor.hangUp(reason: "restarted")
-                await call.running.value
-                await place(pcID: pcID, sdp: sdp, context: nil)
-            } else {
-                await renegotiate(call, pcID: pcID, sdp: sdp)
-            }
+            await renegotiate(call, pcID: pcID, sdp: sdp, restarts: restartPC)
         case .ignored: break
         case .malformed(let reason): refuse(reason)
         }
@@ -104,67 +106,64 @@ actor SignalingSession {
     private func refuse(_ reason: String) {
         environment.registry.countRefusal("malformed_message")
         reply(.error(message: "Malformed message: \(reason)"))
-        socket.startClose(code: 1007, reason: "malformed message")
+        close(1007, "malformed message")
+    }
+
+    private func close(_ code: UInt16, _ reason: String) {
+        isClosing = true
+        client.close(code, reason)
     }
 
     // MARK: - Offers
 
     private func offer(pcID: String, sdp: String, context: [String: JSONValue]?) async {
         guard let call = calls[pcID] else { return await place(pcID: pcID, sdp: sdp, context: context) }
-        // Quotas are asked for every offer; a live call's lease is the same one.
         do {
             try await call.supervisor.recheck(request(callID: call.supervisor.id))
         } catch {
             return deny(error)
         }
-        await renegotiate(call, pcID: pcID, sdp: sdp)
+        await renegotiate(call, pcID: pcID, sdp: sdp, restarts: false)
     }
 
-    private func renegotiate(_ call: LiveCall, pcID: String, sdp: String) async {
+    private func renegotiate(_ call: LiveCall, pcID: String, sdp: String, restarts: Bool) async {
         do {
-            let answer = try await call.supervisor.media.answer(offer: sdp)
-            reply(.answer(pcID: pcID, sdp: answer))
+            let supervisor = call.supervisor
+            let answer =
+                if restarts { try await supervisor.restart(offer: sdp) } else {
+                    try await supervisor.media.answer(offer: sdp)
+                }
+            reply(answer: answer, pcID: pcID)
         } catch {
             report(error)
         }
     }
 
     private func place(pcID: String, sdp: String, context: [String: JSONValue]?) async {
+        // An offer that comes to nothing does not make the socket live longer.
+        let idle = idleSince
         idleSince = nil
-        defer { if calls.isEmpty { idleSince = .now } }
-        let request = request(callID: UUID().uuidString.lowercased())
-        let leases: LeaseHolder
+        defer { if calls.isEmpty { idleSince = idle } }
         do {
-            leases = try await LeaseHolder.admit(
-                request, quotas: tenant.quotas, registry: environment.registry, logger: environment.logger)
-        } catch {
-            return deny(error)
-        }
-        let name = CallRegistry.PeerName(tenant: tenant.name, pcID: pcID)
-        guard environment.registry.claim(name) else {
-            await leases.release(usage: CallUsage(duration: .zero), registry: environment.registry)
-            return reply(.error(message: "Peer connection already owned"))
-        }
-        do {
+            let admission = try await Admission(
+                request(callID: UUID().uuidString.lowercased()), pcID: pcID, tenant: tenant, environment: environment)
             let (supervisor, answer) = try await CallSupervisor.answer(
-                offer: sdp, request, tenant: tenant, context: contextVariables(adding: context), leases: leases,
-                environment: environment,
-                sendToClient: { [socket] event in
-                    let message = ServerMessage.event(type: event.type, payload: event.payload)
-                    socket.send(message.text, droppable: true)
-                })
+                offer: sdp, admission, tenant: tenant, context: contextVariables(adding: context),
+                environment: environment, sendToClient: { [client] event in client.send(.event(event), true) })
+            onFirstCall()
+            // Before the pipeline runs: it may have something to send at once.
+            reply(answer: answer, pcID: pcID)
             let running = Task {
                 let reason = await supervisor.run()
-                environment.registry.giveBack(name)
                 self.callEnded(pcID: pcID, callID: supervisor.id, reason: reason)
             }
             calls[pcID] = LiveCall(supervisor: supervisor, running: running)
-            onFirstCall()
-            reply(.answer(pcID: pcID, sdp: answer))
-            // All our candidates stood in the answer.
-            reply(.iceCandidate(pcID: pcID, nil))
+        } catch Refusal.denied(let denial) {
+            deny(denial)
+        } catch Refusal.alreadyOwned {
+            environment.registry.countRefusal("already_owned")
+            reply(.error(message: "Peer connection already owned"))
         } catch {
-            environment.registry.giveBack(name)
             report(error)
         }
     }
@@ -173,22 +172,21 @@ actor SignalingSession {
     private func callEnded(pcID: String, callID: String, reason: String) {
         guard calls[pcID]?.supervisor.id == callID else { return }
         calls[pcID] = nil
-        idleSince = calls.isEmpty ? .now : nil
-        reply(.callEnded(runID: workflowRunID, pcID: pcID, reason: reason))
-        socket.startClose(code: 1000, reason: "call ended")
+        if calls.isEmpty { idleSince = .now }
+        reply(.callEnded(runID: target.workflowRunID, pcID: pcID, reason: reason))
+        close(1000, "call ended")
     }
 
     private func request(callID: String) -> CallRequest {
         CallRequest(
-            callID: callID, tenant: tenant.name, principal: principal, workflowID: workflowID,
-            workflowRunID: workflowRunID)
+            callID: callID, tenant: tenant.name, principal: target.principal, workflowID: target.workflowID,
+            workflowRunID: target.workflowRunID)
     }
 
     private func contextVariables(adding added: [String: JSONValue]?) -> [String: JSONValue] {
-        let reserved: Set = ["provider", "runtime_configuration", "mps_correlation_id"]
-        var variables = principal.contextVariables
-        if principal.mayAddContext, let added {
-            variables.merge(added.filter { !reserved.contains($0.key) }) { _, fromClient in fromClient }
+        var variables = target.principal.contextVariables
+        if target.principal.mayAddContext, let added {
+            variables.merge(added.filter { !Call.reservedVariables.contains($0.key) }) { _, fromClient in fromClient }
         }
         return variables
     }
@@ -196,7 +194,13 @@ actor SignalingSession {
     // MARK: - Replies
 
     private func reply(_ message: ServerMessage) {
-        socket.send(message.text)
+        client.send(message, false)
+    }
+
+    /// All our candidates stand in the answer, and that is said behind it.
+    private func reply(answer: String, pcID: String) {
+        reply(.answer(pcID: pcID, sdp: answer))
+        reply(.iceCandidate(pcID: pcID, nil))
     }
 
     private func deny(_ denial: Denial) {

@@ -11,7 +11,8 @@ struct CallCommand: AsyncParsableCommand {
         abstract: "Places calls without a browser, and prints how they went.",
         discussion: """
             URL is http://HOST:PORT/ of a gateway, for a session from an embed token, or \
-            ws://HOST:PORT/api/v1/ws/signaling/WORKFLOW/RUN, for a JWT. Exits with 70 when a call does not connect.
+            ws://HOST:PORT/api/v1/ws/signaling/WORKFLOW/RUN, for a JWT. A run can be called once: several calls count up \
+            from RUN, and without it each makes one up. Exits with 70 when a call does not connect.
             """)
 
     @Argument(help: "Where to call.")
@@ -59,7 +60,7 @@ struct CallCommand: AsyncParsableCommand {
             target: Caller.Target(url: url, token: token, seconds: seconds ?? length + 3, speech: wave))
         let reports = await withTaskGroup(of: (Int, CallReport).self) { group in
             for number in 0..<calls {
-                group.addTask { (number, await caller.call()) }
+                group.addTask { (number, await caller.call(number)) }
             }
             var reports = [CallReport](repeating: CallReport(), count: calls)
             for await (number, report) in group { reports[number] = report }

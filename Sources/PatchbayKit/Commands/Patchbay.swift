@@ -11,7 +11,13 @@ public struct Patchbay: AsyncParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "patchbay",
         abstract: "A WebRTC media gateway for voice AI.",
-        subcommands: [Serve.self, Check.self, Plugins.self, Schema.self, Token.self, CallCommand.self])
+        version: version,
+        subcommands: [
+            Serve.self, Check.self, Plugins.self, Schema.self, Token.self, Run.self, CallCommand.self,
+        ])
+
+    /// Of this build.
+    public static let version = "0.1.0"
 
     /// Makes the command, which the parser does.
     public init() {}

@@ -19,7 +19,7 @@ struct Token: AsyncParsableCommand {
         abstract: "Makes a token for trying things out.",
         discussion: """
             A JWT is signed with the secret of the configuration's jwt instance. An embed token is random text, which \
-            stands under an embed_token instance's tokens.
+            stands under an embed_token instance's tokens, or with --save in its store, where it is good at once.
             """)
 
     @Argument(help: "jwt or embed.")
@@ -27,7 +27,7 @@ struct Token: AsyncParsableCommand {
     @OptionGroup var config: ConfigurationOption
     @Option(help: "The auth instance to use, where there are several.")
     var instance: String?
-    @Option(help: "The user a JWT speaks for.")
+    @Option(help: "The user a JWT speaks for, or as whom the calls of a saved embed token run.")
     var user: String?
     @Option(name: .customLong("org"), help: "The user's organisation.")
     var organization: String?
@@ -35,6 +35,15 @@ struct Token: AsyncParsableCommand {
     var workflow: Int?
     @Option(help: "How long a JWT is good for, such as 15m or 12h.")
     var lifetime = Lifetime(duration: .seconds(3600))
+    @Flag(help: "Write an embed token into its instance's store.")
+    var save = false
+    @Option(
+        name: .customLong("domain"), help: "A domain whose pages may use a saved token; several are several options.")
+    var domains: [String] = []
+    @Option(help: "How many calls a saved token starts.")
+    var usageLimit: Int?
+    @Option(help: "How long a saved token is good for, such as 30d.")
+    var expires: Lifetime?
 
     struct Lifetime: ExpressibleByArgument {
         var duration: Duration
@@ -54,8 +63,14 @@ struct Token: AsyncParsableCommand {
         let (_, gateway) = try config.load()
         do {
             let request = TokenRequest(
-                user: user, organization: organization, workflowID: workflow, lifetime: lifetime.duration)
-            let token = try await gateway.minter(type: kind.type, instance: instance).mint(request)
+                user: user, organization: organization, workflowID: workflow, lifetime: lifetime.duration,
+                isSaved: save, allowedDomains: domains, usageLimit: usageLimit, expiresAfter: expires?.duration)
+            let minter = try gateway.minter(type: kind.type, instance: instance)
+            if save {
+                try await gateway.withStores { _ in say(try await minter.mint(request)) }
+                return
+            }
+            let token = try await minter.mint(request)
             say(token)
             if kind == .embed {
                 // It is public: it will stand in a page.
@@ -64,7 +79,7 @@ struct Token: AsyncParsableCommand {
             }
         } catch {
             complain("error: \(error)")
-            throw ExitCode(ExitStatus.usage)
+            throw ExitCode(error is SettingsFault ? ExitStatus.usage : ExitStatus.software)
         }
     }
 }

@@ -4,12 +4,13 @@ internal import PatchbayPlugin
 /// refused.
 ///
 /// At most 50 variables and 8192 bytes; keys of 1 to 64 characters without white space and `. | { }`; strings are cut
-/// to 2000 characters, and objects and arrays of more are dropped. Variables are taken in the order of their names.
-func sanitized(_ variables: [String: JSONValue]) -> [String: JSONValue] {
+/// to 2000 characters, and objects and arrays of more are dropped.
+/// - Parameter order: the names, those first that win when there are too many.
+func sanitized(_ variables: [String: JSONValue], order: [String]) -> [String: JSONValue] {
     var kept: [String: JSONValue] = [:]
     var size = 0
-    for (key, value) in variables.sorted(by: { $0.key < $1.key }) where kept.count < 50 {
-        guard let key = sanitizedKey(key), let value = sanitizedValue(value) else { continue }
+    for name in order where kept.count < 50 {
+        guard let value = variables[name].flatMap(sanitizedValue), let key = sanitizedKey(name) else { continue }
         let length = key.utf8.count + value.description.utf8.count
         if size + length > 8_192 { continue }
         size += length
@@ -18,23 +19,30 @@ func sanitized(_ variables: [String: JSONValue]) -> [String: JSONValue] {
     return kept
 }
 
-/// Names that the platform keeps for itself.
-private let reserved: Set<String> = ["provider", "runtime_configuration", "mps_correlation_id"]
-
 private func sanitizedKey(_ key: String) -> String? {
-    var trimmed = key[...]
-    while let first = trimmed.first, first.isWhitespace { trimmed.removeFirst() }
-    while let last = trimmed.last, last.isWhitespace { trimmed.removeLast() }
+    var trimmed = key.unicodeScalars[...]
+    while let first = trimmed.first, isSpace(first) { trimmed.removeFirst() }
+    while let last = trimmed.last, isSpace(last) { trimmed.removeLast() }
+    // By scalars: a combining mark behind a full stop does not make it another character.
     let fits =
-        (1...64).contains(trimmed.unicodeScalars.count)
-        && !trimmed.contains { $0.isWhitespace || ".|{}".contains($0) }
-    return fits && !reserved.contains(String(trimmed)) ? String(trimmed) : nil
+        (1...64).contains(trimmed.count) && !trimmed.contains { isSpace($0) || ".|{}".unicodeScalars.contains($0) }
+    return fits && !Call.reservedVariables.contains(String(trimmed)) ? String(trimmed) : nil
+}
+
+/// As Python's `str.isspace`, which also takes the information separators for space.
+private func isSpace(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
 }
 
 private func sanitizedValue(_ value: JSONValue) -> JSONValue? {
     switch value {
-    case .string(let text): .string(String(String.UnicodeScalarView(text.unicodeScalars.prefix(2_000))))
+    case .string(let text): .string(cut(text, to: 2_000))
     case .null, .bool, .integer, .number: value
     case .array, .object: value.description.unicodeScalars.count <= 2_000 ? value : nil
     }
+}
+
+/// The first `count` characters, in the sense of Unicode scalars.
+func cut(_ text: String, to count: Int) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.prefix(count)))
 }

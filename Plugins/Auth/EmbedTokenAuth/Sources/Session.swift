@@ -6,53 +6,65 @@ struct Session {
     var tenant: String
     /// The embed token it was made from.
     var token: String
-    var workflowID: Int
     var workflowRunID: Int
     var contextVariables: [String: JSONValue]
     /// Seconds since 1970-01-01 UTC.
     var expires: Int
+    /// Its name at the TURN server, which does not give the session token away.
+    var turnID: String
+    /// Who started it: IP address, `User-Agent` and origin.
+    var clientAddress: String
+    var userAgent: String
+    var origin: String
 }
 
 extension Session {
     /// As it stands in the store.
     var json: JSONValue {
         [
-            "tenant": .string(tenant), "token": .string(token), "workflow_id": .integer(workflowID),
-            "workflow_run_id": .integer(workflowRunID), "context_variables": .object(contextVariables),
-            "expires": .integer(expires),
+            "tenant": .string(tenant), "token": .string(token), "workflow_run_id": .integer(workflowRunID),
+            "context_variables": .object(contextVariables), "expires": .integer(expires),
+            "turn_id": .string(turnID), "client_ip": .string(clientAddress), "user_agent": .string(userAgent),
+            "origin": .string(origin),
         ]
     }
 
     init?(json: JSONValue) {
         guard let tenant = json["tenant"]?.string, let token = json["token"]?.string,
-            let workflowID = json["workflow_id"]?.integer, let workflowRunID = json["workflow_run_id"]?.integer,
-            let contextVariables = json["context_variables"]?.object, let expires = json["expires"]?.integer
+            let workflowRunID = json["workflow_run_id"]?.integer,
+            let contextVariables = json["context_variables"]?.object, let expires = json["expires"]?.integer,
+            let turnID = json["turn_id"]?.string, let clientAddress = json["client_ip"]?.string,
+            let userAgent = json["user_agent"]?.string, let origin = json["origin"]?.string
         else { return nil }
         self.init(
-            tenant: tenant, token: token, workflowID: workflowID, workflowRunID: workflowRunID,
-            contextVariables: contextVariables, expires: expires)
+            tenant: tenant, token: token, workflowRunID: workflowRunID, contextVariables: contextVariables,
+            expires: expires, turnID: turnID, clientAddress: clientAddress, userAgent: userAgent, origin: origin)
     }
+
+    /// Whether it is over at `now`, since 1970-01-01 UTC.
+    func hasExpired(at now: Duration) -> Bool { now >= .seconds(expires) }
 }
 
 extension EmbedTokenAuth {
-    /// Looks a session up, whether or not it has expired.
-    func session(_ sessionToken: String) async throws -> Session? {
-        guard let content = try await store.get(key(sessionToken)) else { return nil }
-        return (try? JSONValue(parsing: content)).flatMap(Session.init)
+    /// Looks a session of the tenant up, whether or not it has expired.
+    func session(_ sessionToken: String, tenant: String) async throws -> Session? {
+        guard let content = try await store.get(Self.key(ofSession: sessionToken)),
+            let session = (try? JSONValue(parsing: content)).flatMap(Session.init), session.tenant == tenant
+        else { return nil }
+        return session
     }
 
     /// Keeps a session under a new token. It stays twice as long as it is good, so that who comes late is told so.
     func keep(_ session: Session) async throws -> String {
-        let sessionToken = randomToken("emb_session_")
+        let sessionToken = "emb_session_" + randomText(43)
         let content = Array(session.json.description.utf8)
-        try await store.set(key(sessionToken), content, timeToLive: lifetime * 2)
+        try await store.set(Self.key(ofSession: sessionToken), content, timeToLive: lifetime * 2)
         return sessionToken
     }
 
     /// Who reads the store must not be able to connect with what is found there, so the key holds a digest only.
-    private func key(_ sessionToken: String) -> String {
+    private static func key(ofSession sessionToken: String) -> String {
         let digest = SHA256.hash(data: Array(sessionToken.utf8))
-        return "\(Self.type):session:"
-            + digest.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        return "\(type):session:" + digest.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
     }
 }

@@ -24,7 +24,7 @@ public struct PrivateICEPolicy: ICEPolicyPlugin {
     public init(settings: ICEPolicySettings, context: PluginContext) {}
 
     public func keeps(_ candidate: Candidate, _ direction: Direction) -> Bool {
-        candidate.kind == .relay || !isPrivate(candidate.address)
+        candidate.kind == .relay || !candidate.isPrivate
     }
 }
 
@@ -39,7 +39,7 @@ public struct PublicICEPolicy: ICEPolicyPlugin {
     public init(settings: ICEPolicySettings, context: PluginContext) {}
 
     public func keeps(_ candidate: Candidate, _ direction: Direction) -> Bool {
-        candidate.kind == .relay || isPrivate(candidate.address)
+        candidate.kind == .relay || candidate.isPrivate
     }
 }
 

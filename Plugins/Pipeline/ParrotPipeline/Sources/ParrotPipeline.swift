@@ -35,7 +35,12 @@ public struct ParrotPipeline: PipelinePlugin {
             }
             if phrase.quiet >= settings.pause {
                 if phrase.isSpeech {
+                    call.send(.botStartedSpeaking)
                     for frame in phrase.spoken { try await audio.output.play(frame) }
+                    Task {
+                        _ = await audio.output.mark()
+                        call.send(.botStoppedSpeaking)
+                    }
                 }
                 phrase = Phrase(longest: settings.longest)
             }

@@ -8,6 +8,7 @@ public import PatchbayPlugin
 public struct ConcurrencyQuota: QuotaPlugin {
     public static let type = "concurrency"
     public static let summary = "Limits how many calls a tenant has at the same time."
+    public static let timing = QuotaTiming.newCall
 
     /// How many, and where they are counted.
     public struct Settings: PluginSettings {

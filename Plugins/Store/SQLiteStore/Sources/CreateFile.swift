@@ -26,13 +26,11 @@ struct SystemError: Error, CustomStringConvertible {
 enum StoreError: Error, CustomStringConvertible {
     case cannotOpen(String, reason: String)
     case notOpen(String)
-    case noCount(String)
 
     var description: String {
         switch self {
         case .cannotOpen(let path, let reason): "cannot open the SQLite file \(path): \(reason)"
         case .notOpen(let path): "the SQLite file \(path) is not open"
-        case .noCount(let key): "SQLite returned no count for '\(key)'"
         }
     }
 }

@@ -67,6 +67,17 @@ public final class SQLiteStore: StorePlugin {
         }
     }
 
+    public func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool {
+        let expiry = timeToLive.map { date(after: $0) }
+        return try await opened().write { [now = now()] database in
+            try Self.purge(database, now: now)
+            try database.execute(
+                sql: "INSERT OR IGNORE INTO entries (key, value, expires) VALUES (?, ?, ?)",
+                arguments: [key, Data(value), expiry])
+            return database.changesCount == 1
+        }
+    }
+
     public func take(_ key: String) async throws -> [UInt8]? {
         try await opened().write { [now = now()] database in
             try Self.purge(database, now: now)
@@ -75,18 +86,17 @@ public final class SQLiteStore: StorePlugin {
         }.map(Array.init)
     }
 
-    public func increment(_ key: String) async throws -> Int {
-        let count = try await opened().write { database in
+    public func increment(_ key: String, limit: Int) async throws -> Int? {
+        guard limit > 0 else { return nil }
+        return try await opened().write { database in
             try Int.fetchOne(
                 database,
                 sql: """
                     INSERT INTO counters (key, count) VALUES (?, 1)
-                    ON CONFLICT (key) DO UPDATE SET count = count + 1 RETURNING count
+                    ON CONFLICT (key) DO UPDATE SET count = count + 1 WHERE count < ? RETURNING count
                     """,
-                arguments: [key])
+                arguments: [key, limit])
         }
-        guard let count else { throw StoreError.noCount(key) }
-        return count
     }
 
     public func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {

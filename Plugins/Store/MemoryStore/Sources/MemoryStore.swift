@@ -1,31 +1,39 @@
-internal import Logging
 public import PatchbayPlugin
 
-/// A store that forgets everything when the test is over, on a clock that the test moves.
+/// Keeps what plugins store in the process: a restart forgets it.
+///
+/// It is the store of tenants that name none, and of tests, which can make it fail.
 public actor MemoryStore: StorePlugin {
     public static let type = "memory"
-    public static let summary = "Keeps data in memory, for tests."
+    public static let summary = "Keeps data in memory, until the gateway stops."
+    public static let isPersistent = false
 
-    /// A memory has nothing to set.
+    /// How much it holds.
     public struct Settings: PluginSettings {
-        /// Makes the settings.
+        @Field("How many values it holds; of more, those written first are forgotten", in: 1_000...10_000_000)
+        public var limit: Int = 100_000
+
+        /// Makes the default settings.
         public init() {}
     }
 
+    private let limit: Int
     private let wallClock: @Sendable () -> Duration
-    private var values: [String: (value: [UInt8], expiry: Duration?)] = [:]
+    private var values: [String: (value: [UInt8], expiry: Duration?, age: Int)] = [:]
+    private var writes = 0
     private var counters: [String: Int] = [:]
     private var sets: [String: [String: Duration]] = [:]
     private var failure: (any Error)?
 
     /// Makes an empty store.
     public init(settings: Settings, context: PluginContext) {
-        wallClock = context.wallClock
+        self.init(limit: settings.limit, wallClock: context.wallClock)
     }
 
-    /// Makes an empty store whose values expire by `clock`.
-    public init(clock: TestClock = TestClock()) {
-        wallClock = { clock.now }
+    /// Makes an empty store whose values expire by `wallClock`.
+    public init(limit: Int = 100_000, wallClock: @escaping @Sendable () -> Duration) {
+        self.limit = limit
+        self.wallClock = wallClock
     }
 
     /// From now on every operation throws `error`, as a store that cannot be reached; nil makes it work again.
@@ -45,7 +53,29 @@ public actor MemoryStore: StorePlugin {
 
     public func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {
         try check()
-        values[key] = (value, timeToLive.map { wallClock() + $0 })
+        write(key, value, timeToLive)
+    }
+
+    private func write(_ key: String, _ value: [UInt8], _ timeToLive: Duration?) {
+        writes += 1
+        values[key] = (value, timeToLive.map { wallClock() + $0 }, writes)
+        if values.count > limit { makeRoom() }
+    }
+
+    public func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool {
+        try check()
+        if let there = values[key], isValid(there.expiry) { return false }
+        write(key, value, timeToLive)
+        return true
+    }
+
+    /// Forgets what has expired, and of the rest the oldest, a tenth at a time.
+    private func makeRoom() {
+        values = values.filter { isValid($0.value.expiry) }
+        guard values.count > limit else { return }
+        let ages = values.values.map(\.age).sorted()
+        let oldest = ages[values.count - limit + limit / 10 - 1]
+        values = values.filter { $0.value.age > oldest }
     }
 
     public func take(_ key: String) async throws -> [UInt8]? {
@@ -53,10 +83,12 @@ public actor MemoryStore: StorePlugin {
         return values.removeValue(forKey: key).flatMap { isValid($0.expiry) ? $0.value : nil }
     }
 
-    public func increment(_ key: String) async throws -> Int {
+    public func increment(_ key: String, limit: Int) async throws -> Int? {
         try check()
-        counters[key, default: 0] += 1
-        return counters[key, default: 0]
+        let count = counters[key, default: 0]
+        guard count < limit else { return nil }
+        counters[key] = count + 1
+        return count + 1
     }
 
     public func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {
@@ -71,6 +103,7 @@ public actor MemoryStore: StorePlugin {
     public func release(_ set: String, member: String) async throws {
         try check()
         sets[set]?[member] = nil
+        if sets[set]?.isEmpty == true { sets[set] = nil }
     }
 
     public func count(_ set: String) async throws -> Int {

@@ -1,16 +1,31 @@
 internal import Glibc
 
-/// Whether `text` is an IP literal from a range that the public Internet does not route.
-///
-/// The ranges are those that Python's `ipaddress` calls private, loopback or link-local, plus the shared space of
-/// carrier NATs (100.64.0.0/10, RFC 6598). A name, a multicast address and whatever is not an address are not private.
-func isPrivate(_ text: String) -> Bool {
-    if let address = IPv4(text) {
-        return address.isPrivate || address.isIn(100, 64, 0, 0, length: 10)
+/// Where an address can be reached from.
+public enum AddressScope: Sendable, Hashable {
+    /// From a range that the public Internet does not route: what Python's `ipaddress` calls private, loopback or
+    /// link-local.
+    case `private`
+    /// The shared space of carrier NATs, 100.64.0.0/10 (RFC 6598).
+    case shared
+    /// Anything else: also a name, a multicast address, and what is no address at all.
+    case `public`
+
+    /// The scope of an IP literal in its strict spelling; an IPv6 zone may follow.
+    public init(_ text: String) {
+        if let address = IPv4(text) {
+            self = address.isIn(100, 64, 0, 0, length: 10) ? .shared : address.isPrivate ? .private : .public
+        } else if let address = IPv6(text) {
+            // An IPv4-mapped address (RFC 4291 §2.5.5.2) is as private as the one inside, but for the shared space.
+            self = address.mapped?.isPrivate ?? address.isPrivate ? .private : .public
+        } else {
+            self = .public
+        }
     }
-    guard let address = IPv6(text) else { return false }
-    // An IPv4-mapped address (RFC 4291 §2.5.5.2) is as private as the one inside, but for the shared space.
-    return address.mapped?.isPrivate ?? address.isPrivate
+}
+
+extension Candidate {
+    /// Whether its address is one that the public Internet does not route.
+    public var isPrivate: Bool { AddressScope(address) != .public }
 }
 
 private struct IPv4 {

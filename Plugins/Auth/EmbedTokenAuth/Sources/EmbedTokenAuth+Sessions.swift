@@ -1,0 +1,42 @@
+internal import Logging
+internal import PatchbayPlugin
+
+/// What a page asks for by its session token.
+extension EmbedTokenAuth {
+    /// `GET turn-credentials/{session}`: good for no longer than the session is.
+    func turnCredentials(_ sessionToken: String, _ request: RouteRequest) async throws -> RouteResponse {
+        let session = try await goodSession(sessionToken, request)
+        let rest = .seconds(session.expires) - context.wallClock()
+        let credentials: TURNCredentials?
+        do {
+            credentials = try request.turn.credentials(for: "embed:\(session.turnID)", lifetime: rest)
+        } catch {
+            context.logger.error("no TURN credentials could be made", metadata: ["error": "\(error)"])
+            throw Refusal(500, "Failed to generate TURN credentials")
+        }
+        guard let credentials else { throw Refusal(503, "TURN server not configured") }
+        return RouteResponse(status: 200, json: credentials.json, headers: ["cache-control": "no-store"])
+    }
+
+    /// `chat/{session}…`: a session of ours has a call, not a conversation in writing.
+    func chat(_ sessionToken: String, _ request: RouteRequest) async throws -> RouteResponse {
+        let session = try await goodSession(sessionToken, request)
+        let run = try await request.runs.find(session.workflowRunID, owner: .embedToken(session.token))
+        guard let run else { throw Refusal(404, "Chat session not found") }
+        switch run.mode {
+        case .voice: throw Refusal(400, "Not a chat session")
+        case .text: throw Refusal(501, "Chat is not served here")
+        }
+    }
+
+    private func goodSession(_ sessionToken: String, _ request: RouteRequest) async throws -> Session {
+        guard let session = try await session(sessionToken, tenant: request.tenant) else {
+            throw Refusal(404, "Invalid session token")
+        }
+        guard let token = try await token(session.token) else { throw Refusal(404, "Invalid embed token") }
+        if session.hasExpired(at: context.wallClock()) { throw Refusal(403, "Session expired") }
+        guard token.active else { throw Refusal(403, "Embed token is inactive") }
+        try token.check(request.origin)
+        return session
+    }
+}

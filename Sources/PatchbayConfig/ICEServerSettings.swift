@@ -1,0 +1,58 @@
+package import PatchbayPlugin
+
+/// A server that callers get TURN credentials for.
+package struct ICEServerSettings: PluginSettings {
+    @Field("stun:, stuns:, turn: and turns: URLs of one server") package var urls: [ICEServerURL]
+    @Field("The secret that the TURN server shares with the gateway, which makes credentials with it")
+    package var secret: Secret?
+    @Field("How long credentials are good", in: .seconds(60)...(.seconds(86_400)))
+    package var ttl: Duration = .seconds(3600)
+
+    package init() {}
+
+    package static func read(_ node: SettingsNode, _ reader: SettingsReader) -> ICEServerSettings? {
+        let settings = ICEServerSettings()
+        let isComplete = reader.fill(settings.fields, from: node)
+        let problems = reader.problems.count
+        if let urls = settings._urls.decoded {
+            if urls.isEmpty, let list = node["urls"] {
+                reader.fault(at: list, "the list of URLs is empty", help: ICEServerURL.example)
+            } else if let secret = node["secret"], !urls.contains(where: \.isTURN) {
+                let help = "add the TURN server's URL, or leave the secret out: STUN needs none"
+                reader.fault(at: secret, "a secret, and no turn: or turns: URL that it is for", help: help)
+            }
+        }
+        if let node = node["secret"], let weakness = settings.secret?.withValue(weakness) {
+            reader.fault(at: node, weakness, help: "make one with `openssl rand -hex 32`, and tell it the TURN server")
+        }
+        return isComplete && reader.problems.count == problems ? settings : nil
+    }
+}
+
+extension Checker {
+    /// Callers get credentials of one TURN server.
+    func checkICEServers(_ root: SettingsNode) {
+        guard case .list(let servers)? = root["ice_servers"]?.content else { return }
+        for secret in servers.compactMap({ $0["secret"] }).dropFirst() {
+            let help = "put all URLs of the server that has this secret into one entry"
+            reader.fault(at: secret, "a second secret: one TURN server hands out credentials", help: help)
+        }
+    }
+}
+
+/// What makes a shared secret one that can be guessed; nil when nothing is known.
+private func weakness(of secret: String) -> String? {
+    guard secret.utf8.count >= 16 else { return "the secret has fewer than 16 bytes" }
+    guard Set(secret.utf8).count >= 4 else { return "the secret is made of fewer than four different characters" }
+    var rest = secret.lowercased()
+    for word in placeholderWords { rest = rest.replacing(word, with: " ") }
+    let isGuessed = rest.count { $0.isNumber } < 8 && !rest.contains { $0.isLetter }
+    return isGuessed ? "the secret is a placeholder" : nil
+}
+
+/// What placeholders are made of, the longer words first: `change-me-in-production`, `your-turn-secret-here`.
+private let placeholderWords = [
+    "placeholder", "production", "password", "patchbay", "default", "example", "replace", "change", "coturn", "dograh",
+    "secret", "server", "shared", "static", "super", "value", "auth", "here", "test", "this", "turn", "with", "your",
+    "key", "the", "in", "me", "my",
+]

@@ -1,0 +1,29 @@
+import Media
+import PatchbayPlugin
+import Signaling
+
+/// `/livez`, `/readyz` and `/calls`, for operators.
+struct AdminPage: Sendable {
+    let environment: CallSupervisor.Environment
+
+    func respond(to request: Request) async -> Response {
+        guard ["GET", "HEAD"].contains(request.method) else {
+            return .json(#"{"detail":"Method Not Allowed"}"#, status: 405)
+        }
+        switch request.path {
+        case ["readyz"] where environment.registry.isDraining:
+            return .json(#"{"status":"draining"}"#, status: 503)
+        case ["livez"], ["readyz"]: return .json(#"{"status":"ok"}"#)
+        case ["calls"]:
+            let counters = await environment.media.counters()
+            let media: JSONValue = [
+                "received": .integer(counters.received), "sent": .integer(counters.sent),
+                "unsent": .integer(counters.unsent), "unknown_source": .integer(counters.unknownSource),
+                "oversized": .integer(counters.oversized), "socket_errors": .integer(counters.socketErrors),
+                "connections": .integer(environment.media.load),
+            ]
+            return .json(environment.registry.json(media: media).description)
+        default: return .json(#"{"detail":"Not Found"}"#, status: 404)
+        }
+    }
+}

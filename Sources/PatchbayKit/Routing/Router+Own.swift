@@ -1,0 +1,79 @@
+import Logging
+import PatchbayPlugin
+import Signaling
+
+/// What the gateway itself answers under a tenant: whether it is there, and TURN credentials.
+extension Router {
+    /// nil where the path is somebody else's.
+    func ownResponse(to request: Request, tenant: Tenant, path: ArraySlice<String>) async -> Response? {
+        let answer: () async -> Response
+        switch Array(path) {
+        case Self.prefix + ["health"]: answer = { health(request, tenant) }
+        case Self.prefix + ["turn", "credentials"]: answer = { await turnCredentials(request, tenant) }
+        default: return nil
+        }
+        var response: Response
+        if request.method == "OPTIONS" {
+            response = Response(
+                status: 200,
+                headers: [
+                    "access-control-allow-methods": "GET, OPTIONS",
+                    "access-control-allow-headers": "Authorization, X-API-Key, Content-Type",
+                    "access-control-max-age": "86400",
+                ])
+        } else if request.isRead {
+            response = await answer()
+        } else {
+            response = Self.failure(405, "Method Not Allowed")
+        }
+        // A dashboard may have another origin. It sends its token by itself, never a cookie, so any page may ask.
+        if let origin = request.headers["origin"] {
+            response.headers["access-control-allow-origin"] = origin
+            response.headers["vary"] = "Origin"
+        }
+        return response
+    }
+
+    private func health(_ request: Request, _ tenant: Tenant) -> Response {
+        let scheme = request.headers["x-forwarded-proto"] == "https" ? "https" : "http"
+        // Of a tenant that is matched by path, with that path.
+        let base = request.rawPath.dropLast("/api/v1/health".count)
+        let body: JSONValue = [
+            "status": "ok", "version": .string(Patchbay.version),
+            "backend_api_endpoint": .string("\(scheme)://\(request.host)\(base)"), "tunnel_url": .null,
+            "deployment_mode": "oss", "auth_provider": "local", "turn_enabled": .bool(turnServer != nil),
+            "force_turn_relay": .bool(tenant.onlyRelays), "signup_enabled": false, "stack_project_id": .null,
+            "stack_publishable_client_key": .null,
+        ]
+        return .json(body.description)
+    }
+
+    private func turnCredentials(_ request: Request, _ tenant: Tenant) async -> Response {
+        let principal: Principal
+        do {
+            let connect = Self.credentials(of: request, tenant: tenant, readsQuery: false)
+            switch try await tenant.authenticate(connect, takesAnonymous: false) {
+            case .accept(let accepted): principal = accepted
+            case .reject(let denial): return Self.failure(401, denial.message)
+            case .pass:
+                let detail = connect.apiKey == nil ? "Missing authentication token" : "Invalid or expired API key"
+                return Self.failure(401, detail)
+            }
+        } catch {
+            environment.logger.error(
+                "authentication failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
+            return Self.failure(503, "Authentication is unavailable")
+        }
+        do {
+            guard let credentials = try turn(of: tenant).credentials(for: principal.id) else {
+                return Self.failure(503, "TURN server not configured")
+            }
+            var response = Response.json(credentials.json.description)
+            response.headers["cache-control"] = "no-store"
+            return response
+        } catch {
+            environment.logger.error("TURN credentials failed", metadata: ["error": "\(error)"])
+            return Self.failure(500, "Failed to generate TURN credentials")
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import Logging
+import PatchbayConfig
+import PatchbayPlugin
+import Signaling
+
+/// Which tenant a request is for, and what it asks: the playground, health, TURN, a plugin's route, a signaling socket.
+struct Router: Sendable {
+    static let prefix = ["api", "v1"]
+
+    let deployment: Deployment
+    let environment: CallSupervisor.Environment
+    let playgroundToken: String?
+    let turnServer: TURNServer?
+    let trustedProxies: [AddressRange]
+    /// Sockets that have had no call yet.
+    let waiting = AddressCounter()
+
+    init(
+        deployment: Deployment, environment: CallSupervisor.Environment, playgroundToken: String?,
+        turnServer: TURNServer? = nil, trustedProxies: [AddressRange] = []
+    ) {
+        self.deployment = deployment
+        self.environment = environment
+        self.playgroundToken = playgroundToken
+        self.turnServer = turnServer
+        self.trustedProxies = trustedProxies
+    }
+
+    /// Answers what is not about a socket.
+    @Sendable func respond(to request: Request) async -> Response {
+        let request = request.seen(through: trustedProxies)
+        guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path) else {
+            return Self.notFound
+        }
+        if path.isEmpty, request.isRead, let playgroundToken, tenant.startsEmbedSessions {
+            return Response(
+                status: 200, headers: ["content-type": "text/html; charset=utf-8", "cache-control": "no-store"],
+                body: Playground.page(token: playgroundToken))
+        }
+        if let response = await ownResponse(to: request, tenant: tenant, path: path) { return response }
+        return await pluginResponse(to: request, tenant: tenant, path: path) ?? Self.notFound
+    }
+
+    static let notFound = failure(404, "Not Found")
+
+    static func failure(_ status: Int, _ detail: String) -> Response {
+        .json((["detail": .string(detail)] as JSONValue).description, status: status)
+    }
+
+    /// What the tenant's callers have for TURN.
+    func turn(of tenant: Tenant) -> TURNAccess {
+        guard let turnServer else { return TURNAccess(isForced: tenant.onlyRelays) }
+        return TURNAccess(isForced: tenant.onlyRelays) { [wallClock = deployment.wallClock] id, lifetime in
+            try turnServer.credentials(for: id, lifetime: lifetime, now: wallClock())
+        }
+    }
+
+    private func pluginResponse(to request: Request, tenant: Tenant, path: ArraySlice<String>) async -> Response? {
+        for instance in tenant.auth {
+            guard let plugin = instance.plugin as? any RouteProvider else { continue }
+            for route in plugin.routes where route.method == .any || route.method.rawValue == request.method {
+                guard let parameters = Self.parameters(of: path, in: route.path) else { continue }
+                let pluginRequest = RouteRequest(
+                    tenant: tenant.name, method: request.method, parameters: parameters, headers: request.headers,
+                    remoteAddress: request.remoteAddress, remoteNetwork: request.remoteNetwork, body: request.body,
+                    runs: tenant.runs,
+                    turn: turn(of: tenant))
+                do {
+                    let response = try await route.handler(pluginRequest)
+                    return Response(status: response.status, headers: response.headers, body: response.body)
+                } catch {
+                    environment.logger.error("route failed", metadata: ["route": "\(route.path)", "error": "\(error)"])
+                    return Self.failure(500, "Internal Server Error")
+                }
+            }
+        }
+        return nil
+    }
+
+    /// What stands in the `{name}` places of a route's path; nil when the paths differ elsewhere.
+    static func parameters(of path: ArraySlice<String>, in template: String) -> [String: String]? {
+        let parts = template.split(separator: "/")
+        var parameters: [String: String] = [:]
+        var rest = path
+        for part in parts {
+            if part.hasPrefix("{"), part.hasSuffix("*}") {
+                parameters[String(part.dropFirst().dropLast(2))] = rest.joined(separator: "/")
+                return parameters
+            }
+            guard let segment = rest.popFirst() else { return nil }
+            if part.hasPrefix("{"), part.hasSuffix("}") {
+                parameters[String(part.dropFirst().dropLast())] = segment
+            } else if part != segment {
+                return nil
+            }
+        }
+        return rest.isEmpty ? parameters : nil
+    }
+}
+
+extension Request {
+    /// GET, or HEAD, whose answer has no body.
+    var isRead: Bool { method == "GET" || method == "HEAD" }
+}

@@ -1,0 +1,39 @@
+import Foundation
+import PatchbayConfig
+import PatchbayPlugin
+import STUN
+
+/// The TURN server that callers are sent to, and the secret it shares with us.
+struct TURNServer: Sendable {
+    private let uris: [String]
+    private let secret: Secret
+    private let lifetime: Duration
+
+    /// The first server of the configuration that has a secret.
+    init?(_ servers: [ICEServerSettings]) {
+        guard let server = servers.first(where: { $0.secret != nil }), let secret = server.secret else { return nil }
+        uris = server.urls.filter(\.isTURN).map(\.text)
+        self.secret = secret
+        lifetime = server.ttl
+    }
+
+    /// Credentials that the server can check without having met their user.
+    ///
+    /// - Parameter lifetime: how long they are good at the most.
+    func credentials(for id: String, lifetime: Duration?, now: Duration) throws -> TURNCredentials {
+        let seconds = max(1, Int(min(lifetime ?? self.lifetime, self.lifetime).components.seconds))
+        // The server logs the name.
+        let user = id.unicodeScalars.filter { $0.isASCII && $0.properties.generalCategory != .control }
+        let username = "\(Int(now.components.seconds) + seconds):\(String(String.UnicodeScalarView(user)).prefix(128))"
+        let key = secret.withValue { Array($0.utf8) }
+        guard let digest = hmacSHA1(key: key, Array(username.utf8)) else { throw TURNServerError.noDigest }
+        return TURNCredentials(
+            username: username, password: Data(digest).base64EncodedString(), timeToLive: seconds, uris: uris)
+    }
+}
+
+enum TURNServerError: Error, CustomStringConvertible {
+    case noDigest
+
+    var description: String { "OpenSSL made no HMAC-SHA1" }
+}

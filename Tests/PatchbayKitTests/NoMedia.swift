@@ -1,0 +1,56 @@
+import Synchronization
+import WebRTC
+
+@testable import Media
+@testable import PatchbayKit
+
+/// Calls without sound or network: an offer that starts with "bad" is not answered, anything else is.
+final class NoMedia: MediaHost {
+    private let live = Mutex(0)
+    /// The candidates that reached a peer connection.
+    let candidates = Mutex<[String]>([])
+
+    var load: Int { live.withLock { $0 } }
+
+    func counters() async -> MediaCounters { MediaCounters() }
+
+    func place(
+        offer: String, _ settings: CallSettings, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void
+    ) async throws -> (leg: any MediaLeg, answer: String) {
+        let answer = try Self.answer(offer)
+        live.withLock { $0 += 1 }
+        return (Leg(host: self, onEvent: onEvent), answer)
+    }
+
+    static func answer(_ offer: String) throws -> String {
+        if offer.hasPrefix("bad") { throw CallerError("it is bad") }
+        return "answer to " + offer
+    }
+
+    /// A peer connection that does nothing, until it is closed.
+    final class Leg: MediaLeg {
+        private let host: NoMedia
+        private let onEvent: @Sendable (PeerConnection.Event) -> Void
+        private let isOpen = Mutex(true)
+
+        init(host: NoMedia, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void) {
+            self.host = host
+            self.onEvent = onEvent
+        }
+
+        func answer(offer: String) async throws -> String { try NoMedia.answer(offer) }
+        func addRemoteCandidate(_ text: String) { host.candidates.withLock { $0.append(text) } }
+        func endOfRemoteCandidates() {}
+        func statistics() async throws -> CallStatistics { throw PeerConnectionError.ended }
+
+        func close() {
+            let closes = isOpen.withLock { open in
+                defer { open = false }
+                return open
+            }
+            guard closes else { return }
+            host.live.withLock { $0 -= 1 }
+            onEvent(.ended(.closed, CallStatistics()))
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import Audio
+import ICE
+import TestSupport
+import Testing
+import WebRTC
+import Wire
+
+@Suite("Candidate policies")
+struct CandidatePolicyTests {
+    private typealias Direction = PeerConnection.Configuration.Direction
+
+    private let own = [address("192.0.2.1", 40_000), address("198.51.100.1", 40_001), address("2001:db8::1", 40_002)]
+
+    private func connection(
+        keeps: @escaping @Sendable (Candidate, Direction) -> Bool
+    ) -> (PeerConnection, DatagramBatch) {
+        let batch = DatagramBatch(capacity: 64)
+        let peer = PeerConnection(
+            PeerConnection.Configuration(
+                role: .answering, certificate: testCertificate, addresses: own, tag: 1, randomness: .seeded(1),
+                ntpOrigin: 0, dialRules: DialRules(), keeps: keeps, input: PCMInputQueue(frameSize: 320, capacity: 1),
+                output: PlayoutQueue(rate: 16_000)),
+            batch: batch, now: .zero)
+        return (peer, batch)
+    }
+
+    private func offer() throws -> String {
+        try Endpoint(.offering, at: address("198.51.100.2", 50_000), seed: 2).peer.makeOffer()
+    }
+
+    @Test("an answer names no address of ours that was dropped, on no line", arguments: [0, 1, 2, 3])
+    func outbound(kept: Int) throws {
+        let own = own
+        let (peer, _) = connection { candidate, direction in
+            direction == .inbound || own.prefix(kept).contains { candidate.address == .ip($0) }
+        }
+        let answer = try peer.answer(offer: offer(), now: .zero)
+        for (index, address) in own.enumerated() {
+            #expect(answer.contains(address.host) == (index < kept), "\(answer)")
+        }
+        let lines = answer.split(separator: "\r\n")
+        #expect(lines.count { $0.hasPrefix("a=candidate:") } == kept)
+        #expect(peer.localCandidates.count == kept)
+        // Whoever reads candidates has no use for the default address, so it says none (RFC 9429 §5.3.1).
+        #expect(lines.filter { $0.hasPrefix("c=") } == ["c=IN IP4 0.0.0.0"])
+        #expect(lines.contains { $0.hasPrefix("m=audio 9 ") })
+    }
+
+    @Test("a dropped candidate of the caller's is sent nothing, in whatever way it came", arguments: [true, false])
+    func inbound(isTrickled: Bool) throws {
+        let dropped = address("203.0.113.9", 5_000)
+        let kept = address("203.0.113.10", 5_000)
+        let (peer, batch) = connection { candidate, direction in
+            direction == .outbound || candidate.address != .ip(dropped)
+        }
+        let texts = [dropped, kept].enumerated().map { index, address in
+            "candidate:\(index) 1 udp 2130706431 \(address.host) \(address.port) typ host"
+        }
+        let lines = isTrickled ? "" : texts.map { "a=\($0)\r\n" }.joined()
+        _ = try peer.answer(offer: offer() + lines, now: .zero)
+        if isTrickled {
+            #expect(texts.map { peer.addRemoteCandidate($0, now: .zero) } == [false, true])
+        }
+        var sent: [SocketAddress] = []
+        while let deadline = peer.deadline, deadline < .zero + .seconds(5) {
+            sent += batch.entries.map(\.destination)
+            batch.removeAll()
+            peer.handleTimeout(now: deadline)
+        }
+        #expect(Set(sent) == [kept])
+    }
+}
