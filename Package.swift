@@ -91,7 +91,8 @@ let package = Package(
         .target(
             name: "PatchbayKit",
             dependencies: [
-                "Wire", "STUN", "SDP", "ICE", "WebRTC", "Media", "Audio", "Signaling", "PatchbayPlugin", "PatchbayConfig",
+                "Wire", "STUN", "SDP", "ICE", "WebRTC", "Media", "Audio", "Signaling", "PatchbayPlugin",
+                "PatchbayConfig",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

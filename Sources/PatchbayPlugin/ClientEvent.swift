@@ -98,6 +98,6 @@ extension ClientEvent {
 
 extension JSONValue {
     fileprivate static func members(_ members: [String: JSONValue], optional: [String: String?]) -> JSONValue {
-        .object(members.merging(optional.compactMapValues { $0.map(JSONValue.string) }) { kept, _ in kept })
+        .object(members.merging(optional.compactMapValues { $0.map(JSONValue.string) }) { _, own in own })
     }
 }

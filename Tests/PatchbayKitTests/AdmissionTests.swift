@@ -26,6 +26,7 @@ struct TestRouter {
               open: { match: any, auth: [users], pipeline: echo, store: runs }
               registered: { match: { path: /r }, auth: [users], pipeline: echo, store: runs, runs: registered }
               door: { match: { path: /door }, auth: [away], pipeline: echo, store: runs }
+              crowd: { match: { path: /crowd }, allow_anonymous: true, pipeline: echo, store: runs }
               shelf: { match: { path: /shelf }, auth: [users], pipeline: echo, store: away }
             """
         let configuration = try GatewayConfiguration.load(

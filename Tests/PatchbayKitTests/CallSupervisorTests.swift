@@ -103,6 +103,14 @@ struct CallSupervisorTests {
                 try await audio.output.play(PCMFrame([Int16](repeating: 1000, count: 16_000), sampleRate: 16_000))
             }
         }
+        // An echo plays on without a word.
+        let humming = ScriptedPipeline { _, audio in
+            while !Task.isCancelled {
+                try await audio.output.play(PCMFrame([Int16](repeating: 100, count: 16_000), sampleRate: 16_000))
+            }
+        }
+        let (hum, _) = try await loopback.place(.test(pipeline: humming, idleLimit: .milliseconds(300)))
+        #expect(await hum.run() == "idle")
         let tenant = Tenant.test(pipeline: speaking, callLimit: .seconds(1), idleLimit: .milliseconds(300))
         let (loud, _) = try await loopback.place(tenant)
         #expect(await loud.run() == "time_limit")

@@ -85,6 +85,24 @@ struct DeploymentTests {
         #expect(Router.parameters(of: path[...], in: template) == parameters)
     }
 
+    @Test("two instances that serve the same route to one tenant are a fault")
+    func sameRoute() {
+        func yaml(_ chain: String) -> String {
+            """
+            version: 1
+            pipelines: { echo: { type: echo } }
+            stores: { local: { type: memory } }
+            auth: { one: { type: embed_token, store: local }, two: { type: embed_token, store: local } }
+            tenants:
+              a: { match: any, auth: \(chain), pipeline: echo }
+              b: { match: { path: /b }, auth: [two], pipeline: echo }
+            """
+        }
+        #expect(throws: Never.self) { try deployment(yaml("[one]")) }
+        let faults = #expect(throws: Faults.self) { try deployment(yaml("[one, two]")) }
+        #expect(faults?.description.contains("the tenant 'a' has 'one' before it") == true)
+    }
+
     @Test("two plugins of one type are found out, and a pipeline at a rate that nothing is resampled to")
     func programFaults() {
         let plugins: [PluginRegistration] = .builtin

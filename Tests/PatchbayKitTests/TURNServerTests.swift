@@ -106,6 +106,20 @@ struct TURNServerTests {
         #expect((answer.0, answer.1) == (status, ["detail": .string(detail)]))
     }
 
+    @Test("are refused to a caller whom nobody knows, though calls are not")
+    func anonymous() async throws {
+        let answer = try await answer(TestRouter.request("/crowd" + Self.path), turn: Self.server())
+        #expect((answer.0, answer.1) == (401, ["detail": "Missing authentication token"]))
+    }
+
+    @Test("are refused to an API key that nobody knows, in words about the key")
+    func key() async throws {
+        var request = TestRouter.request(Self.path)
+        request.headers["x-api-key"] = "k"
+        let answer = try await answer(request, turn: Self.server())
+        #expect((answer.0, answer.1) == (401, ["detail": "Invalid or expired API key"]))
+    }
+
     @Test("are not given for a token in the query, which ends up in logs")
     func query() async throws {
         let request = TestRouter.request(Self.path, token: try await TestRouter().token("7"))
