@@ -37,6 +37,9 @@ package final class PCMInputQueue: Sendable {
         var count = 0
         var dropped = 0
         var spoken = 0
+        /// The last timestamp as it was pushed, and what is added to those of this peer connection.
+        var last: UInt64 = 0
+        var offset: UInt64 = 0
         var isFinished = false
         /// Resumed with true to look again, with false to give way to another.
         var waiter: CheckedContinuation<Bool, Never>?
@@ -64,7 +67,7 @@ package final class PCMInputQueue: Sendable {
     /// How many frames were not silent.
     package var spoken: Int { state.withLock { $0.spoken } }
 
-    /// Adds one frame; samples beyond `frameSize` are cut. Does nothing after `finish`.
+    /// Adds one frame, whose media time begins anew with each peer connection; samples beyond `frameSize` are cut. Does nothing after `finish`.
     package func push(_ samples: Span<Int16>, timestamp: UInt64, concealed: Bool, silent: Bool) {
         let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
             guard !state.isFinished else { return nil }
@@ -73,11 +76,15 @@ package final class PCMInputQueue: Sendable {
                 state.count -= 1
                 state.dropped += 1
             }
+            // A connection that takes another's place begins at 0, and the pipeline's clock goes on.
+            if timestamp < state.last { state.offset &+= state.last &+ 960 &- timestamp }
+            state.last = timestamp
             let slot = (state.first + state.count) % capacity
             let count = min(samples.count, frameSize)
             var storage = state.storage.mutableSpan
             for index in 0..<count { storage[slot * frameSize + index] = samples[index] }
-            state.slots[slot] = Slot(count: count, timestamp: timestamp, concealed: concealed, silent: silent)
+            state.slots[slot] = Slot(
+                count: count, timestamp: timestamp &+ state.offset, concealed: concealed, silent: silent)
             state.count += 1
             if !silent { state.spoken += 1 }
             return state.waiter.take()

@@ -8,6 +8,7 @@ struct Deployment: Sendable {
     private let started: [(label: String, plugin: any Plugin)]
     let wallClock: @Sendable () -> Duration
     let tenants: [Tenant]
+    let stores: [String: any StorePlugin]
     let auth: [String: any AuthPlugin]
 
     /// Makes every instance, without I/O.
@@ -60,6 +61,7 @@ struct Deployment: Sendable {
 
         self.started = started
         self.wallClock = wallClock
+        self.stores = stores
         self.auth = auth
         tenants = configuration.tenants.compactMap { tenant in
             // The configuration's check has seen that each name is there.

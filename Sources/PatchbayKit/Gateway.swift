@@ -111,8 +111,9 @@ struct Gateway: Sendable {
 
     /// The instance that makes tokens of a type.
     ///
+    /// - Parameter saves: its store must be one that other processes see.
     /// - Throws: a `SettingsFault` when there is none, or several and no name.
-    func minter(type: String, instance: String?) throws(SettingsFault) -> any TokenMinter {
+    func minter(type: String, instance: String?, saves: Bool = false) throws(SettingsFault) -> any TokenMinter {
         let minters = deployment.auth.compactMap { name, plugin in
             (plugin as? any TokenMinter).map { (name: name, minter: $0) }
         }.filter { Swift.type(of: $0.minter).type == type && instance ?? $0.name == $0.name }
@@ -123,6 +124,10 @@ struct Gateway: Sendable {
         guard minters.count == 1 else {
             let names = minters.map(\.name).sorted().joined(separator: ", ")
             throw SettingsFault("there are several auth instances of type \(type); say which with --instance: \(names)")
+        }
+        for store in configuration.instances[.auth]?[only.name]?.stores ?? [] where saves {
+            guard let plugin = deployment.stores[store], !Swift.type(of: plugin).isPersistent else { continue }
+            throw SettingsFault("the store of '\(only.name)' is in memory, which only the gateway itself sees")
         }
         return only.minter
     }

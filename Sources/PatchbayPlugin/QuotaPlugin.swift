@@ -17,9 +17,9 @@ public protocol QuotaPlugin: Plugin {
 
 /// When a quota is asked.
 public enum QuotaTiming: Sendable, Hashable {
-    /// At every offer, before anything else is looked at: whether this caller may call at all.
+    /// At every offer that has all its fields, first of all: whether this caller may call at all.
     case everyOffer
-    /// Once for a call, when nothing else stands in its way: whether there is room for one more. Where it cannot tell and
+    /// Once for a call, when its run is known to be good: whether there is room for one more. Where it cannot tell and
     /// `on_unavailable` is `deny`, the client hears `concurrency_limit_exceeded`.
     case newCall
 }
@@ -87,7 +87,7 @@ public struct Lease: Sendable, Hashable {
 
 /// What a call came to, for whoever counts it.
 public struct CallUsage: Sendable, Hashable {
-    /// From the admission to the end.
+    /// From the answer to the end.
     public var duration: Duration
 
     /// Makes a usage.

@@ -1,4 +1,4 @@
-/// A plugin that serves HTTP. The host mounts its routes under each tenant that uses the instance, and applies its limits. Two
+/// An auth plugin that serves HTTP. The host mounts its routes under each tenant that uses the instance, and applies its limits. Two
 /// instances with the same route cannot serve one tenant.
 public protocol RouteProvider: Plugin {
     /// The routes, fixed for the instance's life.

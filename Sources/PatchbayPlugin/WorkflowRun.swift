@@ -138,6 +138,6 @@ extension WorkflowRun {
         else { return nil }
         self.init(
             id: id, owner: owner, workflowID: workflowID, mode: mode, hasEnded: hasEnded == .bool(true),
-            timeToLive: json["kept_for"]?.integer.map { .seconds($0) })
+            timeToLive: json["kept_for"]?.integer.map { .seconds(min(max($0, 0), 3_155_760_000)) })
     }
 }

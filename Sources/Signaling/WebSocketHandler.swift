@@ -259,7 +259,7 @@ extension WebSocketHandler {
             if now + .milliseconds(10) >= unanswered + TimeAmount(limits.pongTimeout) {
                 return startClose(code: 1011, reason: "keepalive ping timeout")
             }
-        } else {
+        } else if context?.channel.isWritable == true {
             unanswered = now
         }
         send(.ping, ByteBuffer())

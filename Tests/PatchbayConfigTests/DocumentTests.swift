@@ -105,7 +105,7 @@ struct DocumentTests {
         let schema = try JSONValue(parsing: schema(catalogue), maximumDepth: 32)
         let stock =
             try stock().replacing(
-                "    quotas: [seats]", with: "    quotas: [seats]\n    runs: open\n    store: 'local'")
+                "    quotas: [seats]", with: "    quotas: [seats]\n    store: 'local'")
             + "\nice_servers: [{ urls: [\"turn:a\"], secret: { env: TURN }, ttl: 2h }]\n"
         let text = "root:\n" + stock.split(separator: "\n").map { "  \($0)\n" }.joined()
         let root = try decodeSettings(Holder.self, yaml: text).root

@@ -21,8 +21,12 @@ struct TestRouter {
             version: 1
             pipelines: { echo: { type: echo } }
             stores: { runs: { type: memory }, away: { type: away } }
-            auth: { users: { type: jwt, secret: { env: SECRET } }, away: { type: away } }
+            auth:
+              users: { type: jwt, secret: { env: SECRET } }
+              away: { type: away }
+              embeds: { type: embed_token, store: runs, tokens: [{ token: emb_demo, workflow: 33 }] }
             tenants:
+              page: { match: { path: /page }, auth: [users, embeds], pipeline: echo, store: runs }
               open: { match: any, auth: [users], pipeline: echo, store: runs }
               registered: { match: { path: /r }, auth: [users], pipeline: echo, store: runs, runs: registered }
               door: { match: { path: /door }, auth: [away], pipeline: echo, store: runs }
@@ -214,6 +218,19 @@ struct AdmissionTests {
         case .accept(let chosen, _): #expect((101, chosen) == (expected, subprotocol))
         case .refuse(let response): #expect((response.status, response.body) == (expected, []))
         }
+    }
+
+    @Test("on an embed page's socket the session is the credential, whatever else is shown")
+    func embedSocket() async throws {
+        let test = try TestRouter()
+        var start = TestRouter.request("/page/api/v1/public/embed/init")
+        (start.method, start.body) = ("POST", Array(#"{"token":"emb_demo"}"#.utf8))
+        let session = try JSONValue(parsing: await test.router.respond(to: start).body)["session_token"]?.string
+        let path = "/page/api/v1/ws/public/signaling/\(try #require(session))"
+        for token in [nil, "nonsense", try await test.token("7")] {
+            #expect(await test.status(TestRouter.request(path, token: token)).0 == 101)
+        }
+        #expect(await test.status(TestRouter.request(path + "x", token: try await test.token("7"))).0 == 403)
     }
 
     @Test(

@@ -127,7 +127,7 @@ struct Admission: Sendable {
         environment.registry.giveBack(name)
     }
 
-    /// While the store does not take the end the run stays claimed, or it could be called again.
+    /// While the store does not take the end the run stays claimed, as well as such a store can, or it could be called again.
     private func endRun() async {
         do {
             try await runs.end(run)
@@ -136,12 +136,11 @@ struct Admission: Sendable {
             environment.logger.error(
                 "the store did not take a run's end; trying again", metadata: ["error": "\(error)"])
             Task {
-                for _ in 0..<30 {
-                    try? await Task.sleep(for: WorkflowRuns.claimLifetime / 3)
+                repeat {
                     _ = try? await runs.claim(run.id, owner: run.owner, callID: request.callID)
-                    guard (try? await runs.end(run)) != nil else { continue }
-                    return await releaseRun()
-                }
+                    try? await Task.sleep(for: WorkflowRuns.claimLifetime / 3)
+                } while (try? await runs.end(run)) == nil
+                await releaseRun()
             }
         }
     }

@@ -34,7 +34,8 @@ final class CallRegistry: Sendable {
         entries.withLock { $0[entry.id] = entry }
     }
 
-    var isEmpty: Bool { entries.withLock { $0.isEmpty } }
+    /// Whether no call is live, being placed or about to be over: its name is the first that a call has, and the last.
+    var isEmpty: Bool { names.withLock { $0.isEmpty } }
 
     /// Whether the gateway takes no more calls, because it is about to stop.
     var isDraining: Bool { draining.load(ordering: .acquiring) }

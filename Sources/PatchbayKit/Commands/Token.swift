@@ -65,7 +65,7 @@ struct Token: AsyncParsableCommand {
             let request = TokenRequest(
                 user: user, organization: organization, workflowID: workflow, lifetime: lifetime.duration,
                 isSaved: save, allowedDomains: domains, usageLimit: usageLimit, expiresAfter: expires?.duration)
-            let minter = try gateway.minter(type: kind.type, instance: instance)
+            let minter = try gateway.minter(type: kind.type, instance: instance, saves: save)
             if save {
                 try await gateway.withStores { _ in say(try await minter.mint(request)) }
                 return

@@ -22,11 +22,23 @@ extension Request {
             return request
         }
         for text in (headers["x-forwarded-for"] ?? "").split(separator: ",").reversed() {
-            guard let address = SocketAddress(text.drop { $0 == " " }.prefix { $0 != " " }, port: 0) else { break }
+            guard let address = Self.address(inField: text.drop { $0 == " " }.prefix { $0 != " " }) else { break }
             client = address
             if !isProxy(address) { break }
         }
         request.remoteAddress = client.host
         return request
+    }
+
+    /// Some proxies write a port behind the address, and IPv4 as it looks to an IPv6 socket.
+    private static func address(inField text: Substring) -> SocketAddress? {
+        var host = text
+        if host.first == "[" {
+            host = host.dropFirst().prefix { $0 != "]" }
+        } else if host.count(where: { $0 == ":" }) == 1 {
+            host = host.prefix { $0 != ":" }
+        }
+        let isMapped = host.lowercased().hasPrefix("::ffff:") && host.contains(".")
+        return SocketAddress(isMapped ? host.dropFirst(7) : host, port: 0)
     }
 }

@@ -37,7 +37,7 @@ extension Router {
     private func health(_ request: Request, _ tenant: Tenant) -> Response {
         let scheme = request.headers["x-forwarded-proto"] == "https" ? "https" : "http"
         // Of a tenant that is matched by path, with that path.
-        let base = request.rawPath.dropLast("/api/v1/health".count)
+        let base = request.path.dropLast(3).map { "/" + $0 }.joined()
         let body: JSONValue = [
             "status": "ok", "version": .string(Patchbay.version),
             "backend_api_endpoint": .string("\(scheme)://\(request.host)\(base)"), "tunnel_url": .null,
@@ -56,7 +56,10 @@ extension Router {
             case .accept(let accepted): principal = accepted
             case .reject(let denial): return Self.failure(401, denial.message)
             case .pass:
-                let detail = connect.apiKey == nil ? "Missing authentication token" : "Invalid or expired API key"
+                let detail =
+                    if connect.apiKey != nil { "Invalid or expired API key" } else if connect.bearerToken != nil {
+                        "Invalid or expired token"
+                    } else { "Missing authentication token" }
                 return Self.failure(401, detail)
             }
         } catch {

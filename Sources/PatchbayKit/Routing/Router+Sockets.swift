@@ -21,7 +21,10 @@ extension Router {
         var connect = Self.credentials(of: request, tenant: tenant)
         switch route {
         case .signedIn(let workflow, let run): (connect.workflowID, connect.workflowRunID) = (workflow, run)
-        case .embed(let session): connect.sessionToken = session
+        case .embed(let session):
+            connect.sessionToken = session
+            // It is the credential here, whatever a proxy has added.
+            (connect.bearerToken, connect.apiKey) = (nil, nil)
         }
         let target: SignalingSession.Target
         do {

@@ -5,8 +5,10 @@ internal import PatchbayPlugin
 extension EmbedTokenAuth {
     /// `GET turn-credentials/{session}`: good for no longer than the session is.
     func turnCredentials(_ sessionToken: String, _ request: RouteRequest) async throws -> RouteResponse {
-        let session = try await goodSession(sessionToken, request)
-        let rest = .seconds(session.expires) - context.wallClock()
+        let (session, token) = try await goodSession(sessionToken, request)
+        let now = context.wallClock()
+        if token.hasExpired(at: now) { throw Refusal(403, "Embed token has expired") }
+        let rest = min(.seconds(session.expires), token.expires?.sinceEpoch ?? .seconds(session.expires)) - now
         let credentials: TURNCredentials?
         do {
             credentials = try request.turn.credentials(for: "embed:\(session.turnID)", lifetime: rest)
@@ -20,7 +22,7 @@ extension EmbedTokenAuth {
 
     /// `chat/{session}…`: a session of ours has a call, not a conversation in writing.
     func chat(_ sessionToken: String, _ request: RouteRequest) async throws -> RouteResponse {
-        let session = try await goodSession(sessionToken, request)
+        let (session, _) = try await goodSession(sessionToken, request)
         let run = try await request.runs.find(session.workflowRunID, owner: .embedToken(session.token))
         guard let run else { throw Refusal(404, "Chat session not found") }
         switch run.mode {
@@ -29,7 +31,7 @@ extension EmbedTokenAuth {
         }
     }
 
-    private func goodSession(_ sessionToken: String, _ request: RouteRequest) async throws -> Session {
+    private func goodSession(_ sessionToken: String, _ request: RouteRequest) async throws -> (Session, EmbedToken) {
         guard let session = try await session(sessionToken, tenant: request.tenant) else {
             throw Refusal(404, "Invalid session token")
         }
@@ -37,6 +39,6 @@ extension EmbedTokenAuth {
         if session.hasExpired(at: context.wallClock()) { throw Refusal(403, "Session expired") }
         guard token.active else { throw Refusal(403, "Embed token is inactive") }
         try token.check(request.origin)
-        return session
+        return (session, token)
     }
 }

@@ -26,7 +26,8 @@ extension EmbedTokenAuth {
         if use == nil { throw Refusal(403, "Embed token usage limit exceeded") }
         let run = try await stored(orRefuse: "Failed to create workflow run") {
             try await request.runs.addNext(
-                owner: .embedToken(token.token), workflowID: token.workflow, timeToLive: lifetime * 2)
+                owner: .embedToken(token.token), workflowID: token.workflow,
+                timeToLive: max(lifetime * 2, lifetime + .seconds(120)))
         }
         let session = Session(
             tenant: request.tenant, token: token.token, workflowRunID: run.id, contextVariables: body.context,

@@ -59,7 +59,7 @@ public actor MemoryStore: StorePlugin {
     private func write(_ key: String, _ value: [UInt8], _ timeToLive: Duration?) {
         writes += 1
         values[key] = (value, timeToLive.map { wallClock() + $0 }, writes)
-        if values.count > limit { makeRoom() }
+        if values.count > limit || writes % 1_000 == 0 { makeRoom() }
     }
 
     public func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool {
