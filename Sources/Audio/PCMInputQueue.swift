@@ -67,7 +67,8 @@ package final class PCMInputQueue: Sendable {
     /// How many frames were not silent.
     package var spoken: Int { state.withLock { $0.spoken } }
 
-    /// Adds one frame, whose media time begins anew with each peer connection; samples beyond `frameSize` are cut. Does nothing after `finish`.
+    /// Adds one frame, whose media time begins anew with each peer connection; samples beyond `frameSize` are cut. Does
+    /// nothing after `finish`.
     package func push(_ samples: Span<Int16>, timestamp: UInt64, concealed: Bool, silent: Bool) {
         let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
             guard !state.isFinished else { return nil }

@@ -19,8 +19,7 @@ package final class PlayoutQueue: Sendable {
         /// Samples ever enqueued and ever taken off, pulled or cleared.
         var enqueued = 0
         var removed = 0
-        /// How often something was played that can be heard, and where the last of it ends, in samples ever enqueued.
-        var spoken = 0
+        /// Where the last of what can be heard ends, in samples ever enqueued.
         var spokenEnd = 0
         /// Samples pulled since the queue was last empty or cleared.
         var heard = 0
@@ -61,7 +60,6 @@ extension PlayoutQueue {
         var rest = samples[...]
         var clears: Int?
         let isSpeech = samples.contains { $0.magnitude > Self.silence }
-        if isSpeech { state.withLock { $0.spoken += 1 } }
         while !rest.isEmpty {
             guard !Task.isCancelled else { throw CancellationError() }
             let isFinished = state.withLock { state in
@@ -118,8 +116,8 @@ extension PlayoutQueue {
     /// Whether there is anything to pull.
     package var isPlaying: Bool { state.withLock { $0.queued > 0 } }
 
-    /// How often something was played that is more than silence.
-    package var spoken: Int { state.withLock { $0.spoken } }
+    /// Grows with everything played that is more than silence.
+    package var spoken: Int { state.withLock { $0.spokenEnd } }
 
     /// Whether some of that is still to be pulled.
     package var isSpeaking: Bool { state.withLock { $0.removed < $0.spokenEnd } }

@@ -7,9 +7,7 @@ struct AdminPage: Sendable {
     let environment: CallSupervisor.Environment
 
     func respond(to request: Request) async -> Response {
-        guard ["GET", "HEAD"].contains(request.method) else {
-            return .json(#"{"detail":"Method Not Allowed"}"#, status: 405)
-        }
+        guard request.isRead else { return Router.failure(405, "Method Not Allowed") }
         switch request.path {
         case ["readyz"] where environment.registry.isDraining:
             return .json(#"{"status":"draining"}"#, status: 503)
@@ -23,7 +21,7 @@ struct AdminPage: Sendable {
                 "connections": .integer(environment.media.load),
             ]
             return .json(environment.registry.json(media: media).description)
-        default: return .json(#"{"detail":"Not Found"}"#, status: 404)
+        default: return Router.notFound
         }
     }
 }
