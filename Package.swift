@@ -105,6 +105,14 @@ let package = Package(
             dependencies: ["PatchbayKit"] + plugins.map { .target(name: $0.name, condition: .when(traits: [$0.name])) },
             path: "Plugins/Builtin/Sources", swiftSettings: strict),
         .executableTarget(name: "patchbay", dependencies: ["PatchbayKit", "PatchbayBuiltin"], swiftSettings: strict),
+        .target(name: "CPacketPath", path: "Benchmarks/PacketPath/Counter"),
+        .executableTarget(
+            name: "packet-path",
+            dependencies: ["Wire", "ICE", "DTLS", "WebRTC", "Audio", "Media", "CPacketPath", "TestSupport"],
+            path: "Benchmarks/PacketPath/Sources", swiftSettings: strict),
+        .executableTarget(
+            name: "quality-replay", dependencies: ["Wire", "Audio", "WebRTC"], path: "Benchmarks/Quality/Replay",
+            swiftSettings: strict),
     ]
         + plugins.map {
             .target(

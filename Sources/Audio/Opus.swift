@@ -36,4 +36,17 @@ package enum Opus {
         }
         return frame * count <= maximumSamples ? frame * count : nil
     }
+
+    /// Whether a packet carries a copy of the sound before it, at a lower bitrate (LBRR, RFC 6716 §4.2.4).
+    ///
+    /// Read only where the first frame follows the first byte at once: packets of up to two equal frames.
+    package static func carriesCopy(_ packet: Span<UInt8>) -> Bool {
+        guard let contents = packet.byte(at: 0), let first = packet.byte(at: 1), contents & 2 == 0 else { return false }
+        let config = Int(contents >> 3)
+        guard config < 16 else { return false }  // CELT has no such thing.
+        let voiceFlags = config < 12 ? max(config & 3, 1) : 1
+        let isMarked = first >> UInt8(7 - voiceFlags) & 1 == 1
+        guard contents & 4 != 0 else { return isMarked }
+        return isMarked || first >> UInt8(6 - 2 * voiceFlags) & 1 == 1
+    }
 }

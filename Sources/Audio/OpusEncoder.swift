@@ -1,32 +1,40 @@
 internal import COpus
 
-/// One stream's Opus encoder: 20 ms frames of mono speech, 48 kHz, constrained VBR, no DTX (RFC 6716 §2.1).
+/// One stream's Opus encoder: 20 ms frames of mono speech at 48 kHz (RFC 6716 §2.1).
 @safe package struct OpusEncoder: ~Copyable {
-    /// The bitrate without loss, in bit/s.
-    package static let defaultBitrate = 32_000
+    /// What the peer would like (RFC 7587 §6.1).
+    package struct Wishes: Sendable, Equatable {
+        /// Bit/s at most.
+        package var bitrate: Int?
+        /// The rate in Hz of the sound that it can make use of.
+        package var playbackRate: Int?
+        package var useDTX = false
+        package var constantBitrate = false
+
+        package init() {}
+    }
+
     /// Below this libopus puts no forward error correction in, whatever the loss.
     package static let minimumBitrateWithLoss = 24_000
     /// The longest packet `encode` makes, in bytes: 20 ms at 160 kbit/s.
     package static let maximumPacket = 400
+    /// A packet of no more than this says that nothing has changed: with DTX it need not be sent.
+    package static let unsentPacket = 2
 
     private let encoder: OpaquePointer
-    private var bitrate: Int
+    private let settings: EncoderSettings
+    private var wishes = Wishes()
     private var lossPercentage = 0
 
-    /// - Parameters:
-    ///   - complexity: 0 … 10; 5 costs 0.1 ms a frame, 9 nearly 0.3 ms.
-    ///   - bitrate: in bit/s, held within 6000 … 128 000.
-    package init(complexity: Int = 5, bitrate: Int = OpusEncoder.defaultBitrate) throws(AudioError) {
+    /// - Parameter settings: values out of range are held within.
+    package init(_ settings: EncoderSettings = EncoderSettings()) throws(AudioError) {
         var code: Int32 = 0
         guard let encoder = unsafe opus_encoder_create(Int32(Opus.rate), 1, OPUS_APPLICATION_VOIP, &code),
             code == OPUS_OK
         else { throw .library(code: code) }
         unsafe self.encoder = unsafe encoder
-        self.bitrate = Self.clamp(bitrate)
-        set(OPUS_SET_COMPLEXITY_REQUEST, min(max(complexity, 0), 10))
-        set(OPUS_SET_VBR_REQUEST, 1)
-        set(OPUS_SET_VBR_CONSTRAINT_REQUEST, 1)
-        set(OPUS_SET_DTX_REQUEST, 0)
+        self.settings = settings
+        set(OPUS_SET_COMPLEXITY_REQUEST, min(max(settings.complexity, 0), 10))
         set(OPUS_SET_LSB_DEPTH_REQUEST, 16)
         apply()
     }
@@ -35,15 +43,27 @@ internal import COpus
         unsafe opus_encoder_destroy(encoder)
     }
 
-    /// What the peer's `maxaveragebitrate` allows, in bit/s (RFC 7587 §6.1); held within 6000 … 128 000.
-    package mutating func setBitrate(_ bitrate: Int) {
-        self.bitrate = Self.clamp(bitrate)
+    /// What the encoder works at, in bit/s.
+    package var bitrate: Int {
+        let wanted = max(settings.bitrate, sendsFEC ? Self.minimumBitrateWithLoss : 6000)
+        return min(wanted, wishes.bitrate ?? wanted, 128_000)
+    }
+
+    /// Whether packets carry copies of the sound before them: not when the peer takes too few bits for both.
+    package var sendsFEC: Bool {
+        lossPercentage > 0 && wishes.bitrate ?? .max >= Self.minimumBitrateWithLoss
+    }
+
+    /// Follows what the peer says that it would like.
+    package mutating func follow(_ wishes: Wishes) {
+        self.wishes = wishes
         apply()
     }
 
     /// What the peer's reports say of our packets, 0 … 100. Forward error correction is on exactly while it is above 0,
     /// and the bitrate then high enough for it.
     package mutating func setLoss(percentage: Int) {
+        guard percentage != lossPercentage else { return }
         lossPercentage = min(max(percentage, 0), 100)
         apply()
     }
@@ -76,12 +96,27 @@ internal import COpus
         unsafe shim_opus_encoder_reset(encoder)
     }
 
-    private static func clamp(_ bitrate: Int) -> Int { min(max(bitrate, 6000), 128_000) }
-
     private func apply() {
-        set(OPUS_SET_BITRATE_REQUEST, lossPercentage > 0 ? max(bitrate, Self.minimumBitrateWithLoss) : bitrate)
+        set(OPUS_SET_VBR_REQUEST, wishes.constantBitrate ? 0 : 1)
+        set(OPUS_SET_VBR_CONSTRAINT_REQUEST, 1)
+        set(OPUS_SET_DTX_REQUEST, wishes.useDTX ? 1 : 0)
+        set(OPUS_SET_MAX_BANDWIDTH_REQUEST, bandwidth)
+        set(OPUS_SET_BITRATE_REQUEST, bitrate)
         set(OPUS_SET_PACKET_LOSS_PERC_REQUEST, lossPercentage)
-        set(OPUS_SET_INBAND_FEC_REQUEST, lossPercentage > 0 ? 1 : 0)
+        set(OPUS_SET_INBAND_FEC_REQUEST, sendsFEC ? 1 : 0)
+    }
+
+    private var bandwidth: Int {
+        let heard = wishes.playbackRate.map { EncoderSettings.Bandwidth(holding: $0) } ?? .full
+        let code =
+            switch min(settings.bandwidth, heard) {
+            case .narrow: OPUS_BANDWIDTH_NARROWBAND
+            case .medium: OPUS_BANDWIDTH_MEDIUMBAND
+            case .wide: OPUS_BANDWIDTH_WIDEBAND
+            case .superwide: OPUS_BANDWIDTH_SUPERWIDEBAND
+            case .full: OPUS_BANDWIDTH_FULLBAND
+            }
+        return Int(code)
     }
 
     /// Every value set here is in libopus's documented range, so none is refused.

@@ -14,20 +14,27 @@ package final class PCMInputQueue: Sendable {
         package var concealed: Bool
         /// Whether it is silence put in while the peer sent nothing.
         package var silent: Bool
+        /// What the peer said of the packet in which it begins, as RFC 6464 has it: a voice bit, and -dBov.
+        package var level: UInt8?
 
-        package init(samples: [Int16], timestamp: UInt64, concealed: Bool = false, silent: Bool = false) {
+        package init(
+            samples: [Int16], timestamp: UInt64, concealed: Bool = false, silent: Bool = false, level: UInt8? = nil
+        ) {
             self.samples = samples
             self.timestamp = timestamp
             self.concealed = concealed
             self.silent = silent
+            self.level = level
         }
     }
 
     private struct Slot {
+        /// Samples in `storage`; none for silence.
         var count = 0
         var timestamp: UInt64 = 0
         var concealed = false
         var silent = false
+        var level: UInt8?
     }
 
     private struct State {
@@ -47,6 +54,8 @@ package final class PCMInputQueue: Sendable {
 
     private let frameSize: Int
     private let capacity: Int
+    /// What every frame of silence refers to.
+    private let zeros: [Int16]
     private let state: Mutex<State>
 
     /// - Parameters:
@@ -55,11 +64,17 @@ package final class PCMInputQueue: Sendable {
     package init(frameSize: Int, capacity: Int = 50) {
         self.frameSize = frameSize
         self.capacity = max(capacity, 1)
+        zeros = [Int16](repeating: 0, count: frameSize)
+        // Room for more is made when a pipeline falls behind, which few do.
+        let slots = min(self.capacity, 4)
         state = Mutex(
             State(
-                storage: [Int16](repeating: 0, count: frameSize * max(capacity, 1)),
-                slots: [Slot](repeating: Slot(), count: max(capacity, 1))))
+                storage: [Int16](repeating: 0, count: frameSize * slots),
+                slots: [Slot](repeating: Slot(), count: slots)))
     }
+
+    /// How much waits for the pipeline.
+    package var depth: Duration { .milliseconds(20 * state.withLock { $0.count }) }
 
     /// How many frames were dropped because the pipeline did not take them in time.
     package var dropped: Int { state.withLock { $0.dropped } }
@@ -67,25 +82,29 @@ package final class PCMInputQueue: Sendable {
     /// How many frames were not silent.
     package var spoken: Int { state.withLock { $0.spoken } }
 
-    /// Adds one frame, whose media time begins anew with each peer connection; samples beyond `frameSize` are cut. Does
-    /// nothing after `finish`.
-    package func push(_ samples: Span<Int16>, timestamp: UInt64, concealed: Bool, silent: Bool) {
+    /// Adds one frame, whose media time begins anew with each peer connection; samples beyond `frameSize` are cut, and no
+    /// samples at all are a frame of zeros. Does nothing after `finish`.
+    package func push(
+        _ samples: Span<Int16>, timestamp: UInt64, concealed: Bool, silent: Bool, level: UInt8? = nil
+    ) {
         let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
             guard !state.isFinished else { return nil }
             if state.count == capacity {
-                state.first = (state.first + 1) % capacity
+                state.first = (state.first + 1) % state.slots.count
                 state.count -= 1
                 state.dropped += 1
+            } else if state.count == state.slots.count {
+                grow(&state)
             }
             // A connection that takes another's place begins at 0, and the pipeline's clock goes on.
             if timestamp < state.last { state.offset &+= state.last &+ 960 &- timestamp }
             state.last = timestamp
-            let slot = (state.first + state.count) % capacity
+            let slot = (state.first + state.count) % state.slots.count
             let count = min(samples.count, frameSize)
             var storage = state.storage.mutableSpan
             for index in 0..<count { storage[slot * frameSize + index] = samples[index] }
             state.slots[slot] = Slot(
-                count: count, timestamp: timestamp &+ state.offset, concealed: concealed, silent: silent)
+                count: count, timestamp: timestamp &+ state.offset, concealed: concealed, silent: silent, level: level)
             state.count += 1
             if !silent { state.spoken += 1 }
             return state.waiter.take()
@@ -113,15 +132,27 @@ package final class PCMInputQueue: Sendable {
         return nil
     }
 
+    /// Doubles the ring, the oldest frame first.
+    private func grow(_ state: inout State) {
+        let more = min(capacity, 2 * state.slots.count) - state.slots.count
+        let start = state.first * frameSize
+        state.storage = Array(state.storage[start...] + state.storage[..<start])
+        state.storage += [Int16](repeating: 0, count: more * frameSize)
+        state.slots = Array(state.slots[state.first...] + state.slots[..<state.first])
+        state.slots += [Slot](repeating: Slot(), count: more)
+        state.first = 0
+    }
+
     private func pop(_ state: inout State) -> Frame? {
         guard state.count > 0 else { return nil }
         let slot = state.slots[state.first]
         let start = state.first * frameSize
-        state.first = (state.first + 1) % capacity
+        state.first = (state.first + 1) % state.slots.count
         state.count -= 1
+        let samples = slot.count > 0 ? Array(state.storage[start..<start + slot.count]) : zeros
         return Frame(
-            samples: Array(state.storage[start..<start + slot.count]), timestamp: slot.timestamp,
-            concealed: slot.concealed, silent: slot.silent)
+            samples: samples, timestamp: slot.timestamp,
+            concealed: slot.concealed, silent: slot.silent, level: slot.level)
     }
 
     /// Returns when it is worth looking again: true, or false when another task waits now.

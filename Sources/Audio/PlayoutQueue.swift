@@ -9,16 +9,24 @@ package final class PlayoutQueue: Sendable {
     package static let capacity = Duration.seconds(30)
     /// How many marks may wait.
     package static let maximumMarks = 1024
-    /// Samples of no more than this, -44 dBFS, are silence.
+    /// Samples of no more than this, -44 dBFS, are no speech.
     private static let silence = 200
+    /// Nobody hears a mean square of less than -60 dBFS.
+    private static let quietPower: Int64 = 1074
+
+    private struct Chunk {
+        var samples: ArraySlice<Int16>
+        var isSilent: Bool
+    }
 
     private struct State {
         /// Audio not yet pulled, oldest at `head`; what lies before `head` is spent.
-        var chunks: [ArraySlice<Int16>] = []
+        var chunks: [Chunk] = []
         var head = 0
-        /// Samples ever enqueued and ever taken off, pulled or cleared.
+        /// Samples ever enqueued, ever taken off, pulled or cleared, and ever played: those of the last pull are not yet.
         var enqueued = 0
         var removed = 0
+        var played = 0
         /// Where the last of what can be heard ends, in samples ever enqueued.
         var spokenEnd = 0
         /// Samples pulled since the queue was last empty or cleared.
@@ -29,6 +37,10 @@ package final class PlayoutQueue: Sendable {
         /// In the order of their positions.
         var marks: [PlayoutMark] = []
         var firstMark = 0
+        /// Marks ever set.
+        var marksSet = 0
+        /// A pull found nothing, and who pulls has gone to rest.
+        var wantsWake = true
         /// Calls of `play` that wait for room, by number.
         var waiters: [(number: Int, continuation: CheckedContinuation<Void, Never>)] = []
         var lastNumber = 0
@@ -42,6 +54,8 @@ package final class PlayoutQueue: Sendable {
     /// Who waits for room is woken when there is this much, not for every frame.
     private let wakeRoom: Int
     private let state = Mutex(State())
+    /// Who pulls and rests is told by this that there is something again.
+    private let wake = Mutex<(@Sendable () -> Void)?>(nil)
 
     package init(rate: Int) {
         self.rate = rate
@@ -60,35 +74,50 @@ extension PlayoutQueue {
         var rest = samples[...]
         var clears: Int?
         let isSpeech = samples.contains { $0.magnitude > Self.silence }
+        let isSilent = !isSpeech && !Self.isHeard(samples.span, count: samples.count)
         while !rest.isEmpty {
             guard !Task.isCancelled else { throw CancellationError() }
-            let isFinished = state.withLock { state in
+            let (isFinished, wantsWake) = state.withLock { state in
                 guard !state.isFinished, clears == nil || clears == state.clears else {
                     rest = []
-                    return state.isFinished
+                    return (state.isFinished, false)
                 }
                 clears = state.clears
                 let count = min(rest.count, limit - state.queued)
-                guard count > 0 else { return false }
+                guard count > 0 else { return (false, false) }
                 compact(&state)
                 if state.queued == 0 { state.heard = 0 }
-                state.chunks.append(rest.prefix(count))
+                state.chunks.append(Chunk(samples: rest.prefix(count), isSilent: isSilent))
                 state.enqueued += count
                 if isSpeech { state.spokenEnd = state.enqueued }
                 rest = rest.dropFirst(count)
-                return false
+                defer { state.wantsWake = false }
+                return (false, state.wantsWake)
             }
             if isFinished { throw CancellationError() }
+            if wantsWake { wake.withLock(\.self)?() }
             if !rest.isEmpty { await waitForRoom(min(rest.count, wakeRoom)) }
         }
+    }
+
+    private static func isHeard(_ samples: Span<Int16>, count: Int) -> Bool {
+        var loudest: UInt16 = 0
+        var energy: Int64 = 0
+        for index in 0..<count {
+            let sample = samples[index]
+            loudest = max(loudest, sample.magnitude)
+            energy &+= Int64(sample) &* Int64(sample)
+        }
+        return loudest > silence || energy > quietPower &* Int64(count)
     }
 
     /// A mark behind everything enqueued so far; await its `outcome`. Beyond `maximumMarks` it counts as cleared.
     package func mark() -> PlayoutMark {
         let (mark, outcome) = state.withLock { state -> (PlayoutMark, PlayoutMark.Outcome?) in
             let mark = PlayoutMark(position: state.enqueued)
+            state.marksSet += 1
             if state.isFinished || state.marks.count - state.firstMark >= Self.maximumMarks { return (mark, .cleared) }
-            if state.queued == 0 { return (mark, .played) }
+            if state.queued == 0, state.played == state.removed { return (mark, .played) }
             state.marks.append(mark)
             return (mark, nil)
         }
@@ -113,6 +142,11 @@ extension PlayoutQueue {
         _ = empty(finishing: true)
     }
 
+    /// Has `wake` called, on whatever thread plays, when something is played after a pull that found nothing.
+    package func onPlay(_ wake: @escaping @Sendable () -> Void) {
+        self.wake.withLock { $0 = wake }
+    }
+
     /// Whether there is anything to pull.
     package var isPlaying: Bool { state.withLock { $0.queued > 0 } }
 
@@ -125,13 +159,26 @@ extension PlayoutQueue {
     /// How many samples wait to be pulled.
     package var queuedSamples: Int { state.withLock { $0.queued } }
 
+    /// How many samples were ever enqueued.
+    package var enqueuedSamples: Int { state.withLock { $0.enqueued } }
+
+    /// How much waits to be pulled; how often it was cleared, and how many marks were set.
+    package var figures: (depth: Duration, clears: Int, marks: Int) {
+        state.withLock { (duration(of: $0.queued), $0.clears, $0.marksSet) }
+    }
+
+    private func duration(of samples: Int) -> Duration {
+        .nanoseconds(Int64(samples) * 1_000_000_000 / Int64(rate))
+    }
+
     private func empty(finishing: Bool) -> Duration {
         let (heard, marks, waiters) = state.withLock { state in
             let heard = state.queued > 0 ? state.heard : 0
             let dropped = (state.marks[state.firstMark...], state.waiters)
-            state.clears += 1
+            state.clears += finishing ? 0 : 1
             state.isFinished = state.isFinished || finishing
             state.removed = state.enqueued
+            state.played = state.enqueued
             state.heard = 0
             (state.chunks, state.head) = ([], 0)
             (state.marks, state.firstMark) = ([], 0)
@@ -140,7 +187,7 @@ extension PlayoutQueue {
         }
         for mark in marks { mark.settle(.cleared) }
         for waiter in waiters { waiter.continuation.resume() }
-        return .nanoseconds(Int64(heard) * 1_000_000_000 / Int64(rate))
+        return duration(of: heard)
     }
 
     /// Lets go of what was pulled, on the side that may take its time.
@@ -183,40 +230,60 @@ extension PlayoutQueue {
 // MARK: - The media loop's side
 
 extension PlayoutQueue {
-    /// Moves up to `count` samples to the front of `samples`; returns `count`, or 0 when there is nothing to play. When
-    /// the queue ends within them the tail is filled with zeros.
-    package func pull(into samples: inout MutableSpan<Int16>, count: Int) -> Int {
+    /// What a pull gave.
+    package enum Pulled: Sendable, Equatable {
+        /// Nothing: there is nothing to play.
+        case nothing
+        /// Sound that nobody would hear; the samples are of no use.
+        case silence
+        case sound
+    }
+
+    /// Moves up to `count` samples to the front of `samples`. When the queue ends within them the tail is filled with zeros.
+    ///
+    /// Called once in the time that `count` samples take: what the call before took is played by now, and its marks with it.
+    package func pull(into samples: inout MutableSpan<Int16>, count: Int) -> Pulled {
         let count = min(count, samples.count)
-        var filled = 0
+        var (filled, isSilent) = (0, true)
         let (hasMark, hasRoom) = state.withLock { state in
+            state.played = state.removed
             while filled < count, state.head < state.chunks.count {
                 let chunk = state.chunks[state.head]
-                let taken = min(count - filled, chunk.count)
-                for index in 0..<taken { samples[filled + index] = chunk[chunk.startIndex + index] }
+                let taken = min(count - filled, chunk.samples.count)
+                if isSilent, !chunk.isSilent {
+                    for index in 0..<filled { samples[index] = 0 }
+                    isSilent = false
+                }
+                if !isSilent {
+                    let start = chunk.samples.startIndex
+                    for index in 0..<taken { samples[filled + index] = chunk.samples[start + index] }
+                }
                 filled += taken
-                if taken == chunk.count {
+                if taken == chunk.samples.count {
                     state.head += 1
                 } else {
-                    state.chunks[state.head] = chunk.dropFirst(taken)
+                    state.chunks[state.head].samples = chunk.samples.dropFirst(taken)
                 }
             }
             state.removed += filled
             state.heard += filled
-            let hasMark = state.firstMark < state.marks.count && state.marks[state.firstMark].position <= state.removed
+            state.wantsWake = filled == 0
+            let hasMark = state.firstMark < state.marks.count && state.marks[state.firstMark].position <= state.played
             let hasRoom = !state.waiters.isEmpty && limit - state.queued >= wakeRoom
             return (hasMark, hasRoom)
         }
-        guard filled > 0 else { return 0 }
-        for index in filled..<count { samples[index] = 0 }
         if hasMark { settleMarks() }
+        guard filled > 0 else { return .nothing }
         if hasRoom { wakePlayers() }
-        return count
+        guard !isSilent else { return .silence }
+        for index in filled..<count { samples[index] = 0 }
+        return Self.isHeard(samples.span, count: count) ? .sound : .silence
     }
 
     /// One at a time, so that nobody is resumed under the lock and no list of them is made.
     private func settleMarks() {
         while let mark = state.withLock({ state -> PlayoutMark? in
-            guard state.firstMark < state.marks.count, state.marks[state.firstMark].position <= state.removed else {
+            guard state.firstMark < state.marks.count, state.marks[state.firstMark].position <= state.played else {
                 return nil
             }
             state.firstMark += 1

@@ -5,8 +5,11 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -147,7 +150,30 @@ uint64_t csocket_wait(const int *fds, int count, int64_t timeout) {
     return ready;
 }
 
-void csocket_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+void csocket_sleep(int64_t time) {
+    struct timespec until = {time / 1000000000, time % 1000000000};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+// With four threads that compute on two cores a thread of normal priority was seen to wake 17 ms late in 1 of 100 cases, and
+// when it has work for 40 % of a core, ever later; round robin, 0.1 ms. The kernel keeps 5 % of the time from such threads.
+static bool real_time(void) {
+    struct sched_param lowest = {.sched_priority = 1};
+    return sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0;
+}
+
+void csocket_become_media_thread(void) {
+    pthread_setname_np(pthread_self(), "media");
+    prctl(PR_SET_TIMERSLACK, 1UL);
+    if (!real_time()) setpriority(PRIO_PROCESS, (id_t)gettid(), -20);
+}
+
+bool csocket_may_be_real_time(void) {
+    if (!real_time()) return false;
+    struct sched_param none = {0};
+    sched_setscheduler(0, SCHED_OTHER, &none);
+    return true;
+}
 
 int csocket_waker(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 

@@ -47,8 +47,7 @@ extension Agent {
         if now >= nextCheck { giveUpChecks(now) }
         nominateIfDue(now)
         if now >= nextCheck, let index = takeNextCheck(now) {
-            sendPacedCheck(index, now)
-            nextCheck = now + Timing.pacing
+            sendNextCheck(index, now)
         }
         updateDeadline(now)
     }
@@ -74,7 +73,8 @@ extension Agent {
             .min { (pairs[$0].attempts, ~priority(pairs[$0])) < (pairs[$1].attempts, ~priority(pairs[$1])) }
     }
 
-    private mutating func sendPacedCheck(_ index: Int, _ now: MonotonicTime) {
+    mutating func sendNextCheck(_ index: Int, _ now: MonotonicTime) {
+        nextCheck = now + Timing.pacing
         if !pairs[index].isInvited { current.checksLeft -= 1 }
         pairs[index].phase = .inProgress
         pairs[index].due = now + min(Timing.firstRepeat * (1 << min(pairs[index].attempts, 8)), Timing.longestRepeat)

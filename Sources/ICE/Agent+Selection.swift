@@ -21,7 +21,9 @@ extension Agent {
             .max { priority(pairs[$0]) < priority(pairs[$1]) }
         guard let best else { return }
         pairs[best].isNominating = true
-        trigger(best)
+        pairs[best].attempts = 0
+        // Pacing is for addresses that have not answered yet (RFC 8445 §14.1): this one has, and the call waits for it.
+        sendNextCheck(best, now)
     }
 
     /// A nominated pair that is valid. Whatever is nominated last is selected, so that the peer can change its mind
@@ -75,7 +77,8 @@ extension Agent {
         enter(isSilent ? .disconnected : .connected)
         if now >= nextConsent {
             nextConsent = now + consentInterval()
-            consentCheck = sendCheck(index, useCandidate: false, now).map { id, datagram in
+            // Nominating it again tells a peer whose address a NAT has changed where to send (RFC 8445 §8.1.1).
+            consentCheck = sendCheck(index, useCandidate: role == .controlling, now).map { id, datagram in
                 ConsentCheck(id: id, datagram: datagram, repeatAt: now + Timing.consentRepeat)
             }
         } else if var check = consentCheck, now >= check.repeatAt {

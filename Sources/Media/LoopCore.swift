@@ -11,6 +11,9 @@ package import Wire
     private static let receiveBatch = 64
     /// Reads of one socket before the others and the timers get their turn.
     private static let roundsPerWake = 4
+    /// From this many calls on there is something to do in nearly every millisecond: the loop then looks once in each, on
+    /// the grid that deadlines are on, rather than at every packet. Each wake-up saved is one of a pipeline, too.
+    private static let manyCalls = 16
 
     let addresses: [SocketAddress]
     var waker: Int32 = -1
@@ -50,14 +53,15 @@ package import Wire
 
     func run(_ loop: MediaLoop) {
         descriptors.append(waker)
+        var commands: [@Sendable (LoopCore) -> Void] = []
         while running {
-            let ready = wait()
+            let ready = sessions.liveCount < Self.manyCalls ? wait() : pause(loop)
             now = .now()
             if ready >> UInt64(descriptors.count - 1) & 1 == 1 {
                 csocket_rest(waker)
-                for command in loop.takeCommands() {
-                    command(self)
-                }
+                loop.takeCommands(&commands)
+                for command in commands { command(self) }
+                commands.removeAll(keepingCapacity: true)
             }
             for path in addresses.indices where ready >> UInt64(path) & 1 == 1 {
                 receive(path)
@@ -97,6 +101,13 @@ package import Wire
         return unsafe descriptors.withUnsafeBufferPointer {
             unsafe csocket_wait($0.baseAddress, Int32($0.count), timeout)
         }
+    }
+
+    /// Waits for the next millisecond; every socket may be ready then.
+    private func pause(_ loop: MediaLoop) -> UInt64 {
+        csocket_sleep(MonotonicTime.now().roundedUp(to: .milliseconds(1)).nanoseconds)
+        let sockets = UInt64(1) << UInt64(descriptors.count - 1) &- 1
+        return loop.hasCommands ? .max : sockets
     }
 
     private func receive(_ path: Int) {
@@ -154,7 +165,11 @@ package import Wire
     private func runTimers() {
         guard sessions.earliestDeadline <= now.nanoseconds else { return }
         for index in 0..<sessions.count where sessions.isDue(index, now) {
-            sessions[index]?.peer.handleTimeout(now: now)
+            guard let session = sessions[index] else { continue }
+            // Encoding takes its time: the next call's time is not this wake-up's.
+            now = .now()
+            if let tick = session.peer.sendTick, tick <= now { counters.tickLateness.record(now - tick) }
+            session.peer.handleTimeout(now: now)
             settle(index)
         }
     }
@@ -211,6 +226,8 @@ package struct MediaCounters: Sendable, Equatable {
     /// Longer than 2048 bytes, or empty.
     package var oversized = 0
     package var socketErrors = 0
+    /// How long after a call's tick its frame was begun, in steps of 0.1 ms.
+    package var tickLateness = DurationHistogram(step: .microseconds(100))
 
     package static func += (sum: inout Self, more: Self) {
         sum.received &+= more.received
@@ -219,5 +236,6 @@ package struct MediaCounters: Sendable, Equatable {
         sum.unknownSource &+= more.unknownSource
         sum.oversized &+= more.oversized
         sum.socketErrors &+= more.socketErrors
+        sum.tickLateness += more.tickLateness
     }
 }

@@ -1,4 +1,5 @@
 package import Audio
+internal import CSocket
 import DTLS
 package import ICE
 import SRTP
@@ -11,6 +12,7 @@ package final class MediaEngine: Sendable {
     package let loops: [MediaLoop]
     private let certificate: Certificate
     private let dialRules: DialRules
+    private let encoder: EncoderSettings
     private let ntpOrigin = MonotonicTime.ntpOrigin()
     private let nextTag: Atomic<UInt32>
     /// Two calls placed at once are not to choose the same loop.
@@ -18,13 +20,17 @@ package final class MediaEngine: Sendable {
 
     /// Starts `loops` loops, the n-th on the n-th of `ports` and no more than those; nil takes any free ones.
     ///
-    /// - Parameter forbidden: addresses never dialled, the gateway's own services; port 0 stands for every port.
+    /// - Parameters:
+    ///   - encoder: how every call's sound is encoded.
+    ///   - forbidden: addresses never dialled, the gateway's own services; port 0 stands for every port.
     /// - Throws: `MediaError`, and the errors of the DTLS and SRTP libraries, which are tested here.
     package init(
-        addresses: [SocketAddress], ports: ClosedRange<UInt16>?, loops count: Int, forbidden: [SocketAddress] = []
+        addresses: [SocketAddress], ports: ClosedRange<UInt16>?, loops count: Int,
+        encoder: EncoderSettings = EncoderSettings(), forbidden: [SocketAddress] = []
     ) throws {
         try SRTPLibrary.start()
         certificate = try Certificate()
+        self.encoder = encoder
         dialRules = DialRules(allowsLoopback: addresses.contains(where: \.isLoopback), forbidden: forbidden)
         var random = SystemRandomNumberGenerator()
         nextTag = Atomic(random.next())
@@ -44,6 +50,11 @@ package final class MediaEngine: Sendable {
             throw error
         }
         self.loops = loops
+    }
+
+    /// Whether the loops' threads come before all others by the system's leave (CAP_SYS_NICE or RLIMIT_RTPRIO).
+    package static var hasRealTimePriority: Bool {
+        csocket_may_be_real_time()
     }
 
     /// Ends every call, and the loops; returns when their threads are gone.
@@ -112,13 +123,14 @@ package final class MediaEngine: Sendable {
             tag: nextTag.wrappingAdd(1, ordering: .relaxed).newValue, randomness: .system, ntpOrigin: ntpOrigin,
             dialRules: dialRules, keeps: settings.keeps, inputRate: settings.inputRate,
             outputRate: settings.outputRate, input: settings.input, output: settings.output,
-            connectTimeout: settings.connectTimeout)
+            encoder: encoder, connectTimeout: settings.connectTimeout)
         let result: Result<String, PeerConnectionError>
         do {
             result = try await loop.perform { core in
                 let peer = PeerConnection(configuration, batch: core.batch, now: core.now)
                 do throws(PeerConnectionError) {
                     let description = try describe(peer, core.now)
+                    settings.output.onPlay { loop.touch(configuration.tag) }
                     core.add(peer) { event in
                         if case .ended = event { loop.unreserve() }
                         onEvent(event)

@@ -67,6 +67,11 @@ package final class MediaLoop: Sendable {
         pthread_join(thread, nil)
     }
 
+    /// Has the loop look at a call whose deadline another thread has changed.
+    func touch(_ tag: UInt32) {
+        enqueue { core in _ = core.with(tag) { _ in } }
+    }
+
     func reserve() {
         calls.add(1, ordering: .relaxed)
     }
@@ -89,11 +94,13 @@ package final class MediaLoop: Sendable {
         return accepted
     }
 
-    func takeCommands() -> [@Sendable (LoopCore) -> Void] {
-        inbox.withLock { inbox in
-            defer { inbox.commands = [] }
-            return inbox.commands
-        }
+    /// Hands the commands out in exchange for an empty array, whose memory is used again.
+    func takeCommands(_ commands: inout [@Sendable (LoopCore) -> Void]) {
+        inbox.withLock { swap(&$0.commands, &commands) }
+    }
+
+    var hasCommands: Bool {
+        inbox.withLock { !$0.commands.isEmpty }
     }
 
     private func start(_ core: LoopCore) throws(MediaError) {
@@ -104,7 +111,7 @@ package final class MediaLoop: Sendable {
             { argument in
                 guard let argument = unsafe argument else { return nil }
                 let start = unsafe Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
-                unsafe csocket_name_thread("media")
+                csocket_become_media_thread()
                 start.core.run(start.loop)
                 return nil
             }, box)

@@ -31,6 +31,10 @@ struct SessionTable {
         sessions[index]
     }
 
+    var liveCount: Int {
+        byTag.count
+    }
+
     var live: [Int] {
         sessions.indices.filter { sessions[$0] != nil }
     }

@@ -7,8 +7,24 @@ package struct MediaSettings: PluginSettings {
     package var addresses: MediaAddresses = .auto
     @Field("UDP ports: loop n takes the n-th") package var ports: PortRange = .init(40_000...40_063)
     @Field("Threads that carry media; one per core by default", in: 1...256) package var loops: Int?
+    @Field("How speech is encoded") package var opus: OpusSettings = .init()
 
     package init() {}
+}
+
+/// How speech is encoded, where the caller does not ask for less.
+package struct OpusSettings: PluginSettings {
+    @Field("How much work the encoder does; 9 takes twice the CPU of 5", in: 0...10)
+    package var complexity: Int = 5
+    @Field("Bit/s; callers may ask for less", in: 6000...128_000) package var bitrate: Int = 32_000
+    @Field("The highest sound that is sent: 4, 6, 8, 12 or 20 kHz") package var bandwidth: OpusBandwidth = .full
+
+    package init() {}
+}
+
+/// Opus' bandwidths (RFC 6716 §2).
+package enum OpusBandwidth: String, FieldChoice {
+    case narrow, medium, wide, superwide, full
 }
 
 /// `auto`, or IP addresses.

@@ -1,3 +1,4 @@
+import Audio
 import Foundation
 import Logging
 import Media
@@ -31,7 +32,7 @@ struct Gateway: Sendable {
         let server = configuration.server
         let engine = try MediaEngine(
             addresses: addresses(), ports: configuration.media.ports.ports, loops: loops(),
-            forbidden: ownServices())
+            encoder: EncoderSettings(configuration.media.opus), forbidden: ownServices())
         defer { engine.stop() }
         warnOfUnreachableTenants()
 
@@ -57,6 +58,11 @@ struct Gateway: Sendable {
             let page = AdminPage(environment: environment)
             services.append(
                 listener("Admin", admin, onHTTP: page.respond) { _ in .refuse(Response(status: 404)) })
+        }
+        if !MediaEngine.hasRealTimePriority {
+            logger.notice(
+                "media threads run at normal priority, and may be late while others compute: let the process have CAP_SYS_NICE, or an RLIMIT_RTPRIO of 1"
+            )
         }
         for service in services { try await service.probe() }
         try await deployment.start()
@@ -160,6 +166,21 @@ struct Gateway: Sendable {
             // Port 0 is any free one; in a dial rule it would stand for every port of the host.
             listen.flatMap { $0.port == 0 ? nil : SocketAddress($0.host, port: $0.port) }
         }
+    }
+}
+
+extension EncoderSettings {
+    /// As the configuration says.
+    init(_ settings: OpusSettings) {
+        let bandwidth: Bandwidth =
+            switch settings.bandwidth {
+            case .narrow: .narrow
+            case .medium: .medium
+            case .wide: .wide
+            case .superwide: .superwide
+            case .full: .full
+            }
+        self.init(complexity: settings.complexity, bitrate: settings.bitrate, bandwidth: bandwidth)
     }
 }
 

@@ -19,7 +19,7 @@ public struct Call: Sendable {
     /// Logs under the call's id.
     public var logger: Logger
     /// Keys the caller presses (RFC 4733): 0-9, *, #, A-D. For one reader; the newest 64 wait for it.
-    public var keyPresses: AsyncStream<Character>
+    public var dtmf: AsyncStream<Character>
     private let sendEvent: @Sendable (ClientEvent) -> Void
     private let endCall: @Sendable (String) -> Void
 
@@ -30,7 +30,7 @@ public struct Call: Sendable {
     public init(
         id: String, tenant: String, principal: Principal, workflowID: Int, workflowRunID: Int,
         contextVariables: [String: JSONValue] = [:], leaseMetadata: [String: String] = [:], logger: Logger,
-        keyPresses: AsyncStream<Character> = AsyncStream { $0.finish() },
+        dtmf: AsyncStream<Character> = AsyncStream { $0.finish() },
         send: @escaping @Sendable (ClientEvent) -> Void, hangUp: @escaping @Sendable (String) -> Void
     ) {
         self.id = id
@@ -41,7 +41,7 @@ public struct Call: Sendable {
         self.contextVariables = contextVariables
         self.leaseMetadata = leaseMetadata
         self.logger = logger
-        self.keyPresses = keyPresses
+        self.dtmf = dtmf
         sendEvent = send
         endCall = hangUp
     }

@@ -14,21 +14,45 @@ public struct PCMFrame: Sendable, Hashable {
     ///
     /// A guess by loudness alone; whoever needs to know runs a voice activity detector on the samples.
     public var silent: Bool
+    /// What the caller's client says of the packet in which the frame begins; nil when it does not say, and where there was
+    /// no packet.
+    public var audioLevel: AudioLevel?
 
     /// Makes a frame.
     public init(
-        _ samples: [Int16], sampleRate: Int, timestamp: Duration = .zero, concealed: Bool = false, silent: Bool = false
+        _ samples: [Int16], sampleRate: Int, timestamp: Duration = .zero, concealed: Bool = false, silent: Bool = false,
+        audioLevel: AudioLevel? = nil
     ) {
         self.samples = samples
         self.sampleRate = sampleRate
         self.timestamp = timestamp
         self.concealed = concealed
         self.silent = silent
+        self.audioLevel = audioLevel
     }
 
     /// How long it sounds.
     public var duration: Duration {
         .nanoseconds(Int64(samples.count) * 1_000_000_000 / Int64(max(sampleRate, 1)))
+    }
+}
+
+/// How loud a packet is, as its sender measured before it was encoded (RFC 6464).
+public struct AudioLevel: Sendable, Hashable {
+    /// In -dBov: 0 is the loudest there is, 127 is digital silence or nearly so.
+    public var level: Int
+    /// Whether the sender takes it for speech. Some clients say so of every packet.
+    public var isVoice: Bool
+
+    /// Makes a level; it is held within 0...127.
+    public init(level: Int, isVoice: Bool) {
+        self.level = min(max(level, 0), 127)
+        self.isVoice = isVoice
+    }
+
+    /// From the byte of the header extension: V on top, the level below.
+    package init(byte: UInt8) {
+        self.init(level: Int(byte & 0x7f), isVoice: byte & 0x80 != 0)
     }
 }
 

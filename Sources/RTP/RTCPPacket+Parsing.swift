@@ -45,6 +45,8 @@ extension RTCPPacket {
                     (0..<min(count, body.count / 4)).compactMap { index in
                         bytes.uint32(at: body.lowerBound + index * 4)
                     }))
+        case RTCPType.extendedReport:
+            ExtendedReport.read(bytes, body, into: &packets)
         default:
             break
         }

@@ -1,6 +1,7 @@
 internal import Wire
 
-/// The compound packets that we send (RFC 3550 §6.1): a report, then our CNAME, then a BYE when leaving.
+/// The compound packets that we send (RFC 3550 §6.1): a report, then our CNAME, then what extended
+/// reports add, then a BYE when leaving.
 package enum RTCPWriter {
     /// Replaces the content of `packet` by SR + SDES, or RR + SDES where nothing was sent yet.
     ///
@@ -9,9 +10,12 @@ package enum RTCPWriter {
     ///   - report: what we sent, nil for a receiver report.
     ///   - blocks: the streams that we hear; the first 31 are written.
     ///   - cname: its first 255 bytes are written.
+    ///   - referenceTime: our wall clock, for the peer to give back (RFC 3611 §4.4).
+    ///   - delay: what we give back for the peer's (RFC 3611 §4.5).
     ///   - isLeaving: appends a BYE for `ssrc`.
     package static func write(
-        ssrc: UInt32, report: SenderReport?, blocks: [ReportBlock], cname: String, isLeaving: Bool = false,
+        ssrc: UInt32, report: SenderReport?, blocks: [ReportBlock], cname: String,
+        referenceTime: UInt64? = nil, delay: DelaySinceLastReceiverReport? = nil, isLeaving: Bool = false,
         into packet: inout [UInt8]
     ) {
         packet.removeAll(keepingCapacity: true)
@@ -30,6 +34,7 @@ package enum RTCPWriter {
             append(block, to: &packet)
         }
         append(cname: cname, ssrc: ssrc, to: &packet)
+        appendExtendedReport(ssrc: ssrc, referenceTime, delay, to: &packet)
         if isLeaving {
             appendHeader(RTCPType.bye, count: 1, bodyLength: 4, to: &packet)
             packet.append(uint32: ssrc)
@@ -50,6 +55,25 @@ package enum RTCPWriter {
         packet.append(uint32: block.jitter)
         packet.append(uint32: block.lastSenderReport)
         packet.append(uint32: block.delaySinceLastSenderReport)
+    }
+
+    private static func appendExtendedReport(
+        ssrc: UInt32, _ referenceTime: UInt64?, _ delay: DelaySinceLastReceiverReport?, to packet: inout [UInt8]
+    ) {
+        guard referenceTime != nil || delay != nil else { return }
+        let bodyLength = 4 + (referenceTime == nil ? 0 : 12) + (delay == nil ? 0 : 16)
+        appendHeader(RTCPType.extendedReport, count: 0, bodyLength: bodyLength, to: &packet)
+        packet.append(uint32: ssrc)
+        if let referenceTime {
+            packet.append(uint32: UInt32(ExtendedReport.referenceTime) << 24 | 2)
+            packet.append(uint64: referenceTime)
+        }
+        if let delay {
+            packet.append(uint32: UInt32(ExtendedReport.delay) << 24 | 3)
+            packet.append(uint32: delay.ssrc)
+            packet.append(uint32: delay.lastReceiverReport)
+            packet.append(uint32: delay.delay)
+        }
     }
 
     private static func append(cname: String, ssrc: UInt32, to packet: inout [UInt8]) {

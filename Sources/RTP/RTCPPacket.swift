@@ -1,11 +1,16 @@
 internal import Wire
 
-/// One packet out of a compound RTCP packet (RFC 3550 §6). What we have no use for (feedback, XR, APP, ...) has no case.
+/// One packet out of a compound RTCP packet (RFC 3550 §6), or one block of an extended report in it (RFC 3611 §3). What
+/// we have no use for (feedback, APP, ...) has no case.
 package enum RTCPPacket: Equatable, Sendable {
     case senderReport(SenderReport, [ReportBlock])
     case receiverReport(ssrc: UInt32, [ReportBlock])
     case cname(ssrc: UInt32, String)
     case bye([UInt32])
+    /// The wall clock of the peer's receiver `ssrc`, to be given back to it (RFC 3611 §4.4).
+    case receiverReferenceTime(ssrc: UInt32, ntpTimestamp: UInt64)
+    /// At least one entry, at most 31.
+    case delaySinceLastReceiverReport([DelaySinceLastReceiverReport])
 }
 
 /// What a sender says about its own stream (RFC 3550 §6.4.1).
@@ -55,12 +60,13 @@ package struct ReportBlock: Equatable, Sendable {
     }
 }
 
-/// RTCP packet types (RFC 3550 §12.1).
+/// RTCP packet types (RFC 3550 §12.1, RFC 3611 §2).
 enum RTCPType {
     static let senderReport: UInt8 = 200
     static let receiverReport: UInt8 = 201
     static let sourceDescription: UInt8 = 202
     static let bye: UInt8 = 203
+    static let extendedReport: UInt8 = 207
 }
 
 /// The SDES item type of a CNAME (RFC 3550 §6.5.1).

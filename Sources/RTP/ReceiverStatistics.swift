@@ -75,7 +75,7 @@ package struct ReceiverStatistics: Sendable {
 
     /// Notes a sender report of this stream, for the peer to work out the round trip from.
     package mutating func receive(_ report: SenderReport, at now: MonotonicTime) {
-        lastReport = (UInt32(truncatingIfNeeded: report.ntpTimestamp >> 16), now)
+        lastReport = (RoundTrip.middle(ofNTP: report.ntpTimestamp), now)
     }
 }
 
@@ -102,11 +102,11 @@ extension ReceiverStatistics {
         let lostNow = expectedNow &- (received &- receivedBefore)
         (expectedBefore, receivedBefore) = (expected, received)
         let fraction = expectedNow > 0 && lostNow > 0 ? (lostNow << 8) / expectedNow : 0
-        let delay = lastReport.map { max((now - $0.arrival).nanoseconds, 0) / 1000 &* 65_536 / 1_000_000 } ?? 0
         return ReportBlock(
             ssrc: ssrc, fractionLost: UInt8(clamping: fraction),
             cumulativeLost: Int32(min(max(lost, -0x80_0000), 0x7f_ffff)),
             highestSequence: UInt32(truncatingIfNeeded: highest), jitter: jitter,
-            lastSenderReport: lastReport?.middle ?? 0, delaySinceLastSenderReport: UInt32(clamping: delay))
+            lastSenderReport: lastReport?.middle ?? 0,
+            delaySinceLastSenderReport: lastReport.map { RoundTrip.delay(since: $0.arrival, at: now) } ?? 0)
     }
 }

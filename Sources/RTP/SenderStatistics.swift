@@ -2,9 +2,6 @@ package import Wire
 
 /// What a sender counts about its stream, and what the peer reports about it (RFC 3550 §6.4.1).
 package struct SenderStatistics: Sendable {
-    /// Round trips above this come from a report block that makes no sense.
-    private static let maximumRoundTrip: UInt32 = 60 << 16
-
     package private(set) var packetCount: UInt32 = 0
     /// Payload bytes.
     package private(set) var octetCount: UInt32 = 0
@@ -38,14 +35,10 @@ package struct SenderStatistics: Sendable {
     /// - Parameter ntpTimestamp: of the wall clock that our reports carry, when the block arrived.
     package mutating func receive(_ block: ReportBlock, ntpTimestamp: UInt64) {
         (fractionLost, cumulativeLost, jitter) = (block.fractionLost, block.cumulativeLost, block.jitter)
-        guard block.lastSenderReport != 0 else { return }
-        let now = UInt32(truncatingIfNeeded: ntpTimestamp >> 16)
-        // In 1/65536 s. Clocks of different speed can make it a little less than nothing.
-        let time = now &- block.lastSenderReport &- block.delaySinceLastSenderReport
-        let ticks = time >= 0x8000_0000 && 0 &- time < 1 << 10 ? 0 : time
-        if ticks <= Self.maximumRoundTrip {
-            roundTrip = .nanoseconds(Int64(ticks) * 1_000_000_000 / 65_536)
-        }
+        roundTrip =
+            RoundTrip.measure(
+                last: block.lastSenderReport, delay: block.delaySinceLastSenderReport, ntpTimestamp: ntpTimestamp)
+            ?? roundTrip
     }
 }
 

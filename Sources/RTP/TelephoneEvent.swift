@@ -25,15 +25,16 @@ package struct TelephoneEvent: Equatable, Sendable {
 
     /// The key, `0`-`9 * # A`-`D`; nil for an event that is not DTMF.
     package var key: Character? {
-        let keys: [Character] = [
-            "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#", "A", "B", "C", "D",
-        ]
-        return event < 16 ? keys[Int(event)] : nil
+        event < 16 ? Self.keys[Int(event)] : nil
     }
+
+    private static let keys: [Character] = [
+        "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#", "A", "B", "C", "D",
+    ]
 }
 
 /// Reports each key press once, when its first packet arrives: a press is many packets with one timestamp, the last
-/// of them sent three times (RFC 4733 §2.5.1.4).
+/// of them sent three times (RFC 4733 §2.5.1.4). A press whose last packets were lost ends with the next one.
 package struct TelephoneEventFilter: Sendable {
     private struct Press {
         var ssrc: UInt32
@@ -41,6 +42,9 @@ package struct TelephoneEventFilter: Sendable {
         var event: UInt8
         var isEnd: Bool
     }
+
+    /// A packet this far back is no repetition that came late: the sender began a new clock. 10 s at 48 000 Hz.
+    private static let maximumLateness: Int32 = 480_000
 
     private var last: Press?
 
@@ -60,8 +64,7 @@ package struct TelephoneEventFilter: Sendable {
             self.last?.isEnd = last.isEnd || press.isEnd
             return false
         }
-        // Older ones are late repetitions.
-        guard step > 0 else { return false }
+        guard step > 0 || step < -Self.maximumLateness else { return false }
         self.last = press
         // A press too long for the duration field goes on in a segment that starts where the field ended (§2.5.1.3).
         return !(step == 0xffff && last.event == press.event && !last.isEnd)

@@ -2,6 +2,8 @@
 struct AudioFormats {
     var opus: OpusFormat
     var telephoneEvents: [TelephoneEventFormat]
+    /// RFC 2198, of Opus only.
+    var red: UInt8?
 
     /// The profiles that all mean DTLS-SRTP (RFC 9429 §5.1.2).
     private static let profiles: Set<String> = [
@@ -29,10 +31,14 @@ struct AudioFormats {
         guard let type = types.first(where: { encodings[$0] == "opus/48000/2" }) else {
             throw SDPError(.noOpus, line: section.line)
         }
+        var settings: [UInt8: Substring] = [:]
+        for attribute in section.attributes where attribute.name == "fmtp" {
+            guard let (number, rest) = attribute.value?.halves(around: " "), let type = number.decimal(UInt8.self)
+            else { continue }
+            settings[type] = settings[type] ?? rest
+        }
         var parameters = OpusParameters()
-        if let settings = section.attributes.lazy.filter({ $0.name == "fmtp" })
-            .compactMap({ $0.value?.halves(around: " ") }).first(where: { $0.0.decimal() == type })?.1
-        {
+        if let settings = settings[type] {
             parameters.read(fmtp: settings)
         }
         func packetTime(_ name: String) -> Int? {
@@ -41,6 +47,12 @@ struct AudioFormats {
         parameters.pTime = packetTime("ptime") ?? parameters.pTime
         parameters.maxPTime = packetTime("maxptime") ?? parameters.maxPTime
         opus = OpusFormat(payloadType: type, parameters: parameters)
+        red = types.first { red in
+            // Its fmtp names the payload types of its blocks (RFC 2198 §5).
+            encodings[red] == "red/48000/2"
+                && settings[red]?.words.first.map { $0.parts(separatedBy: "/").allSatisfy { $0.decimal() == type } }
+                    ?? true
+        }
         telephoneEvents = []
         for type in types where !telephoneEvents.contains(where: { $0.payloadType == type }) {
             switch encodings[type] {

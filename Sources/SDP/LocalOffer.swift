@@ -42,7 +42,7 @@ package enum LocalOffer {
         let audio = remote.audio
         let offered = [opus] + telephoneEvents.map(\.payloadType)
         guard section.formats.allSatisfy({ $0.decimal().map(offered.contains) ?? false }),
-            audio.opus.payloadType == opus, audio.telephoneEvents.allSatisfy(telephoneEvents.contains)
+            audio.opus.payloadType == opus, audio.red == nil, audio.telephoneEvents.allSatisfy(telephoneEvents.contains)
         else {
             throw SDPError(.notOffered("a payload type"), line: section.line)
         }

@@ -65,10 +65,10 @@ package struct Offer: Sendable {
     ) -> SessionDescription.Media.Agreement {
         SessionDescription.Media.Agreement(
             proto: section.proto, mid: remote.audio.mid, opus: remote.audio.opus.payloadType,
-            telephoneEvents: remote.audio.telephoneEvents,
+            telephoneEvents: remote.audio.telephoneEvents, red: remote.audio.red,
             extensions: HeaderExtension.supported(in: section, of: description),
             direction: local.direction.answer(to: remote.audio.direction),
             setup: setup(preferring: local.setup), trickle: remote.trickle,
-            reducedSizeRTCP: remote.audio.reducedSizeRTCP)
+            reducedSizeRTCP: remote.audio.reducedSizeRTCP, offered: section.formats)
     }
 }

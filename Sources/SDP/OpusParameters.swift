@@ -3,6 +3,8 @@ package struct OpusParameters: Hashable, Sendable {
     /// Whether it makes use of in-band forward error correction.
     package var useInbandFEC = false
     package var useDTX = false
+    /// Whether it wants packets of one size, so that what is said cannot be told from their lengths.
+    package var constantBitrate = false
     /// Whether it prefers stereo; decoding stereo is always possible.
     package var stereo = false
     /// Bit/s, 6000 … 510 000.
@@ -27,6 +29,7 @@ extension OpusParameters {
             switch name.words.first?.lowercased() {
             case "useinbandfec": useInbandFEC = number == 1
             case "usedtx": useDTX = number == 1
+            case "cbr": constantBitrate = number == 1
             case "stereo": stereo = number == 1
             case "maxaveragebitrate": maxAverageBitrate = min(max(number, 6000), 510_000)
             case "maxplaybackrate": maxPlaybackRate = min(max(number, 8000), 48_000)
@@ -46,6 +49,7 @@ extension OpusParameters {
     var fmtp: String {
         var parameters = [minPTime.map { "minptime=\($0)" }, "useinbandfec=\(useInbandFEC ? 1 : 0)"]
         parameters += ["stereo=\(stereo ? 1 : 0)", useDTX ? "usedtx=1" : nil]
+        parameters += [constantBitrate ? "cbr=1" : nil]
         parameters += [maxPlaybackRate.map { "maxplaybackrate=\($0)" }]
         parameters += [maxAverageBitrate.map { "maxaveragebitrate=\($0)" }]
         return parameters.compactMap(\.self).joined(separator: ";")

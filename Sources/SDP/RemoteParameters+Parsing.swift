@@ -86,6 +86,7 @@ extension RemoteAudio {
             .compactMap { $0.lazy.compactMap { MediaDirection(rawValue: $0.name) }.first }.first ?? .sendrecv
         opus = formats.opus
         telephoneEvents = formats.telephoneEvents
+        red = formats.red
         let extensions = HeaderExtension.supported(in: section, of: description)
         audioLevelExtensionID = extensions.first { $0.uri == HeaderExtension.audioLevel }?.id
         midExtensionID = extensions.first { $0.uri == HeaderExtension.mid }?.id

@@ -26,6 +26,8 @@ package struct RemoteAudio: Sendable {
     package var opus: OpusFormat
     /// At 48 000 and 8000 Hz only.
     package var telephoneEvents: [TelephoneEventFormat]
+    /// Payload type of Opus with redundancy (RFC 2198); nil when it is not used.
+    package var red: UInt8?
     /// Id of the RFC 6464 header extension; nil when it is not used.
     package var audioLevelExtensionID: UInt8?
     /// Id of the RFC 9143 §15 header extension; nil when it is not used.

@@ -19,19 +19,29 @@ extension SessionDescription.Media {
         var mid: String?
         var opus: UInt8
         var telephoneEvents: [TelephoneEventFormat]
+        var red: UInt8?
         var extensions: [HeaderExtension]
         var direction: MediaDirection
         var setup: Setup
         var trickle = true
         var reducedSizeRTCP = true
+        /// The formats of an offer, whose order an answer keeps (RFC 3264 §6.1).
+        var offered: [String] = []
+
+        /// All payload types, the preferred first.
+        var payloadTypes: [UInt8] {
+            let types = [opus] + (red.map { [$0] } ?? []) + telephoneEvents.map(\.payloadType)
+            guard !offered.isEmpty else { return types }
+            let order = offered.map { $0.decimal(UInt8.self) }
+            return types.sorted { (order.firstIndex(of: $0) ?? 0) < (order.firstIndex(of: $1) ?? 0) }
+        }
     }
 
     /// Our side of the audio section.
     init(audio agreement: Agreement, _ local: LocalParameters) {
-        let types = [agreement.opus] + agreement.telephoneEvents.map(\.payloadType)
         self.init(
             media: "audio", port: local.defaultAddress?.port ?? 9, proto: agreement.proto,
-            formats: types.map { "\($0)" }, lines: [.connection(local.defaultAddress)])
+            formats: agreement.payloadTypes.map { "\($0)" }, lines: [.connection(local.defaultAddress)])
         appendTransport(agreement, local)
         if agreement.reducedSizeRTCP {
             attributes.append("rtcp-rsize")
@@ -41,6 +51,10 @@ extension SessionDescription.Media {
         }
         attributes.append("rtpmap", "\(agreement.opus) opus/48000/2")
         attributes.append("fmtp", "\(agreement.opus) \(local.opus.fmtp)")
+        if let red = agreement.red {
+            attributes.append("rtpmap", "\(red) red/48000/2")
+            attributes.append("fmtp", "\(red) \(agreement.opus)/\(agreement.opus)")
+        }
         for event in agreement.telephoneEvents {
             attributes.append("rtpmap", "\(event.payloadType) telephone-event/\(event.clockRate)")
         }

@@ -10,6 +10,8 @@ package enum ClientMessage: Sendable, Hashable {
     case iceCandidate(pcID: String, Candidate)
     /// `pcID` is empty when it was missing or not allowed, so that no connection answers to it.
     case renegotiate(pcID: String, sdp: String, type: String, restartPC: Bool)
+    /// Asks how a call goes; `pcID` as in `renegotiate`.
+    case getStatistics(pcID: String)
     /// Nothing to do and nothing to answer. `type` is as it came, at most 64 characters.
     case ignored(type: String)
     /// Not a message at all: the socket closes with 1007.
@@ -40,7 +42,7 @@ extension ClientMessage {
             return
         }
         let type = envelope["type"]?.string ?? ""
-        guard ["offer", "ice-candidate", "renegotiate"].contains(type) else {
+        guard ["offer", "ice-candidate", "renegotiate", "get-statistics"].contains(type) else {
             self = .ignored(type: String(type.prefix(64)))
             return
         }
@@ -52,7 +54,8 @@ extension ClientMessage {
         switch type {
         case "offer": self = Self.offer(payload)
         case "ice-candidate": self = Self.iceCandidate(payload)
-        default: self = Self.renegotiate(payload)
+        case "renegotiate": self = Self.renegotiate(payload)
+        default: self = .getStatistics(pcID: Self.pcID(payload) ?? "")
         }
     }
 

@@ -10,6 +10,8 @@ package enum ServerMessage: Sendable, Hashable {
     case callEnded(runID: Int, pcID: String, reason: String)
     /// A candidate of ours (RFC 8838); nil says that no more will come.
     case iceCandidate(pcID: String, Candidate?)
+    /// How a call goes, asked for by `get-statistics`; the names are those of the figures.
+    case statistics(pcID: String, [String: JSONValue])
     /// A plugin's event.
     case event(ClientEvent)
 
@@ -43,6 +45,8 @@ package enum ServerMessage: Sendable, Hashable {
                 )
             case .iceCandidate(let pcID, let candidate):
                 ("ice-candidate", ["pc_id": .string(pcID), "candidate": candidate?.json ?? .null])
+            case .statistics(let pcID, let figures):
+                ("statistics", .object(figures.merging(["pc_id": .string(pcID)]) { _, id in id }))
             case .event(let event):
                 (event.type, event.payload)
             }

@@ -1,14 +1,12 @@
-import Audio
-import Wire
+package import Audio
+package import Wire
 
 /// Puts a stream's packets in order and turns them into sound.
 ///
-/// For machines rather than ears: a packet is played the moment it is in order. A gap waits 40 ms for what is missing;
-/// then the copy that the next packet may carry takes its place, else the codec guesses up to 120 ms, and the rest is
-/// silence. While nothing comes, silence is made in real time, so that a listener's sense of time goes on.
-final class AudioReceiver {
-    /// How long a gap waits for what is missing.
-    static let hold = Duration.milliseconds(40)
+/// For machines rather than ears: a packet is played the moment it is in order. A gap waits as long as this call's
+/// reordering needs; then the copy that the next packet may carry takes the place of the last that is missing, the codec
+/// guesses up to 120 ms, and the rest is silence. While nothing comes, time goes on with guesses and silence likewise.
+package final class AudioReceiver {
     /// Samples at 48 kHz.
     private static let longestConcealment: Int64 = 5760
     private static let longestSilence: Int64 = 48_000
@@ -18,82 +16,131 @@ final class AudioReceiver {
     private var decoder: OpusDecoder
     private let frames: FrameAssembler
     private var reorder = ReorderRing()
+    private var hold = ReorderHold()
 
     /// The next packet to play; nil before the first.
     private var expected: Int64?
     private var sequence = ExtendedSequence()
-    /// RTP time of the next sample to play, and the last 32-bit timestamp it was made from.
+    /// RTP time of the next sample to play, and of the end of the last sound: silence that was made meanwhile, in real
+    /// time, does not take the place of a sound that comes after all.
     private var position: Int64?
+    private var soundEnd: Int64 = 0
+    /// The last 32-bit timestamp that `position` was made from.
     private var lastTimestamp: UInt32 = 0
     private var extendedTimestamp: Int64 = 0
     private var decoded = [Int16](repeating: 0, count: Opus.maximumSamples)
+    /// Samples in the last packet, and how many the codec has guessed since.
+    private var lastDuration = Int64(Opus.frameSize)
+    private var guessed: Int64 = 0
 
     /// When the wait for what is missing before the packets in `reorder` is over.
     private var gapDeadline: MonotonicTime?
 
-    private(set) var packetsLate = 0
-    private(set) var packetsMalformed = 0
+    package private(set) var packetsLate = 0
+    package private(set) var packetsMalformed = 0
     /// Sent faster than time passes.
-    private(set) var packetsSurplus = 0
-    var framesConcealed: Int { frames.framesConcealed }
+    package private(set) var packetsSurplus = 0
+    /// Of the frames that a pipeline got: those that the peer sent something for, and of them those with a recovered copy
+    /// and with a guess in them.
+    package var framesFromPeer: Int { frames.framesFromPeer }
+    package var framesRecovered: Int { frames.framesRecovered }
+    package var framesConcealed: Int { frames.framesConcealed }
+    /// How long a gap waits at present.
+    package var reorderHold: Duration { hold.duration }
 
     /// - Parameter rate: Hz of the frames; they have `rate / 50` samples.
-    init(rate: Int, queue: PCMInputQueue, now: MonotonicTime) throws(AudioError) {
+    package init(rate: Int, queue: PCMInputQueue, now: MonotonicTime) throws(AudioError) {
         decoder = try OpusDecoder()
         frames = try FrameAssembler(rate: rate, queue: queue, now: now)
     }
 
-    var deadline: MonotonicTime {
+    package var deadline: MonotonicTime {
         gapDeadline ?? frames.silenceDue
     }
 
+    /// Whether `deadline` is that of a gap: what comes next is late already.
+    var isHolding: Bool { gapDeadline != nil }
+
     /// Another stream begins: its numbers have nothing to do with the last one's.
-    func restart() {
+    package func restart() {
+        forgetOrder()
+        decoder.reset()
+    }
+
+    private func forgetOrder() {
         expected = nil
         position = nil
         gapDeadline = nil
         sequence = ExtendedSequence()
         reorder.removeAll()
-        decoder.reset()
+        hold.restart()
     }
 
-    func receive(sequenceNumber: UInt16, timestamp: UInt32, payload: Span<UInt8>, now: MonotonicTime) {
+    /// - Parameters:
+    ///   - level: what RFC 6464 says of the packet, as it came.
+    ///   - isRedundant: the payload came within a later packet (RFC 2198): of use only while its turn has not passed.
+    package func receive(
+        sequenceNumber: UInt16, timestamp: UInt32, payload: Span<UInt8>, level: UInt8? = nil,
+        isRedundant: Bool = false, now: MonotonicTime
+    ) {
+        if isRedundant {
+            receiveCopy(sequenceNumber, timestamp, payload, now: now)
+            return
+        }
         let number = turn(of: sequenceNumber)
+        guard hold.arrived(number, now: now) else { return }
         let due = expected ?? number
+        let packet = ReorderRing.Packet(timestamp: timestamp, level: level, isRedundant: false)
         if number < due {
             packetsLate &+= 1
         } else if number == due {
-            play(timestamp, payload, now: now)
+            play(packet, payload, now: now)
             advance(to: number &+ 1, now: now)
-        } else if reorder.insert(number, timestamp: timestamp, payload: payload, next: due, now: now) {
+        } else if reorder.insert(number, packet, payload: payload, next: due, now: now) {
             awaitMissing()
         } else {
             // Too far ahead to wait for what lies between.
             while !reorder.isEmpty { giveUpOnMissing(now: now) }
-            bridgeGap(to: timestamp, payload, now: now)
-            play(timestamp, payload, now: now)
+            bridgeGap(to: timestamp, payload, lost: number &- (expected ?? number), now: now)
+            play(packet, payload, now: now)
             advance(to: number &+ 1, now: now)
         }
     }
 
-    /// A packet of the stream that carries no sound: only its place in the order counts.
-    func skip(sequenceNumber: UInt16, now: MonotonicTime) {
-        let number = turn(of: sequenceNumber)
-        guard let expected, number >= expected else { return }
+    /// A copy of a packet that may have been lost. One whose time has passed tells nothing.
+    private func receiveCopy(_ sequenceNumber: UInt16, _ timestamp: UInt32, _ payload: Span<UInt8>, now: MonotonicTime) {
+        guard let expected, position != nil, !payload.isEmpty else { return }
+        let number = expected &+ Int64(sequenceNumber.steps(after: UInt16(truncatingIfNeeded: expected)))
+        let start = extendedTimestamp &+ Int64(Int32(bitPattern: timestamp &- lastTimestamp))
+        guard number >= expected, start >= soundEnd else { return }
+        let packet = ReorderRing.Packet(timestamp: timestamp, level: nil, isRedundant: true)
         if number == expected {
+            play(packet, payload, now: now)
             advance(to: number &+ 1, now: now)
-        } else if reorder.insert(number, timestamp: nil, payload: [UInt8]().span, next: expected, now: now) {
+        } else if reorder.insert(number, packet, payload: payload, next: expected, now: now) {
             awaitMissing()
         }
     }
 
-    func handleTimeout(now: MonotonicTime) {
+    /// A packet of the stream that carries no sound: only its place in the order counts.
+    package func skip(sequenceNumber: UInt16, now: MonotonicTime) {
+        let number = turn(of: sequenceNumber)
+        guard hold.arrived(number, now: now), let expected, number >= expected else { return }
+        if number == expected {
+            // The sender is there, and says nothing.
+            guessed = Self.longestConcealment
+            advance(to: number &+ 1, now: now)
+        } else if reorder.insert(number, nil, payload: [UInt8]().span, next: expected, now: now) {
+            awaitMissing()
+        }
+    }
+
+    package func handleTimeout(now: MonotonicTime) {
         while let gapDeadline, gapDeadline <= now {
             giveUpOnMissing(now: now)
         }
         guard gapDeadline == nil else { return }
-        let made = frames.appendSilence(until: now)
-        position = position.map { $0 &+ made }
+        keepTime(now: now)
     }
 
     // MARK: - Order
@@ -110,7 +157,7 @@ final class AudioReceiver {
     private func advance(to next: Int64, now: MonotonicTime) {
         var next = next
         while let slot = reorder.take(next) {
-            playSlot(slot.place, slot.timestamp, afterGap: false, now: now)
+            playSlot(slot.place, slot.packet, lost: 0, now: now)
             next &+= 1
         }
         expected = next
@@ -118,7 +165,7 @@ final class AudioReceiver {
     }
 
     private func awaitMissing() {
-        gapDeadline = reorder.firstArrival.map { $0 + Self.hold }
+        gapDeadline = reorder.firstArrival.map { $0 + hold.duration }
     }
 
     /// Goes on with the earliest packet that waits.
@@ -127,24 +174,29 @@ final class AudioReceiver {
             gapDeadline = nil
             return
         }
-        playSlot(slot.place, slot.timestamp, afterGap: true, now: now)
+        playSlot(slot.place, slot.packet, lost: number &- (expected ?? number), now: now)
         advance(to: number &+ 1, now: now)
     }
 
-    private func playSlot(_ place: Int, _ timestamp: UInt32?, afterGap: Bool, now: MonotonicTime) {
-        guard let timestamp else { return }
+    /// - Parameter lost: how many packets did not come before this one.
+    private func playSlot(_ place: Int, _ packet: ReorderRing.Packet?, lost: Int64, now: MonotonicTime) {
+        guard let packet else { return }
         let payload = reorder.lend(place)
-        if afterGap { bridgeGap(to: timestamp, payload.span, now: now) }
-        play(timestamp, payload.span, now: now)
+        if lost > 0 { bridgeGap(to: packet.timestamp, payload.span, lost: lost, now: now) }
+        play(packet, payload.span, now: now)
         reorder.giveBack(payload, to: place)
     }
 
     // MARK: - Sound
 
-    private func play(_ timestamp: UInt32, _ payload: Span<UInt8>, now: MonotonicTime) {
-        let start = extend(timestamp)
+    private func play(_ packet: ReorderRing.Packet, _ payload: Span<UInt8>, now: MonotonicTime) {
+        let start = extend(packet.timestamp)
+        // The next packet, and a later time: nothing was lost, nothing was said (RFC 7587 §3.1.3).
         if let position, start > position, start &- position <= Self.longestSilence {
             frames.appendSilence(Int(start &- position), now: now)
+        }
+        if let position, start < position, guessed > 0 {
+            frames.wasHasty(by: .microseconds(min(position &- start, Self.longestSilence) &* 125 / 6))
         }
         position = start
         guard let duration = Opus.duration(of: payload) else {
@@ -162,24 +214,63 @@ final class AudioReceiver {
             position = start
             return
         }
+        (lastDuration, guessed) = (Int64(duration), 0)
+        soundEnd = start &+ lastDuration
         frames.goLive(now)
-        frames.append(decoded, count: count, isConcealed: false, now: now)
+        frames.append(decoded, count: count, packet.isRedundant ? .recovered : .received, level: packet.level, now: now)
     }
 
     /// Puts something in the place of packets that did not come, before the `next` that did.
-    private func bridgeGap(to timestamp: UInt32, _ next: Span<UInt8>, now: MonotonicTime) {
+    ///
+    /// The numbers say how many packets are missing, the timestamps how much time: what is more than the packets can have
+    /// held was a pause.
+    private func bridgeGap(to timestamp: UInt32, _ next: Span<UInt8>, lost: Int64, now: MonotonicTime) {
         guard let position, !frames.isFarAhead(of: now) else { return }
-        let missing = extend(timestamp) &- position
-        guard missing > 0, missing <= Self.longestSilence else { return }
-        // libopus conceals in steps of 2.5 ms.
-        let count = Int(min(missing, Self.longestConcealment)) / 120 * 120
+        let start = extend(timestamp)
+        let missing = max(start &- position, 0)
+        guard missing <= Self.longestSilence else { return }
+        let sound = min(missing, max(lost, 0) &* lastDuration)
+        // libopus works in steps of 2.5 ms.
+        let room = max(min(start &- soundEnd, lost &* lastDuration, lastDuration), 0)
+        let copied = Opus.carriesCopy(next) ? room / 120 &* 120 : 0
+        let guesses = max(min(sound &- copied, Self.longestConcealment &- guessed) / 120 &* 120, 0)
+        let silence = Int(max(missing &- copied &- guesses, 0))
+        // A pause is where it was quiet.
+        let wasQuiet = frames.isQuiet
+        if wasQuiet { frames.appendSilence(silence, now: now) }
+        conceal(guesses, now: now)
+        if !wasQuiet { frames.appendSilence(silence, now: now) }
+        recover(copied, from: next, now: now)
+        self.position = start
+    }
+
+    private func conceal(_ count: Int64, now: MonotonicTime) {
         guard count > 0 else { return }
         var samples = decoded.mutableSpan
-        let recovered =
-            missing <= Self.longestConcealment ? try? decoder.recover(from: next, count: count, into: &samples) : nil
-        guard let made = recovered ?? (try? decoder.conceal(count: count, into: &samples)) else { return }
-        frames.append(decoded, count: made, isConcealed: true, now: now)
-        self.position = position &+ Int64(made)
+        guard let made = try? decoder.conceal(count: Int(count), into: &samples) else { return }
+        guessed &+= Int64(made)
+        soundEnd &+= Int64(made)
+        frames.append(decoded, count: made, .concealed, now: now)
+    }
+
+    private func recover(_ count: Int64, from next: Span<UInt8>, now: MonotonicTime) {
+        guard count > 0 else { return }
+        var samples = decoded.mutableSpan
+        guard let made = try? decoder.recover(from: next, count: Int(count), into: &samples) else { return }
+        frames.append(decoded, count: made, .recovered, now: now)
+    }
+
+    /// Makes up for time in which nothing came: what stops in the middle of a sound was lost, after a quiet frame the
+    /// sender rests.
+    private func keepTime(now: MonotonicTime) {
+        while frames.silenceDue <= now, !frames.isQuiet, position != nil, guessed < Self.longestConcealment {
+            let before = guessed
+            conceal(Int64(Opus.frameSize), now: now)
+            guard guessed > before else { break }
+            position = position.map { $0 &+ (guessed &- before) }
+        }
+        let made = frames.appendSilence(until: now)
+        position = position.map { $0 &+ made }
     }
 
     private func extend(_ timestamp: UInt32) -> Int64 {

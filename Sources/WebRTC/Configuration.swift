@@ -34,6 +34,7 @@ extension PeerConnection {
         package var outputRate: Int
         package var input: PCMInputQueue
         package var output: PlayoutQueue
+        package var encoder: EncoderSettings
         package var direction: MediaDirection
         /// How long after the offer media must flow.
         package var connectTimeout: Duration
@@ -43,7 +44,7 @@ extension PeerConnection {
             randomness: RandomSource, ntpOrigin: UInt64, dialRules: DialRules,
             keeps: @escaping @Sendable (Candidate, Direction) -> Bool = { _, _ in true },
             inputRate: Int = 16_000, outputRate: Int = 16_000, input: PCMInputQueue, output: PlayoutQueue,
-            direction: MediaDirection = .sendrecv, connectTimeout: Duration = .seconds(60)
+            encoder: EncoderSettings = EncoderSettings(), direction: MediaDirection = .sendrecv, connectTimeout: Duration = .seconds(60)
         ) {
             self.role = role
             self.certificate = certificate
@@ -57,6 +58,7 @@ extension PeerConnection {
             self.outputRate = outputRate
             self.input = input
             self.output = output
+            self.encoder = encoder
             self.direction = direction
             self.connectTimeout = connectTimeout
         }

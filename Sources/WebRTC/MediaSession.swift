@@ -13,6 +13,8 @@ final class MediaSession {
     private static let bytesPerSecond = 256_000 / 8
     /// RTCP of one audio stream is a packet in some seconds; a browser's feedback, several a second.
     private static let reportsPerSecond = 20
+    /// How long what is due at the receiving side may wait for what is due at the sending one.
+    private static let alignment = Duration.milliseconds(10)
     private static let headerLength = RTPHeader.minimumLength
 
     private let ssrc: UInt32
@@ -34,9 +36,12 @@ final class MediaSession {
     private var stream: UInt32?
     private var receiverStatistics = ReceiverStatistics(clockRate: 48_000)
     private var senderStatistics = SenderStatistics()
+    private var referenceTimes = ReferenceTimeExchange()
     private var keyFilter = TelephoneEventFilter()
     private var pressedKey: Character?
     private var lastArrival: MonotonicTime?
+    /// What the last packet said of its loudness, as RFC 6464 has it.
+    private var level: UInt8?
     /// One packet on its way out, with room for the SRTP tag, and what is written before it is copied there.
     private var packet = [UInt8](repeating: 0, count: DatagramBatch.slotSize)
     private var scratch: [UInt8] = []
@@ -62,7 +67,8 @@ final class MediaSession {
         receiver = try AudioReceiver(rate: configuration.inputRate, queue: configuration.input, now: now)
         var random = randomness
         sender = try AudioSender(
-            rate: configuration.outputRate, queue: configuration.output, randomness: &random, now: now)
+            rate: configuration.outputRate, queue: configuration.output, settings: configuration.encoder,
+            randomness: &random, now: now)
         packetLimiter = RateLimiter(perSecond: Self.packetsPerSecond, now: now)
         byteLimiter = RateLimiter(perSecond: Self.bytesPerSecond, now: now)
         reportLimiter = RateLimiter(perSecond: Self.reportsPerSecond, now: now)
@@ -102,9 +108,8 @@ final class MediaSession {
             statistics.dropped.malformed &+= 1
             return false
         }
-        let payloadType = second & 0x7f
-        let isVoice = payloadType == remote.opus.payloadType
-        guard isVoice || remote.telephoneEvents.contains(where: { $0.payloadType == payloadType }) else {
+        let kind = kind(of: second & 0x7f)
+        guard let kind else {
             statistics.dropped.unknownStream &+= 1
             return false
         }
@@ -112,7 +117,11 @@ final class MediaSession {
         do throws(SRTPError) {
             length = try inbound.unprotect(&packet, count: packet.count)
         } catch {
-            statistics.dropped.count(error)
+            if error == .replayed {
+                statistics.packetsDuplicate &+= 1
+            } else {
+                statistics.dropped.count(error)
+            }
             return false
         }
         let plain = packet.span.extracting(first: length)
@@ -124,6 +133,7 @@ final class MediaSession {
             return false
         }
         let payload = plain.extracting(header.payload)
+        let isVoice = kind != .key
         if isVoice, stream != source {
             adopt(source)
         }
@@ -136,18 +146,75 @@ final class MediaSession {
                 statistics.dropped.malformed &+= 1
                 return false
             }
-            if isVoice, !payload.isEmpty {
-                receiver.receive(
-                    sequenceNumber: header.sequenceNumber, timestamp: header.timestamp, payload: payload, now: now)
-            } else {
-                receiver.skip(sequenceNumber: header.sequenceNumber, now: now)
-            }
+            play(payload, kind, header, plain, now: now, statistics: &statistics)
         }
         statistics.packetsReceived &+= 1
-        if let lastArrival { statistics.gaps.record(now - lastArrival) }
+        if let lastArrival {
+            statistics.gaps.record(now - lastArrival)
+        } else {
+            statistics.firstPacketReceived = now
+        }
         lastArrival = now
         if !isVoice { noteKeyPress(payload, source: source, timestamp: header.timestamp) }
         return true
+    }
+
+    /// What a payload type was agreed to mean.
+    private enum PayloadKind {
+        case opus, redundant, key
+    }
+
+    private func kind(of payloadType: UInt8) -> PayloadKind? {
+        if payloadType == remote.opus.payloadType { return .opus }
+        if payloadType == remote.red { return .redundant }
+        for event in remote.telephoneEvents where event.payloadType == payloadType { return .key }
+        return nil
+    }
+
+    private func play(
+        _ payload: Span<UInt8>, _ kind: PayloadKind, _ header: RTPHeader, _ packet: Span<UInt8>, now: MonotonicTime,
+        statistics: inout CallStatistics
+    ) {
+        if let id = remote.audioLevelExtensionID, let range = header.extensionData(id: id, in: packet) {
+            level = packet.byte(at: range.lowerBound)
+        } else {
+            level = nil
+        }
+        switch kind {
+        case .opus where !payload.isEmpty:
+            receiver.receive(
+                sequenceNumber: header.sequenceNumber, timestamp: header.timestamp, payload: payload, level: level,
+                now: now)
+        case .redundant where !payload.isEmpty:
+            guard let redundant = RedundantPayload(parsing: payload) else {
+                statistics.dropped.malformed &+= 1
+                receiver.skip(sequenceNumber: header.sequenceNumber, now: now)
+                return
+            }
+            play(redundant, in: payload, header, now: now)
+        case .opus, .redundant, .key:
+            receiver.skip(sequenceNumber: header.sequenceNumber, now: now)
+        }
+    }
+
+    /// The copies are of the packets right before this one, the oldest first (RFC 2198 §4).
+    private func play(
+        _ redundant: RedundantPayload, in payload: Span<UInt8>, _ header: RTPHeader, now: MonotonicTime
+    ) {
+        for index in 0..<redundant.count {
+            guard let block = redundant.block(index), block.payloadType == remote.opus.payloadType else { continue }
+            receiver.receive(
+                sequenceNumber: header.sequenceNumber &- UInt16(truncatingIfNeeded: redundant.count - index),
+                timestamp: header.timestamp &- block.timestampOffset, payload: payload.extracting(block.range),
+                isRedundant: true, now: now)
+        }
+        guard redundant.primaryPayloadType == remote.opus.payloadType, !redundant.primary.isEmpty else {
+            receiver.skip(sequenceNumber: header.sequenceNumber, now: now)
+            return
+        }
+        receiver.receive(
+            sequenceNumber: header.sequenceNumber, timestamp: header.timestamp,
+            payload: payload.extracting(redundant.primary), level: level, now: now)
     }
 
     private func noteKeyPress(_ payload: Span<UInt8>, source: UInt32, timestamp: UInt32) {
@@ -188,6 +255,12 @@ final class MediaSession {
                 take(blocks, now: now)
             case .receiverReport(_, let blocks):
                 take(blocks, now: now)
+            case .receiverReferenceTime(let source, let time):
+                referenceTimes.receive(referenceTime: time, from: source, at: now)
+            case .delaySinceLastReceiverReport(let delays):
+                for delay in delays where delay.ssrc == ssrc {
+                    referenceTimes.receive(delay, ntpTimestamp: ntp(now))
+                }
             case .cname, .bye:
                 break  // Whether the call is over is DTLS's and ICE's to say.
             }
@@ -210,9 +283,20 @@ final class MediaSession {
 
     // MARK: - Out
 
+    /// On a grid of 1 ms, so that what several calls have to do at about one time costs one wake-up.
     var deadline: MonotonicTime {
-        min(sender.deadline, schedule.deadline, receiver.deadline)
+        var received = receiver.deadline
+        var earliest = schedule.deadline
+        if let due = sender.deadline {
+            earliest = min(earliest, due)
+            // Silence has time until the next frame is sent.
+            if !receiver.isHolding, due > received, due < received + Self.alignment { received = due }
+        }
+        return min(earliest, received).roundedUp(to: .milliseconds(1))
     }
+
+    /// When the next frame is to be sent; nil while there is nothing to say.
+    var sendTick: MonotonicTime? { sender.tick }
 
     /// Sends what is due, to where ICE says; while consent is away nothing leaves, and time goes on.
     func handleTimeout(
@@ -287,12 +371,24 @@ final class MediaSession {
 
     func add(to statistics: inout CallStatistics) {
         statistics.packetsLost = Int(max(0, receiverStatistics.lost))
-        statistics.jitter = .nanoseconds(Int64(receiverStatistics.jitter) * 1_000_000_000 / 48_000)
-        statistics.remotePacketsLost = Int(max(0, senderStatistics.cumulativeLost))
-        statistics.roundTripTime = senderStatistics.roundTrip
+        statistics.jitter = Self.duration(ticks: receiverStatistics.jitter)
+        statistics.reorderHold = receiver.reorderHold
         statistics.packetsLate = receiver.packetsLate
+        statistics.framesReceived = receiver.framesFromPeer
+        statistics.framesRecovered = receiver.framesRecovered
         statistics.framesConcealed = receiver.framesConcealed
+        statistics.audioLevel = level.map { Int($0 & 0x7f) }
         statistics.dropped.malformed &+= receiver.packetsMalformed
         statistics.dropped.tooMany &+= receiver.packetsSurplus
+        statistics.remotePacketsLost = Int(max(0, senderStatistics.cumulativeLost))
+        statistics.remoteLoss = senderStatistics.fractionLost.map { Double($0) / 256 }
+        statistics.remoteJitter = senderStatistics.fractionLost.map { _ in Self.duration(ticks: senderStatistics.jitter) }
+        statistics.roundTripTime = senderStatistics.roundTrip ?? referenceTimes.roundTrip
+        statistics.bitrate = sender.bitrate
+        statistics.sendsFEC = sender.sendsFEC
+    }
+
+    private static func duration(ticks: UInt32) -> Duration {
+        .nanoseconds(Int64(ticks) * 1_000_000_000 / 48_000)
     }
 }

@@ -13,10 +13,22 @@ struct NoiseFloor {
     private var quietestBefore = Double.infinity
     private var frames = 0
 
-    /// - Parameter power: mean square of a 20 ms frame's samples.
-    mutating func isSilent(_ power: Double) -> Bool {
-        // Digital silence says nothing about the room.
-        if power >= 1 {
+    /// - Parameter frame: the samples of 20 ms.
+    mutating func isSilent(_ frame: Span<Int16>, isReal: Bool = true) -> Bool {
+        var energy: Int64 = 0
+        for index in frame.indices {
+            let sample = Int64(frame[index])
+            energy &+= sample &* sample
+        }
+        return isSilent(Double(energy) / Double(max(frame.count, 1)), isReal: isReal)
+    }
+
+    /// - Parameters:
+    ///   - power: mean square of a 20 ms frame's samples.
+    ///   - isReal: a codec's guess says nothing about the room.
+    mutating func isSilent(_ power: Double, isReal: Bool = true) -> Bool {
+        // Nor does digital silence.
+        if isReal, power >= 1 {
             quietest = min(quietest, power)
             frames += 1
             if frames == Self.window {

@@ -97,6 +97,9 @@ package final class PeerConnection {
         return earliest
     }
 
+    /// When the next frame of sound is to be sent; nil while there is nothing to say.
+    package var sendTick: MonotonicTime? { media?.sendTick }
+
     /// Does what has become due by `now`.
     package func handleTimeout(now: MonotonicTime) {
         guard phase != .ended else { return }
@@ -159,6 +162,11 @@ package final class PeerConnection {
         var snapshot = statistics
         media?.add(to: &snapshot)
         snapshot.roundTripTime = snapshot.roundTripTime ?? ice.roundTripTime
+        snapshot.inputDepth = configuration.input.depth
+        snapshot.inputFramesDropped = configuration.input.dropped
+        let playout = configuration.output.figures
+        (snapshot.playoutDepth, snapshot.playoutClears, snapshot.playoutMarks) =
+            (playout.depth, playout.clears, playout.marks)
         return snapshot
     }
 

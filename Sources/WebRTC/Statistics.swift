@@ -1,25 +1,50 @@
 import SRTP
-import Wire
+package import Wire
 
 /// How a call has gone so far.
 package struct CallStatistics: Sendable, Equatable {
     package var packetsSent = 0
     package var packetsReceived = 0
+    package var firstPacketReceived: MonotonicTime?
     /// Of what the peer sent, by its sequence numbers (RFC 3550 appendix A.3).
     package var packetsLost = 0
     /// Of what we sent, as the peer last reported.
     package var remotePacketsLost = 0
+    /// The same as a share of its last interval, 0 … 1; nil before its first report.
+    package var remoteLoss: Double?
     /// Arrived after their turn was given up.
     package var packetsLate = 0
-    /// 20 ms frames with a codec's guess in them.
+    /// Arrived a second time.
+    package var packetsDuplicate = 0
+    /// 20 ms frames that a pipeline got of what the peer sent, or in place of it; not silence while it sent nothing.
+    package var framesReceived = 0
+    /// Of those, the ones with something that came redundantly, in-band or by RED (RFC 6716 §2.1.7, RFC 2198).
+    package var framesRecovered = 0
+    /// Of those, the ones with a codec's guess in them.
     package var framesConcealed = 0
-    /// Interarrival jitter of what we receive (RFC 3550 §6.4.1).
+    /// Interarrival jitter of what we receive (RFC 3550 §6.4.1), and of what the peer receives, as it says.
     package var jitter = Duration.zero
+    package var remoteJitter: Duration?
+    /// How long a gap waits for what is missing, at present.
+    package var reorderHold = Duration.zero
     /// From RTCP or ICE, whichever spoke last; nil before either.
     package var roundTripTime: Duration?
+    /// Loudness of the peer's last packet (RFC 6464), 0 … 127 below the loudest there is; nil when it does not say.
+    package var audioLevel: Int?
+    /// Sound that waits for the pipeline, and frames that it did not take in time.
+    package var inputDepth = Duration.zero
+    package var inputFramesDropped = 0
+    /// Sound that waits to be sent; how often the pipeline cleared it, and how many marks it set.
+    package var playoutDepth = Duration.zero
+    package var playoutClears = 0
+    package var playoutMarks = 0
+    /// The bitrate that the encoder works at, in bit/s, and whether it adds forward error correction.
+    package var bitrate = 0
+    package var sendsFEC = false
     /// Packets and datagrams refused, by reason.
     package var dropped = Drops()
-    package var gaps = ArrivalGaps()
+    /// The times between packets as they arrived.
+    package var gaps = DurationHistogram()
 
     package init() {}
 
@@ -45,36 +70,5 @@ package struct CallStatistics: Sendable, Equatable {
             case .authentication, .replayed, .keyLength, .noRoom, .selfTest, .library: unauthentic &+= 1
             }
         }
-    }
-}
-
-/// The times between packets as they arrived, in whole milliseconds up to 255.
-package struct ArrivalGaps: Sendable, Equatable {
-    private var counts = [UInt32](repeating: 0, count: 256)
-    package private(set) var longest = Duration.zero
-
-    package init() {}
-
-    package mutating func record(_ gap: Duration) {
-        let millisecond = min(max(gap.nanoseconds / 1_000_000, 0), 255)
-        counts[Int(millisecond)] &+= 1
-        longest = max(longest, gap)
-    }
-
-    /// The gap below which `share` (0…1) of all gaps lie, in milliseconds; nil before the second packet.
-    package func percentile(_ share: Double) -> Double? {
-        let total = counts.reduce(0) { $0 + Int($1) }
-        guard total > 0 else { return nil }
-        var left = max(1, Int((Double(total) * share).rounded(.up)))
-        for (millisecond, count) in counts.enumerated() {
-            left -= Int(count)
-            if left <= 0 { return Double(millisecond) }
-        }
-        return longest.milliseconds
-    }
-
-    package static func += (sum: inout ArrivalGaps, more: ArrivalGaps) {
-        for index in sum.counts.indices { sum.counts[index] &+= more.counts[index] }
-        sum.longest = max(sum.longest, more.longest)
     }
 }

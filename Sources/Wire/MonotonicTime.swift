@@ -18,6 +18,17 @@ package struct MonotonicTime: Hashable, Comparable, Sendable {
         MonotonicTime(nanoseconds: time.nanoseconds &+ duration.nanoseconds)
     }
 
+    package static func - (time: Self, duration: Duration) -> Self {
+        MonotonicTime(nanoseconds: time.nanoseconds &- duration.nanoseconds)
+    }
+
+    /// The next point of a grid of `step`, or this one where it is on it.
+    package func roundedUp(to step: Duration) -> Self {
+        let step = max(step.nanoseconds, 1)
+        let rest = nanoseconds % step
+        return MonotonicTime(nanoseconds: nanoseconds &- rest &+ (rest > 0 ? step : 0))
+    }
+
     package static func - (later: Self, earlier: Self) -> Duration {
         .nanoseconds(later.nanoseconds &- earlier.nanoseconds)
     }

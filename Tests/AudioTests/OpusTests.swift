@@ -25,7 +25,7 @@ struct OpusTests {
 
     @Test("The bitrate is what was set, within a fifth", arguments: [16_000, 24_000, 32_000, 64_000])
     func bitrate(bitrate: Int) throws {
-        var encoder = try OpusEncoder(bitrate: bitrate)
+        var encoder = try OpusEncoder(EncoderSettings(bitrate: bitrate))
         let packets = try encoder.packets(Signal.speech(count: 192_000))
         let rate = packets.reduce(0) { $0 + $1.count } * 8 / 4
         #expect(rate < bitrate * 6 / 5 && rate > bitrate * 2 / 5)
@@ -63,7 +63,7 @@ struct OpusTests {
         #expect(recovered > 2 * concealed)
     }
 
-    @Test("Silence is encoded in every frame: there is no DTX")
+    @Test("Silence is encoded in every frame unless the peer asks for DTX")
     func silence() throws {
         var encoder = try OpusEncoder()
         var decoder = try OpusDecoder()

@@ -86,4 +86,35 @@ struct PCMInputQueueTests {
             #expect(await group.next() == frame(1))
         }
     }
+
+    @Test("It grows as far as its capacity, in the middle of a ring, and the order stays", arguments: [1, 4, 5, 7, 50])
+    func growth(capacity: Int) async {
+        for taken in 0..<4 {
+            let queue = PCMInputQueue(frameSize: 4, capacity: capacity)
+            for number in 0..<taken {
+                push(queue, number)
+                #expect(await queue.next() == frame(number))
+            }
+            for number in 0..<capacity + 3 { push(queue, 100 + number) }
+            #expect(queue.dropped == 3)
+            #expect(queue.depth == .milliseconds(20 * capacity))
+            for number in 3..<capacity + 3 { #expect(await queue.next() == frame(100 + number)) }
+            #expect(queue.depth == .zero)
+        }
+    }
+
+    @Test("A frame pushed without samples is zeros, whatever was in its place before; they are one array for all")
+    func zeros() async {
+        let queue = PCMInputQueue(frameSize: 4, capacity: 1)
+        push(queue, 1)
+        for _ in 0..<2 { queue.push([Int16]().span, timestamp: 960, concealed: false, silent: true) }
+        let first = await queue.next()
+        #expect(first?.samples == [0, 0, 0, 0])
+        queue.push([Int16]().span, timestamp: 1920, concealed: false, silent: true)
+        let second = await queue.next()
+        let isShared = unsafe first?.samples.withUnsafeBufferPointer { one in
+            unsafe second?.samples.withUnsafeBufferPointer { other in unsafe one.baseAddress == other.baseAddress }
+        }
+        #expect(isShared == true)
+    }
 }

@@ -1,5 +1,4 @@
 import Audio
-import Synchronization
 import Testing
 
 @Suite("Queue of speech from a pipeline")
@@ -7,8 +6,7 @@ struct PlayoutQueueTests {
     private func pull(_ queue: PlayoutQueue, _ count: Int = 160) -> [Int16] {
         var scratch = [Int16](repeating: -1, count: count)
         var span = scratch.mutableSpan
-        let pulled = queue.pull(into: &span, count: count)
-        return Array(scratch.prefix(pulled))
+        return queue.pull(into: &span, count: count) == .nothing ? [] : scratch
     }
 
     private func ramp(_ range: Range<Int>) -> [Int16] { range.map { Int16(truncatingIfNeeded: $0) } }
@@ -47,33 +45,6 @@ struct PlayoutQueueTests {
         }
         try await playing
         #expect(heard == ramp(0..<8000 * 70))
-    }
-
-    @Test("A mark is played once all before it was pulled")
-    func marks() async throws {
-        let queue = PlayoutQueue(rate: 8000)
-        #expect(await queue.mark().outcome == .played)
-        try await queue.play(ramp(0..<320))
-        let first = queue.mark()
-        try await queue.play(ramp(0..<1))
-        let second = queue.mark()
-        let seen = Log()
-        async let one: Void = {
-            _ = await first.outcome; seen.append(1)
-        }()
-        async let two: Void = {
-            _ = await second.outcome; seen.append(2)
-        }()
-        _ = pull(queue)
-        for _ in 0..<20 { await Task.yield() }
-        #expect(seen.entries.isEmpty)
-        _ = pull(queue)
-        await one
-        #expect(seen.entries == [1])
-        _ = pull(queue)
-        await two
-        #expect(await second.outcome == .played)
-        await queue.drained()
     }
 
     @Test("Clearing drops the queue, its marks and the rest of a waiting play, and says how much was heard")
@@ -134,18 +105,32 @@ struct PlayoutQueueTests {
         let marks = (0...PlayoutQueue.maximumMarks).map { _ in queue.mark() }
         #expect(await marks[PlayoutQueue.maximumMarks].outcome == .cleared)
         _ = pull(queue)
+        _ = pull(queue)
         #expect(await marks[0].outcome == .played)
         #expect(await marks[PlayoutQueue.maximumMarks - 1].outcome == .played)
     }
-}
 
-/// What concurrent tasks note down.
-private final class Log: Sendable {
-    private let state = Mutex<[Int]>([])
-
-    var entries: [Int] { state.withLock { $0 } }
-
-    func append(_ entry: Int) {
-        state.withLock { $0.append(entry) }
+    @Test(
+        "Sound is what is louder than -60 dBFS, or has one sample above -44",
+        arguments: [
+            (0, 0, false), (32, 0, false), (-32, 0, false), (33, 0, true), (-33, 0, true), (0, 200, false),
+            (0, -200, false), (0, 201, true), (0, -201, true), (0, .min, true), (.min, 0, true),
+        ] as [(Int16, Int16, Bool)])
+    func silence(all: Int16, one: Int16, isSound: Bool) async throws {
+        let queue = PlayoutQueue(rate: 8000)
+        var samples = [Int16](repeating: all, count: 160)
+        if one != 0 { samples[100] = one }
+        // Whole, and in pieces of which some are silent by themselves.
+        try await queue.play(samples)
+        try await queue.play(Array(samples[..<100]))
+        try await queue.play(Array(samples[100...]))
+        var pulled = [Int16](repeating: 7, count: 160)
+        for _ in 0..<2 {
+            var span = pulled.mutableSpan
+            #expect(queue.pull(into: &span, count: 160) == (isSound ? .sound : .silence))
+            if isSound { #expect(pulled == samples) }
+        }
+        var span = pulled.mutableSpan
+        #expect(queue.pull(into: &span, count: 160) == .nothing)
     }
 }

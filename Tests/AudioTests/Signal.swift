@@ -8,14 +8,19 @@ enum Signal {
         (0..<count).map { Int16(amplitude * sin(2 * .pi * frequency * Double($0) / Double(rate))) }
     }
 
-    /// Harmonics of a gliding pitch under syllables of a quarter second: what a voice codec expects.
-    static func speech(count: Int, pitch: Double = 140) -> [Int16] {
+    /// Harmonics of a gliding pitch under syllables of a quarter second: what a voice codec expects. Up to 4 s.
+    static func speech(count: Int) -> [Int16] { Array(usual.prefix(count)) }
+
+    private static let usual = speech(count: 192_000, pitch: 140)
+
+    static func speech(count: Int, pitch: Double) -> [Int16] {
         var phase = 0.0
         return (0..<count).map { index in
             let time = Double(index) / 48_000
             phase += 2 * .pi * (pitch + 30 * sin(2 * .pi * 0.7 * time)) / 48_000
             let envelope = 0.5 - 0.5 * cos(2 * .pi * 4 * time)
-            let voice = (1...20).reduce(0.0) { $0 + sin(phase * Double($1)) / Double($1) }
+            var voice = 0.0
+            for harmonic in 1...20 { voice += sin(phase * Double(harmonic)) / Double(harmonic) }
             return Int16(5000 * envelope * voice)
         }
     }

@@ -18,6 +18,17 @@ def sentences(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def noisy(sentences, tmp_path_factory):
+    """The same, in a room that is never silent: these are sent without a pause."""
+    directory = tmp_path_factory.mktemp("noisy")
+    spoken = {name: speech.read(file) for name, file in sentences.items()}
+    return {
+        name: speech.write(directory / f"{name}.wav", samples + speech.noise(len(samples) / speech.RATE))
+        for name, samples in spoken.items()
+    }
+
+
+@pytest.fixture(scope="session")
 def _gateways(tmp_path_factory, sentences):
     """Starts gateways; ends each as an operator would and looks whether it went well."""
 

@@ -16,6 +16,8 @@ from aiortc.mediastreams import MediaStreamTrack
 from aiortc.sdp import candidate_from_sdp
 from av import AudioFrame
 
+import speech
+
 # aioice leaves loopback out of its host candidates; here it is the only network there is.
 aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
 
@@ -24,13 +26,14 @@ FRAME = RATE // 50
 
 
 class Microphone(MediaStreamTrack):
-    """Plays samples once, in real time, then silence."""
+    """Plays samples once, in real time, then silence; without samples, the noise of a room."""
 
     kind = "audio"
 
     def __init__(self, samples: np.ndarray | None = None):
         super().__init__()
-        self.samples = np.zeros(0, "<i2") if samples is None else (samples * 32767).astype("<i2")
+        self.loops = samples is None
+        self.samples = ((speech.noise(1) if samples is None else samples) * 32767).astype("<i2")
         self.position = 0
         self.began = None
 
@@ -38,7 +41,8 @@ class Microphone(MediaStreamTrack):
         now = time.monotonic()
         self.began = self.began or now
         await asyncio.sleep(max(0.0, self.began + self.position / RATE - now))
-        chunk = self.samples[self.position : self.position + FRAME]
+        begin = self.position % len(self.samples) if self.loops else self.position
+        chunk = self.samples[begin : begin + FRAME]
         frame = AudioFrame.from_ndarray(np.pad(chunk, (0, FRAME - len(chunk)))[np.newaxis], format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = RATE, self.position, fractions.Fraction(1, RATE)
         self.position += FRAME
@@ -180,7 +184,7 @@ class Caller:
         assert self.pc.connectionState == "connected", self.pc.connectionState
 
     async def hears(self, frames: int, timeout=5.0):
-        """Waits until that many frames of 20 ms have come. While a pipeline is silent, few do."""
+        """Waits until that many frames of 20 ms have come. While a pipeline is silent, none do."""
         deadline = time.monotonic() + timeout
         while len(self.frames) < frames:
             assert time.monotonic() < deadline, f"heard {len(self.frames)} frames in {timeout} s, not {frames}"

@@ -40,6 +40,21 @@ def read(file: Path) -> np.ndarray:
         return np.repeat(samples, RATE // source.getframerate())
 
 
+def write(file: Path, samples: np.ndarray) -> Path:
+    """Mono, 16 bits, at 48 kHz."""
+    with wave.open(str(file), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return file
+
+
+def noise(seconds: float, level=-45.0) -> np.ndarray:
+    """White noise of a level in dBFS, the same each time. Unlike silence it is sent, fifty packets a second."""
+    return np.random.default_rng(1).normal(0, 10 ** (level / 20), int(RATE * seconds))
+
+
 def spoken_part(samples: np.ndarray) -> np.ndarray:
     """Without the silence before and after."""
     loud = np.flatnonzero(np.abs(samples) > 0.02)

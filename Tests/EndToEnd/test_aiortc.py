@@ -10,8 +10,8 @@ from gateway import http
 from peer import calling, in_call
 
 
-def test_the_echo_returns_what_was_said(gateway, sentences):
-    said = speech.read(sentences["harbour"])[: 8 * speech.RATE]
+def test_the_echo_returns_what_was_said(gateway, sentences, noisy):
+    said = speech.read(noisy["harbour"])[: 8 * speech.RATE]
 
     async def call():
         async with in_call(gateway.signaling(), said) as caller:

@@ -82,9 +82,13 @@ ELSEWHERE = {
     "script/setup": "script/server and script/test run it first",
     "swift run --package-path Examples/OwnPipeline OwnPipeline serve -c Examples/OwnPipeline/config.yaml": "test_own_pipeline.py",
     "swift test --package-path Examples/OwnPipeline": "script/test runs it",
+    **dict.fromkeys(
+        ("script/quality", "script/quality --quick", "script/quality --write docs/quality.md"),
+        "script/test runs the quick one; the others take many minutes",
+    ),
     ".venv/bin/python -m pytest Tests/EndToEnd/test_lease.py": "script/test runs it, with the rest",
 }
-PARTS = ("format", "house", "unit", "example", "peers")
+PARTS = ("format", "house", "unit", "example", "peers", "quality")
 
 
 def commands() -> list:

@@ -6,7 +6,12 @@ import wave
 import pytest
 
 import speech
-from gateway import patchbay
+from gateway import BINARY, patchbay
+
+
+# Milliseconds: from saying to hearing by way of the echo, and until a call is up. On an idle machine 17 to 30, and 8 to 15.
+LATENCY = 90 if "release" in BINARY.parts else 200
+SET_UP = 60 if "release" in BINARY.parts else 200
 
 
 def call(*arguments, seconds: int) -> dict:
@@ -16,11 +21,9 @@ def call(*arguments, seconds: int) -> dict:
 
 
 @pytest.mark.long
-def test_twenty_calls_at_once_lose_nothing_and_keep_time(start, sentences):
+def test_twenty_calls_at_once_lose_nothing_and_keep_time(start, noisy):
     gateway, seconds = start(), 60
-    report = call(
-        f"{gateway.url}/", "--token", "emb_echo", "--in", sentences["harbour"], "--calls", 20, seconds=seconds
-    )
+    report = call(f"{gateway.url}/", "--token", "emb_echo", "--in", noisy["harbour"], "--calls", 20, seconds=seconds)
     print(json.dumps(report["summary"]))
     assert report["summary"]["calls"] == report["summary"]["connected"] == len(report["calls"]) == 20
     for each in report["calls"]:
@@ -29,20 +32,22 @@ def test_twenty_calls_at_once_lose_nothing_and_keep_time(start, sentences):
         assert abs(each["packets_sent"] / each["seconds"] - 50) < 1.5, each
         assert abs(each["packets_received"] / each["seconds"] - 50) < 1.5, each
         assert each["gap_p99_ms"] < 40, each
+        assert 0 < each["latency_ms"] < LATENCY, each
     gateway.await_idle()
 
 
-def test_the_caller_keeps_what_it_heard(gateway, sentences, tmp_path):
+def test_the_caller_keeps_what_it_heard(gateway, sentences, noisy, tmp_path):
     heard = tmp_path / "heard.wav"
     report = call(
-        gateway.signaling(run=5), "--in", sentences["winter"], "--out", heard, seconds=8
+        gateway.signaling(run=5), "--in", noisy["winter"], "--out", heard, seconds=8
     )
     speech.assert_heard("winter", sentences, speech.read(heard))
     with wave.open(str(heard)) as file:
         assert abs(file.getnframes() / file.getframerate() - 8) < 0.5
     latency = report["calls"][0]["latency_ms"]
     print(f"mouth to ear through the echo: {latency} ms")
-    assert latency is None or 0 < latency < 400
+    assert 0 < latency < LATENCY
+    assert report["calls"][0]["setup_ms"] < SET_UP
 
 
 def test_the_caller_says_why_it_did_not_get_through(gateway):

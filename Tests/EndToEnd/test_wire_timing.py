@@ -5,6 +5,7 @@ import signal
 import time
 from contextlib import AsyncExitStack
 
+import numpy as np
 import pytest
 
 import speech
@@ -67,7 +68,7 @@ def test_a_pipeline_that_speaks_keeps_the_call_up(start):
     gateway = start(template=limits("idle: 2s"))
 
     async def main():
-        async with in_call(gateway.signaling(workflow=3)) as caller:
+        async with in_call(gateway.signaling(workflow=3), np.zeros(0)) as caller:
             await asyncio.sleep(4.5)
             assert "call-ended" not in [each["type"] for each in caller.messages]
 

@@ -112,6 +112,13 @@ def test_a_plugin_imports_no_core_module():
     assert folders and not wrong, "\n".join(wrong)
 
 
+def test_what_is_shipped_has_nothing_of_tests_and_benchmarks():
+    theirs = {"CPacketPath", "TestSupport", "Testing", "XCTest"}
+    folders = ROOT / "Sources", ROOT / "Plugins"
+    wrong = [f"{place}: imports {name}" for folder in folders for place, name in imports(folder) if name in theirs]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_the_check_itself_sees_every_form_of_import():
     text = "import A\n@testable import B\npackage import C\nimport struct D.E\n@_spi(X) public import F\n// import G\n"
     assert IMPORT.findall(text) == ["A", "B", "C", "D", "F"]

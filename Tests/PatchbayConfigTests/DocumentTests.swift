@@ -10,6 +10,8 @@ struct DocumentTests {
         #expect(configuration.server.listen == ListenAddress(host: "127.0.0.1", port: 8080))
         #expect(configuration.server.playground == "emb_demo")
         #expect(configuration.media.ports.ports == 40_000...40_063 && configuration.media.loops == nil)
+        let opus = configuration.media.opus
+        #expect(opus.complexity == 5 && opus.bitrate == 32_000 && opus.bandwidth == .full)
         #expect(configuration.media.addresses.written == ["127.0.0.1"])
 
         let users = try #require(configuration.instances[.auth]?["users"])
@@ -36,7 +38,11 @@ struct DocumentTests {
         let configuration = try load(
             """
             version: 1
-            media: { addresses: auto, ports: 5000-5003, loops: 4 }
+            media:
+              addresses: auto
+              ports: 5000-5003
+              loops: 4
+              opus: { complexity: 0, bitrate: 128000, bandwidth: superwide }
             server: { listen: "[::1]:0", drain: 0s, trusted_proxies: [10.0.0.0/8, "::1"] }
             quotas: { q: { type: concurrency, limit: 1, on_unavailable: allow } }
             pipelines: { e: { type: echo }, p: { type: parrot } }
@@ -60,6 +66,8 @@ struct DocumentTests {
         #expect(configuration.instances[.icePolicy]?.keys.sorted() == ["mine", "none", "private"])
         #expect(configuration.instances[.quota]?["q"]?.onUnavailable == .allow)
         #expect(configuration.media.addresses == .auto && configuration.media.loops == 4)
+        let opus = configuration.media.opus
+        #expect(opus.complexity == 0 && opus.bitrate == 128_000 && opus.bandwidth == .superwide)
         #expect(configuration.server.listen == ListenAddress(host: "::1", port: 0))
     }
 
@@ -105,14 +113,16 @@ struct DocumentTests {
         let schema = try JSONValue(parsing: schema(catalogue), maximumDepth: 32)
         let stock =
             try stock().replacing(
-                "    quotas: [seats]", with: "    quotas: [seats]\n    store: 'local'")
+                "    quotas: [seats]", with: "    quotas: [seats]\n    store: 'local'"
+            ).replacing(
+                "\nmedia:\n", with: "\nmedia:\n  opus: { complexity: 9, bitrate: 24000, bandwidth: wide }\n")
             + "\nice_servers: [{ urls: [\"turn:a\"], secret: { env: TURN }, ttl: 2h }]\n"
         let text = "root:\n" + stock.split(separator: "\n").map { "  \($0)\n" }.joined()
         let root = try decodeSettings(Holder.self, yaml: text).root
         #expect(accepts(schema, root))
         for key in [
             "listen:", "ports:", "secret:", "token:", "limit:", "pause:", "match:", "inbound:", "call:", "type:",
-            "runs:", "store: 'local'", "urls:", "ttl:",
+            "runs:", "store: 'local'", "urls:", "ttl:", "opus:", "complexity:", "bitrate:", "bandwidth:",
         ] {
             let typo = try decodeSettings(Holder.self, yaml: text.replacing(key, with: "x" + key, maxReplacements: 1))
                 .root

@@ -134,6 +134,18 @@ struct FaultTests {
                 "1:35: error: media.loops: 3 loops need 3 ports, and 'ports' has 2"
             ),
             (
+                "media: { opus: { complexity: 11 } }",
+                "media.opus.complexity: expected a whole number from 0 to 10, found '11'"
+            ),
+            ("media: { opus: { bitrate: 5999 } }", "expected a whole number from 6000 to 128000, found '5999'"),
+            ("media: { opus: { bitrate: 32k } }", "expected a whole number, found '32k'"),
+            (
+                "media: { opus: { bandwidth: superwiede } }",
+                "expected one of narrow, medium, wide, superwide, full, found 'superwiede'"
+            ),
+            ("media: { opus: { bandwidth: superwiede } }", "= did you mean 'superwide'?"),
+            ("media: { opus: { complexty: 5 } }", "media.opus: unknown key 'complexty'"),
+            (
                 "server: { trusted_proxies: [10.0.0.0/33] }",
                 "expected an IP address or a range such as 10.0.0.0/8, found '10.0.0.0/33'"
             ),

@@ -1,3 +1,4 @@
+import PatchbayPlugin
 import Testing
 
 @testable import PatchbayKit
@@ -22,5 +23,30 @@ struct CallerTests {
         #expect(url.hasPrefix("ws://h/api/v1/ws/signaling/1/"))
         #expect(url.hasSuffix("?a=b"))
         #expect(url != Caller.signedIn("ws://h/api/v1/ws/signaling/1?a=b", 0))
+    }
+
+    @Test("times of each call and of all of them are in the figures")
+    func figures() {
+        let reports = (1...100).map { number in
+            var report = CallReport()
+            (report.connected, report.setup) = (true, .milliseconds(number * 10))
+            (report.connectedAfter, report.firstPacketAfter) = (.milliseconds(number), .milliseconds(number + 1000))
+            (report.latency, report.endLatency) = (.microseconds(number * 1500), nil)
+            return report
+        }
+        let summary = CallSummary(reports: reports)
+        let first = reports[0].json
+        #expect(first["setup_ms"] == 10.0 && first["connected_ms"] == 1.0 && first["first_packet_ms"] == 1001.0)
+        #expect(first["latency_ms"] == 1.5 && first["latency_end_ms"] == .null)
+        let all = summary.json["summary"]
+        #expect(all?["connected"] == 100 && all?["setup_p50_ms"] == 510.0 && all?["setup_p99_ms"] == 1000.0)
+        #expect(all?["connected_p50_ms"] == 51.0 && all?["connected_p99_ms"] == 100.0)
+        #expect(all?["first_packet_p50_ms"] == 1051.0 && all?["first_packet_p99_ms"] == 1100.0)
+        #expect(all?["latency_p50_ms"] == 76.5 && all?["latency_p99_ms"] == 150.0)
+        #expect(all?["latency_end_p50_ms"] == .null && all?["latency_end_p99_ms"] == .null)
+        let last = summary.text.split(separator: "\n").last ?? ""
+        let times = "media after p50 51.0 ms, p99 100.0 ms, first packet after p50 1051.0 ms, p99 1100.0 ms"
+        #expect(last.contains(times), "\(last)")
+        #expect(!last.contains("at the end"), "\(last)")
     }
 }

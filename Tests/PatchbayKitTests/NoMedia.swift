@@ -9,6 +9,8 @@ final class NoMedia: MediaHost {
     private let live = Mutex(0)
     /// The candidates that reached a peer connection.
     let candidates = Mutex<[String]>([])
+    /// How every call of it goes; nil while it does not answer.
+    let statistics = Mutex<CallStatistics?>(CallStatistics())
 
     var load: Int { live.withLock { $0 } }
 
@@ -41,7 +43,13 @@ final class NoMedia: MediaHost {
         func answer(offer: String) async throws -> String { try NoMedia.answer(offer) }
         func addRemoteCandidate(_ text: String) { host.candidates.withLock { $0.append(text) } }
         func endOfRemoteCandidates() {}
-        func statistics() async throws -> CallStatistics { throw PeerConnectionError.ended }
+        /// Does not notice that nobody waits any more, as a loop that is stuck would not.
+        func statistics() async throws -> CallStatistics {
+            guard isOpen.withLock({ $0 }) else { throw PeerConnectionError.ended }
+            if let statistics = host.statistics.withLock({ $0 }) { return statistics }
+            await Task.detached { try? await Task.sleep(for: .seconds(20)) }.value
+            throw PeerConnectionError.ended
+        }
 
         func close() {
             let closes = isOpen.withLock { open in

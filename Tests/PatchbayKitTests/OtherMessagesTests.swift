@@ -2,6 +2,7 @@ import PatchbayPlugin
 import Signaling
 import Synchronization
 import Testing
+import WebRTC
 
 @testable import PatchbayKit
 
@@ -103,6 +104,44 @@ struct OtherMessagesTests {
         #expect(world.everyOffer.asked == asked)
         #expect((world.leases, world.media.load) == (leases, 1))
         await socket.close()
+        #expect(try await world.leftovers() == [])
+    }
+
+    @Test("who asks is told how a call of its own socket goes, and only then")
+    func statistics() async throws {
+        let world = World()
+        let (socket, other) = (await world.socket(), await world.socket(run: 502))
+        await other.offer("PC-elsewhere")
+        #expect(await socket.send(TestSocket.getStatistics("PC-a")) == [.notFound])
+        #expect(await socket.offer("PC-a") == Sent.answer("PC-a", to: "v=0"))
+        world.media.statistics.withLock { $0?.packetsReceived = 7 }
+        for question in [
+            TestSocket.getStatistics("PC-elsewhere"), TestSocket.getStatistics(""), #"{"type":"get-statistics"}"#,
+        ] {
+            #expect(await socket.send(question) == [.notFound])
+        }
+        let told = Sent.statistics("PC-a", try #require(world.media.statistics.withLock { $0 }))
+        #expect(await socket.send(TestSocket.getStatistics("PC-a")) == [told])
+        // The new peer connection's, from here on.
+        await socket.send(Self.renegotiate("PC-a", restart: true))
+        #expect(await socket.send(TestSocket.getStatistics("PC-a")) == [told])
+        #expect(other.sent == [])
+        await socket.close()
+        await other.close()
+        #expect(try await world.leftovers(names: ["PC-a", "PC-elsewhere"], runs: [501, 502]) == [])
+    }
+
+    @Test("a peer connection that does not answer keeps nobody waiting, and the question is nobody's end")
+    func noStatistics() async throws {
+        let world = World()
+        let socket = await world.socket()
+        await socket.offer("PC-a")
+        world.media.statistics.withLock { $0 = nil }
+        let start = ContinuousClock.now
+        let empty = Sent(#"{"type":"statistics","payload":{"pc_id":"PC-a"}}"#)
+        #expect(await socket.send(TestSocket.getStatistics("PC-a")) == [empty])
+        #expect(await socket.close().last == .closedAfterCall)
+        #expect(ContinuousClock.now - start < .seconds(10))
         #expect(try await world.leftovers() == [])
     }
 

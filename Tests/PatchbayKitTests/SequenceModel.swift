@@ -1,5 +1,6 @@
 import Signaling
 import TestSupport
+import WebRTC
 
 @testable import PatchbayKit
 
@@ -10,6 +11,8 @@ enum Step: CustomStringConvertible {
     /// An offer with one of its fields missing, or of another type.
     case halfOffer(String)
     case offerOfType(String, pcID: String)
+    /// How a call goes.
+    case question(String)
     /// What nothing is answered to.
     case silent(String)
     /// What is no message.
@@ -29,6 +32,7 @@ enum Step: CustomStringConvertible {
         case ..<45: .renegotiation(generator.chance(0.8) ? name : "", sdp: sdp, restarts: generator.chance(0.5))
         case ..<52: .halfOffer(pick(halfOffers, &generator))
         case ..<55: .offerOfType(pick(["answer", "rollback"], &generator), pcID: name)
+        case ..<61: .question(generator.chance(0.8) ? name : "")
         case ..<75: .silent(pick(silence, &generator).replacing("PC-?", with: name))
         case ..<85: .malformed(pick(malformed, &generator))
         case ..<92: .closing
@@ -71,6 +75,7 @@ enum Step: CustomStringConvertible {
         case .renegotiation(let pcID, let sdp, let restarts):
             .text(
                 #"{"type":"renegotiate","payload":{"pc_id":"\#(pcID)","sdp":"\#(sdp)","restart_pc":\#(restarts)}}"#)
+        case .question(let pcID): .text(TestSocket.getStatistics(pcID))
         case .halfOffer(let text), .silent(let text): .text(text)
         case .offerOfType(let type, let pcID): .text(TestSocket.offer(pcID, type: type))
         case .malformed(let message): message
@@ -110,6 +115,8 @@ struct SequenceModel {
         case .renegotiation(let pcID, let sdp, _):
             guard run == .live(pcID: pcID) else { return [.notFound] }
             return reply(pcID, sdp)
+        case .question(let pcID):
+            return run == .live(pcID: pcID) ? [.statistics(pcID, CallStatistics())] : [.notFound]
         case .halfOffer: return [.missingFields]
         case .offerOfType: return [.error("Expected a description of type offer")]
         case .silent: return []

@@ -103,7 +103,7 @@ struct SequenceTests {
                 // As the server does it: once we close, or the client has, no message comes through.
                 reply += await socket.close()
                 sockets[user] = nil
-            case .offer, .renegotiation, .halfOffer, .offerOfType, .silent: sockets[user] = socket
+            case .offer, .renegotiation, .halfOffer, .offerOfType, .question, .silent: sockets[user] = socket
             }
             reply = reply.map(\.withoutReason)
             heard[user].append(reply)

@@ -1,6 +1,7 @@
 import PatchbayPlugin
 import Signaling
 import Synchronization
+import WebRTC
 
 @testable import PatchbayKit
 
@@ -41,6 +42,13 @@ extension Sent {
     static func callEnded(_ pcID: String, run: Int, reason: String) -> Sent {
         Sent(
             #"{"type":"call-ended","payload":{"workflow_run_id":\#(run),"pc_id":"\#(pcID)","reason":"\#(reason)"}}"#)
+    }
+
+    static func statistics(_ pcID: String, _ statistics: CallStatistics) -> Sent {
+        .message([
+            "type": "statistics",
+            "payload": .object(statistics.figures.merging(["pc_id": .string(pcID)]) { _, id in id }),
+        ])
     }
 
     static let closedAfterCall = Sent.close(code: 1000, reason: "call ended")
@@ -144,6 +152,10 @@ final class TestSocket: Sendable {
 
     static func offer(_ pcID: String, _ sdp: String = "v=0", type: String = "offer") -> String {
         #"{"type":"offer","payload":{"pc_id":"\#(pcID)","sdp":"\#(sdp)","type":"\#(type)"}}"#
+    }
+
+    static func getStatistics(_ pcID: String) -> String {
+        #"{"type":"get-statistics","payload":{"pc_id":"\#(pcID)"}}"#
     }
 
     /// The client is gone; the session with all its calls has ended when this returns.

@@ -8,6 +8,16 @@ struct FuzzTests {
     private func feed(_ packet: [UInt8]) {
         _ = PacketKind(packet.span)
         _ = TelephoneEvent(parsing: packet.span)
+        if let red = RedundantPayload(parsing: packet.span) {
+            var end = red.count * 4 + 1
+            for index in 0..<red.count {
+                guard let block = red.block(index) else { continue }
+                #expect(block.range.lowerBound >= end && block.timestampOffset > 0 && block.payloadType < 128)
+                end = block.range.upperBound
+            }
+            #expect(red.primary.lowerBound >= end && red.primary.upperBound == packet.count)
+            #expect(red.block(red.count) == nil && red.block(-1) == nil)
+        }
         if let parsed = try? header(packet) {
             #expect(parsed.payload.lowerBound >= 12 && parsed.payload.upperBound <= packet.count)
             #expect(parsed.extensions.upperBound <= parsed.payload.lowerBound)
@@ -32,7 +42,14 @@ struct FuzzTests {
             delaySinceLastSenderReport: 7)
         let sender = SenderReport(ssrc: 9, ntpTimestamp: 1, rtpTimestamp: 2, packetCount: 3, octetCount: 4)
         RTCPWriter.write(
-            ssrc: 9, report: sender, blocks: [block, block], cname: "someone", isLeaving: true, into: &report)
+            ssrc: 9, report: sender, blocks: [block, block], cname: "someone", referenceTime: 10,
+            delay: DelaySinceLastReceiverReport(ssrc: 11, lastReceiverReport: 12, delay: 13), isLeaving: true,
+            into: &report)
+        let extended: [UInt8] = [
+            0x80, 207, 0, 10, 0, 0, 0, 1, 4, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9,
+            5, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6,
+        ]
+        let redundant: [UInt8] = [0xef, 0x1e, 0, 3, 0xef, 0x0f, 0, 2, 0x6f, 1, 2, 3, 4, 5, 6, 7, 8]
         let oneByte: [UInt8] = [
             0xb1, 111, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0xbe, 0xde, 0, 2, 0x10, 0x85, 0x41, 0x30, 0x31, 0, 0,
             0,
@@ -41,7 +58,7 @@ struct FuzzTests {
         let twoByte: [UInt8] = [
             0x90, 111, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0x10, 0, 0, 2, 1, 1, 5, 4, 2, 0x30, 0x31, 0, 9, 9,
         ]
-        return [report, oneByte, twoByte]
+        return [report, extended, redundant, oneByte, twoByte]
     }()
 
     @Test("random bytes are survived")

@@ -61,6 +61,16 @@ func problems(inAnswer answerText: String, to offerText: String) throws -> [Stri
             expect(groups(answer).contains { $0.contains(mid) }, "\(index): bundle not echoed")
         }
         expect(Set(theirs.formats).isSuperset(of: ours.formats), "\(index): payload types")
+        let ranks = ours.formats.map { theirs.formats.firstIndex(of: $0) ?? 0 }
+        expect(ranks == ranks.sorted(), "\(index): not in the offer's order of preference")
+        for red in ours.all("rtpmap") where red.hasSuffix(" red/48000/2") {
+            let type = red.prefix { $0.isNumber }
+            let inside = ours.all("fmtp").filter { $0.hasPrefix("\(type) ") }
+                .flatMap { $0.dropFirst(type.count + 1).split(separator: "/") }
+            expect(inside.count == 2, "\(index): RED without a frame and a copy")
+            expect(
+                inside.allSatisfy { ours.all("rtpmap").contains("\($0) opus/48000/2") }, "\(index): RED of not Opus")
+        }
         expect(Set(ours.formats).count == ours.formats.count, "\(index): payload type twice")
         // One channel is what leaving the channels out means (RFC 8866 §6.6).
         let maps = theirs.all("rtpmap").map { $0.lowercased().replacing("/8000/1", with: "/8000") }

@@ -47,6 +47,15 @@ struct FuzzTests {
         }
     }
 
+    /// An offer of nothing but RED beside the Opus, of which only the last fits.
+    private static func reds(_ head: String) -> String {
+        let types = (1...63).map(String.init)
+        let lines = types.map { "a=rtpmap:\($0) red/48000/2\n" } + types.map { "a=fmtp:\($0) 111/1\n" }
+        let settings = String(repeating: "a=fmtp:111 minptime=10\n", count: 300)
+        return head.replacing("SAVPF 111 63 9 0 8 13 110 126", with: "SAVPF 111 " + types.joined(separator: " "))
+            + settings + lines.joined()
+    }
+
     /// 32 KiB each, made to be slow.
     private static let worst: [(name: String, text: String)] = {
         let head = RecordedOffer.named("chromium-156-audio-gathered")
@@ -59,6 +68,7 @@ struct FuzzTests {
         return [
             ("rtpmaps", fill("a=rtpmap:96 opus/48000/2\n")),
             ("fmtp", fill("a=fmtp:111 " + String(repeating: "a=1;", count: 250) + "\n")),
+            ("reds", reds(head)),
             ("ssrcs", fill("a=ssrc:1 cname:" + String(repeating: "c", count: 50) + "\n")),
             ("groups", head.replacing("a=group", with: String(repeating: mids, count: 36) + "a=group")),
             ("candidates", fill("a=candidate:" + String(repeating: "1 ", count: 25) + "\n")),

@@ -22,7 +22,8 @@ struct GeneratedOfferTests {
             ("a=group", ""), ("a=group", "a=group:BUNDLE 1 0"), ("a=mid:1", "a=mid:5"), ("m=video", "m=text 0 RTP 96"),
             ("m=audio", "m=audio 9 UDP/TLS/RTP/SAVP 111 110 126"), ("m=audio", "m=audio 9 UDP/TLS/RTP/SAVPF 105"),
             ("a=rtpmap:111", "a=rtpmap:111 opus/48000"), ("a=extmap:1", "a=extmap:9 urn:x"), ("a=msid", ""),
-            ("a=sendrecv", "a=recvonly"),
+            ("a=sendrecv", "a=recvonly"), ("m=audio", "m=audio 9 UDP/TLS/RTP/SAVPF 63 111 110 126"),
+            ("a=fmtp:63", ""), ("a=fmtp:63", "a=fmtp:63 111/110"),
         ])
     func checker(line: String, replacement: String) throws {
         let text = RecordedOffer.named("chromium-156-audio-recvvideo-data")

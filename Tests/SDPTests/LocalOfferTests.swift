@@ -20,6 +20,7 @@ struct LocalOfferTests {
         #expect(remote.setup == .actpass && remote.trickle && remote.endOfCandidates && !remote.iceLite)
         #expect(remote.candidates == local.candidates)
         #expect(remote.audio.opus.payloadType == 111 && remote.audio.opus.parameters == local.opus)
+        #expect(remote.audio.red == nil)
         #expect(remote.audio.telephoneEvents == LocalOffer.telephoneEvents)
         #expect(remote.audio.audioLevelExtensionID == 1 && remote.audio.midExtensionID == 2)
         #expect(remote.audio.ssrcs == [local.ssrc] && remote.audio.cname == local.cname)
@@ -45,6 +46,7 @@ struct LocalOfferTests {
             ("m=audio", "m=audio 0 UDP/TLS/RTP/SAVPF 111", .rejectedAudio),
             ("m=audio", "m=video 9 UDP/TLS/RTP/SAVPF 111", .noAudio),
             ("m=audio", "m=audio 9 UDP/TLS/RTP/SAVPF 111 0", .notOffered("a payload type")),
+            ("a=rtpmap:126", "a=rtpmap:126 red/48000/2", .notOffered("a payload type")),
             ("a=mid", "a=mid:1", .notOffered("a mid")),
             (
                 "a=extmap:1", "a=extmap:5 urn:ietf:params:rtp-hdrext:ssrc-audio-level",

@@ -215,10 +215,12 @@ struct OfferTests {
     @Test("the peer's Opus parameters are read, and held within what RFC 7587 allows")
     func remoteOpusParameters() throws {
         let text =
-            minimal + "a=fmtp:96 MaxPlaybackRate=16000; usedtx=1 ;maxaveragebitrate=999999;stereo=x;sprop=\na=ptime:0\n"
+            minimal
+            + "a=fmtp:96 MaxPlaybackRate=16000; usedtx=1 ;cbr=1; maxaveragebitrate=999999;stereo=x;sprop=\na=ptime:0\n"
         let opus = try Offer(parsing: text).remote.audio.opus.parameters
         #expect(opus.maxPlaybackRate == 16_000 && opus.useDTX && opus.maxAverageBitrate == 510_000)
         #expect(!opus.stereo && !opus.useInbandFEC && opus.pTime == 3)
+        #expect(opus.constantBitrate)
     }
 
     @Test("a payload type that looks like RTCP is not taken")

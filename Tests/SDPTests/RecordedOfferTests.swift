@@ -37,6 +37,7 @@ struct RecordedOfferTests {
         #expect(remote.candidates.isEmpty == !offer.name.contains("gathered"))
         let isChromium = offer.name.hasPrefix("chromium"), isFirefox = offer.name.hasPrefix("firefox")
         #expect(remote.audio.opus.payloadType == (isChromium ? 111 : isFirefox ? 109 : 96))
+        #expect(remote.audio.red == (isChromium ? 63 : nil), "Firefox has RED for video only")
         #expect(remote.audio.telephoneEvents.map(\.payloadType) == (isChromium ? [110, 126] : isFirefox ? [101] : []))
         #expect(
             remote.audio.telephoneEvents.map(\.clockRate) == (isChromium ? [48_000, 8000] : isFirefox ? [8000] : []))

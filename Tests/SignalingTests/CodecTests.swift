@@ -97,6 +97,16 @@ struct ClientMessageTests {
     }
 
     @Test(
+        "a question how a call goes",
+        arguments: [
+            (#","payload":{"pc_id":"a"}"#, "a"), (#","payload":{"pc_id":"a","more":1}"#, "a"), ("", ""),
+            (#","payload":{}"#, ""), (#","payload":{"pc_id":7}"#, ""), (#","payload":{"pc_id":"!"}"#, ""),
+        ])
+    func getStatistics(rest: String, id: String) {
+        #expect(ClientMessage(#"{"type":"get-statistics"\#(rest)}"#) == .getStatistics(pcID: id))
+    }
+
+    @Test(
         "what no one knows is ignored",
         arguments: [
             (#"{"type":"hello"}"#, "hello"), (#"{"type":"hello","payload":null}"#, "hello"), ("{}", ""),
@@ -111,7 +121,8 @@ struct ClientMessageTests {
         arguments: [
             "", "x", "[]", "1", "\"offer\"", "null", #"{"type":"offer","payload":null}"#,
             #"{"type":"offer","payload":[]}"#, #"{"type":"ice-candidate","payload":"x"}"#,
-            #"{"type":"renegotiate","payload":1}"#, #"{"type":"offer","type":"x"}"#,
+            #"{"type":"renegotiate","payload":1}"#, #"{"type":"get-statistics","payload":[]}"#,
+            #"{"type":"offer","type":"x"}"#,
             #"{"type":"x","payload":{},"payload":{}}"#,
             #"{"type":"x","payload":"# + String(repeating: "[", count: 17) + String(repeating: "]", count: 17) + "}",
         ])
@@ -153,6 +164,10 @@ struct ServerMessageTests {
             (
                 .iceCandidate(pcID: "PC-1", nil),
                 #"{"type":"ice-candidate","payload":{"pc_id":"PC-1","candidate":null}}"#
+            ),
+            (
+                .statistics(pcID: "PC-1", ["packets_sent": 7, "dropped": ["early": 1], "pc_id": "another"]),
+                #"{"type":"statistics","payload":{"pc_id":"PC-1","packets_sent":7,"dropped":{"early":1}}}"#
             ),
             (
                 .event(ClientEvent("rtf-bot-text", ["text": "hi"])),

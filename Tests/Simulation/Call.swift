@@ -1,3 +1,4 @@
+import Audio
 import Testing
 import WebRTC
 import Wire
@@ -18,12 +19,17 @@ struct Call {
     let offerer: Endpoint
     let answerer: Endpoint
 
-    init(seed: UInt64, connectTimeout: Duration = .seconds(60)) {
+    init(
+        seed: UInt64, connectTimeout: Duration = .seconds(60), hears: Int = 20_000,
+        encoder: EncoderSettings = EncoderSettings()
+    ) {
         world = World(seed: seed)
         offerer = Endpoint(
-            .offering, at: address("198.51.100.2", 50_000), seed: seed &* 2, connectTimeout: connectTimeout)
+            .offering, at: address("198.51.100.2", 50_000), seed: seed &* 2, connectTimeout: connectTimeout,
+            hears: hears, encoder: encoder)
         answerer = Endpoint(
-            .answering, at: address("192.0.2.1", 40_000), seed: seed &* 2 &+ 1, connectTimeout: connectTimeout)
+            .answering, at: address("192.0.2.1", 40_000), seed: seed &* 2 &+ 1, connectTimeout: connectTimeout,
+            hears: hears, encoder: encoder)
         world.nodes = [offerer, answerer]
     }
 

@@ -33,6 +33,21 @@ struct ConnectionTests {
         #expect(call.world.run(for: .seconds(5)) { call.isConnected } == isReachable)
     }
 
+    @Test("again when a translator gives the offering side another address in mid-call", arguments: seeds(10))
+    func rebound(_ seed: UInt64) async throws {
+        let call = try Call.connected(seed: seed)
+        call.world.translations[call.offerer.address] = address("203.0.113.77", 3333)
+        // A consent check, at most 6 s apart, shows the new address.
+        call.world.run(for: .milliseconds(6_500))
+        let before = call.both.map(\.input.spoken)
+        for endpoint in call.both { try await endpoint.output.play(Signal.tone(seconds: 1)) }
+        call.world.run(for: .milliseconds(1_200))
+        for (endpoint, before) in zip(call.both, before) {
+            #expect(endpoint.input.spoken >= before + 48, "seed \(seed)")
+            #expect(endpoint.end == nil)
+        }
+    }
+
     @Test("whoever opens the association", arguments: ["actpass", "active", "passive"])
     func setup(_ setup: String) throws {
         let call = Call(seed: 3)

@@ -1,6 +1,7 @@
 import Audio
 import DTLS
 import ICE
+import RTP
 import STUN
 import TestSupport
 import Testing
@@ -12,10 +13,12 @@ final class Endpoint: Node {
     let address: SocketAddress
     let peer: PeerConnection
     let batch = DatagramBatch(capacity: 64)
-    /// Long enough that nothing is lost that a test wants to hear.
-    let input = PCMInputQueue(frameSize: 320, capacity: 20_000)
+    let input: PCMInputQueue
     let output = PlayoutQueue(rate: 16_000)
     private(set) var events: [(at: MonotonicTime, event: PeerConnection.Event)] = []
+    private var watch = StatisticsWatch()
+    /// Whether it is a fault that what it hears does not keep time: it is driven all along, and its peer plays no tricks.
+    var keepsTime = false
     private var authenticated: Set<SocketAddress> = []
     private var signalled: Set<SocketAddress> = []
     private var exchanged: [SocketAddress: (received: Int, sent: Int)] = [:]
@@ -23,16 +26,19 @@ final class Endpoint: Node {
     private var isSilenced = false
     private var pending: [String] = []
 
+    /// - Parameter hears: how many frames are kept for the test; the default is more than any wants to hear.
     init(
         _ role: PeerConnection.Configuration.Role, at address: SocketAddress, seed: UInt64,
-        connectTimeout: Duration = .seconds(60), dialRules: DialRules = DialRules(), now: MonotonicTime = .zero
+        connectTimeout: Duration = .seconds(60), dialRules: DialRules = DialRules(), hears: Int = 20_000,
+        encoder: EncoderSettings = EncoderSettings(), now: MonotonicTime = .zero
     ) {
         self.address = address
+        input = PCMInputQueue(frameSize: 320, capacity: hears)
         peer = PeerConnection(
             PeerConnection.Configuration(
                 role: role, certificate: testCertificate, addresses: [address], tag: UInt32(truncatingIfNeeded: seed),
                 randomness: .seeded(seed), ntpOrigin: 0xe000_0000_0000_0000, dialRules: dialRules, input: input,
-                output: output, connectTimeout: connectTimeout),
+                output: output, encoder: encoder, connectTimeout: connectTimeout),
             batch: batch, now: now)
     }
 
@@ -82,6 +88,8 @@ final class Endpoint: Node {
     func faults(now: MonotonicTime) -> [String] {
         collectEvents(now)
         if batch.dropped > 0 { pending.append("\(address): a step sends more than a batch") }
+        let since = keepsTime ? events.first { $0.event == .connected }?.at : nil
+        pending += watch.faults(of: peer, timedSince: since, now: now).map { "\(address): \($0)" }
         defer { pending = [] }
         return pending
     }
@@ -101,6 +109,10 @@ final class Endpoint: Node {
             }
         }
         exchanged[remote, default: (0, 0)].sent += bytes.count
+        guard [.rtp, .rtcp].contains(PacketKind(bytes.span)) else { return }
+        for other in authenticated where other != remote && peer.isInUse(Tuple(path: 0, remote: other)) {
+            pending.append("\(address) sends media to \(remote), and \(other) is selected")
+        }
     }
 
     private func collectEvents(_ now: MonotonicTime) {

@@ -66,7 +66,9 @@ struct HostileTests {
             call.world.inject(changed, from: call.offerer.address, to: call.answerer)
         }
         #expect(heard == undisturbed)
-        #expect(call.answerer.peer.currentStatistics().dropped.unauthentic == 200)
+        let statistics = call.answerer.peer.currentStatistics()
+        #expect(statistics.dropped.unauthentic == 100)
+        #expect(statistics.packetsDuplicate == 100)
         #expect(call.both.allSatisfy { $0.end == nil })
     }
 

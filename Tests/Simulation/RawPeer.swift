@@ -26,8 +26,9 @@ final class RawPeer: Node {
     var sequenceNumber: UInt16 = 1000
     var timestamp: UInt32 = 5000
     var ssrc: UInt32 = 0x1111
-    private let voice: [[UInt8]]
-    private var voiceIndex = 0
+    /// A second of a tone, in packets, and the next of them.
+    let voice: [[UInt8]]
+    var voiceIndex = 0
 
     init(seed: UInt64, now: MonotonicTime = .zero) throws {
         var random = RandomSource.seeded(seed)
@@ -52,17 +53,28 @@ final class RawPeer: Node {
         }
     }
 
+    /// Opus with redundancy, as browsers number it.
+    static let red: UInt8 = 63
+
     func offer() -> String {
         let credentials = agent.localCredentials
         return LocalOffer.make(
             LocalParameters(
                 sessionID: 1, iceUfrag: credentials.ufrag, icePassword: credentials.password,
                 fingerprint: Fingerprint(algorithm: .sha256, bytes: testCertificate.sha256Fingerprint), ssrc: ssrc,
-                cname: "raw"))
+                cname: "raw")
+        ).replacing(" 111 ", with: " 111 63 ", maxReplacements: 1)
+            .replacing(
+                "a=rtpmap:111 ", with: "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\na=rtpmap:111 ",
+                maxReplacements: 1)
     }
 
     func accept(answer: String, now: MonotonicTime) throws {
-        let remote = try LocalOffer.accept(answer: answer)
+        // An offer of ours has no redundancy.
+        let lines = answer.split(separator: "\r\n").filter { !$0.contains(":63 ") }
+        let plain = lines.map { ($0.hasPrefix("m=") ? String($0).replacing(" 63", with: "") : String($0)) + "\r\n" }
+            .joined()
+        let remote = try LocalOffer.accept(answer: plain)
         agent.setRemoteCredentials(Credentials(ufrag: remote.iceUfrag, password: remote.icePassword), now: now)
         for text in remote.candidates {
             _ = agent.addRemoteCandidate(try #require(Candidate(parsing: text)), now: now)
@@ -127,30 +139,6 @@ final class RawPeer: Node {
     var isConnected: Bool { outbound != nil }
 
     // MARK: - What a test sends
-
-    /// The next 20 ms of a tone.
-    func sendVoice() {
-        send(payload: voice[voiceIndex % voice.count])
-        voiceIndex += 1
-        timestamp &+= 960
-    }
-
-    /// Time goes by without a packet.
-    func pause(frames: Int) {
-        timestamp &+= UInt32(960 * frames)
-    }
-
-    /// A packet of the network's loss.
-    func loseVoice() {
-        voiceIndex += 1
-        sequenceNumber &+= 1
-        timestamp &+= 960
-    }
-
-    func sendKey(_ event: UInt8, isEnd: Bool, duration: UInt16, ssrc: UInt32? = nil) {
-        let payload = [event, isEnd ? 0x8a : 0x0a, UInt8(duration >> 8), UInt8(duration & 255)]
-        send(payload: payload, payloadType: 110, ssrc: ssrc)
-    }
 
     func send(payload: [UInt8], payloadType: UInt8 = 111, ssrc: UInt32? = nil) {
         var packet: [UInt8] = []

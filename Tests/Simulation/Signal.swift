@@ -33,6 +33,11 @@ enum Signal {
         return Array(samples.prefix(Int(seconds * Double(rate))))
     }
 
+    /// What calls that are about something else say.
+    static let pool = speech(seconds: 4)
+    /// Sound from the first sample on.
+    static let onset = tone(seconds: 0.3)
+
     static func tone(seconds: Double, rate: Int = 16_000) -> [Int16] {
         (0..<Int(seconds * Double(rate))).map { Int16(8000 * sin(2 * .pi * 440 * Double($0) / Double(rate))) }
     }

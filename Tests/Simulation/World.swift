@@ -20,7 +20,7 @@ protocol Node: AnyObject {
 /// What the network does to a datagram. Shares are 0 … 1.
 struct Impairment {
     var loss = 0.0
-    /// Of a datagram, to begin a burst in which all are lost, and the mean length of one.
+    /// Of a datagram, to begin a burst in which all are lost, and the mean length of one (Gilbert-Elliott).
     var bursts = 0.0
     var burstLength = 5.0
     var duplication = 0.0
@@ -59,9 +59,10 @@ final class World {
     var translations: [SocketAddress: SocketAddress] = [:]
     var generator: Seeded
     private var inFlight: [Datagram] = []
-    private var burstLeft = 0.0
+    private var isInBurst = false
     private var sentInSecond: [SocketAddress: (second: Int64, count: Int)] = [:]
-    private var hasFailed = false
+    /// Nothing goes on after a fault.
+    private(set) var hasFailed = false
 
     init(seed: UInt64) {
         self.seed = seed
@@ -110,8 +111,9 @@ final class World {
     func fail(_ fault: String) {
         guard !hasFailed else { return }
         hasFailed = true
+        let test = Test.current?.name.prefix { $0 != "(" } ?? "Simulation"
         Issue.record(
-            "\(fault), after \((now - .zero).milliseconds) ms; again: PATCHBAY_SEED=\(seed) swift test --filter Simulation"
+            "\(fault), after \((now - .zero).milliseconds) ms; again: PATCHBAY_SEED=\(seed) swift test --filter \(test)"
         )
     }
 
@@ -139,12 +141,10 @@ final class World {
     }
 
     private func isLost() -> Bool {
-        if burstLeft >= 1 {
-            burstLeft -= 1
-            return true
-        }
-        if chance(impairment.bursts) { burstLeft = impairment.burstLength * 2 * .random(in: 0...1, using: &generator) }
-        return chance(impairment.loss)
+        isInBurst =
+            impairment.bursts > 0 && isInBurst
+            ? !chance(1 / max(impairment.burstLength, 1)) : chance(impairment.bursts)
+        return isInBurst || chance(impairment.loss)
     }
 
     private func chance(_ share: Double) -> Bool {
@@ -170,8 +170,13 @@ final class World {
 
 /// The seeds of a test: `count` of them, or the one in the environment.
 func seeds(_ count: UInt64) -> [UInt64] {
-    if let seed = ProcessInfo.processInfo.environment["PATCHBAY_SEED"].flatMap({ UInt64($0) }) { return [seed] }
+    if let seed = number(in: "PATCHBAY_SEED") { return [seed] }
     return Array(1...count)
+}
+
+/// The number in a variable of the environment.
+func number(in variable: String) -> UInt64? {
+    ProcessInfo.processInfo.environment[variable].flatMap { UInt64($0) }
 }
 
 func address(_ host: String, _ port: UInt16) -> SocketAddress {

@@ -1,6 +1,6 @@
 import Audio
 import SDP
-import Synchronization
+import TestSupport
 import Testing
 import Wire
 
@@ -14,12 +14,14 @@ private final class Bench {
     private var packet = [UInt8](repeating: 0, count: 1500)
 
     init(seed: UInt64 = 1) throws {
-        var random = RandomSource.counting(from: seed)
-        sender = try AudioSender(rate: 16_000, queue: queue, randomness: &random, now: .zero)
+        var random = RandomSource.seeded(seed)
+        sender = try AudioSender(
+            rate: 16_000, queue: queue, settings: EncoderSettings(), randomness: &random, now: .zero)
     }
 
-    func play(milliseconds: Int) async throws {
-        try await queue.play((0..<milliseconds * 16).map { Int16($0 % 32 * 500 - 8000) })
+    /// - Parameter loudness: of the loudest sample.
+    func play(milliseconds: Int, loudness: Int = 8000) async throws {
+        try await queue.play((0..<milliseconds * 16).map { Int16(($0 % 33 - 16) * loudness / 16) })
     }
 
     /// What is sent when the owner looks at `time`.
@@ -27,39 +29,32 @@ private final class Bench {
         now = time
         var frames: [AudioSender.Frame] = []
         while let frame = sender.nextFrame(now: now, into: &packet, at: 12) { frames.append(frame) }
-        #expect(sender.deadline > now)
+        if let deadline = sender.deadline { #expect(deadline > now) }
         return frames
     }
 
-    /// What is sent in the next `count` ticks.
+    /// What is sent at the next `count` deadlines, or until the sender rests.
     func ticks(_ count: Int) -> [(at: MonotonicTime, frame: AudioSender.Frame)] {
-        (0..<count).flatMap { _ in
-            let at = sender.deadline
-            return frames(at: at).map { (at, $0) }
+        var sent: [(at: MonotonicTime, frame: AudioSender.Frame)] = []
+        for _ in 0..<count {
+            guard let deadline = sender.deadline else { break }
+            let at = max(deadline, now)
+            sent += frames(at: at).map { (at, $0) }
         }
-    }
-}
-
-extension RandomSource {
-    /// Not random at all.
-    fileprivate static func counting(from start: UInt64) -> RandomSource {
-        final class Counter: Sendable {
-            let value: Atomic<UInt64>
-            init(_ start: UInt64) { value = Atomic(start) }
-        }
-        let counter = Counter(start)
-        return RandomSource { counter.value.wrappingAdd(0x9e37_79b9, ordering: .relaxed).newValue }
+        return sent
     }
 }
 
 @Suite("Sending audio")
 struct AudioSenderTests {
-    @Test("a frame every 20 ms to the nanosecond, the timestamp by 960")
+    @Test("a frame every 20 ms to the nanosecond, the timestamp by 960, from now on")
     func schedule() async throws {
         let bench = try Bench()
+        bench.now = .zero + .milliseconds(123)
         try await bench.play(milliseconds: 1000)
         let sent = bench.ticks(50)
         #expect(sent.count == 50)
+        #expect(sent.first?.at == .zero + .milliseconds(123))
         for (left, right) in zip(sent, sent.dropFirst()) {
             #expect(right.at - left.at == .milliseconds(20))
             #expect(right.frame.timestamp &- left.frame.timestamp == 960)
@@ -71,29 +66,72 @@ struct AudioSenderTests {
     func absolute() async throws {
         let bench = try Bench()
         try await bench.play(milliseconds: 1000)
-        let start = bench.sender.deadline
         for tick in 0..<40 {
-            let late = Duration.microseconds(tick % 2 == 0 ? 14_000 : 300)
-            #expect(bench.frames(at: start + .milliseconds(20 * tick) + late).count == 1)
+            let late = Duration.microseconds(tick == 0 ? 0 : tick % 2 == 0 ? 14_000 : 300)
+            #expect(bench.frames(at: .zero + .milliseconds(20 * tick) + late).count == 1)
         }
-        #expect(bench.sender.deadline == start + .milliseconds(800))
+        #expect(bench.sender.deadline == .zero + .milliseconds(800))
     }
 
-    @Test("calls have phases of their own within the 20 ms")
-    func phases() throws {
-        let phases = try (0..<50 as Range<UInt64>).map { try Bench(seed: $0 &* 7919).sender.deadline }
-        #expect(phases.allSatisfy { $0 >= .zero && $0 < .zero + .milliseconds(20) })
-        #expect(Set(phases).count > 40)
+    @Test("with nothing to play it rests: no deadline, and one in the past once something is played")
+    func rest() async throws {
+        let bench = try Bench()
+        #expect(bench.sender.deadline == nil && bench.sender.tick == nil)
+        #expect(bench.frames(at: .zero + .seconds(1)).isEmpty)
+        #expect(bench.sender.deadline == nil)
+        try await bench.play(milliseconds: 20)
+        #expect(try #require(bench.sender.deadline) <= bench.now)
+        #expect(bench.sender.tick == nil)
+        _ = bench.frames(at: .zero + .seconds(2))
+        #expect(bench.sender.tick == bench.sender.deadline)
+        _ = bench.ticks(10)
+        #expect(bench.sender.deadline == nil && bench.sender.tick == nil)
     }
 
     @Test(
-        "after an absence up to two frames are sent late, the others are left out and the timestamp jumps",
-        arguments: [(1, 2, 0), (2, 3, 0), (3, 3, 1), (10, 3, 8), (500, 3, 498)])
+        "a talkspurt begins with two frames at once, with one 1 to 5 ms later, always on whole milliseconds",
+        arguments: [(20, 1...6), (39, 1...6), (40, 0...1), (1000, 0...1)])
+    func start(queued: Int, wait: ClosedRange<Int>) async throws {
+        var waits: Set<Int64> = []
+        for seed in 0..<40 as Range<UInt64> {
+            let bench = try Bench(seed: seed)
+            let now = MonotonicTime.zero + .microseconds(Int(seed) * 10_250)
+            try await bench.play(milliseconds: queued)
+            if bench.frames(at: now).isEmpty {
+                let tick = try #require(bench.sender.tick)
+                #expect(tick.nanoseconds % 1_000_000 == 0)
+                #expect(
+                    (wait.lowerBound * 1000...wait.upperBound * 1000).contains(Int((tick - now).nanoseconds / 1000)))
+                waits.insert((tick - now).nanoseconds / 1_000_000)
+                #expect(bench.frames(at: tick).count == 1)
+            } else {
+                #expect(wait.lowerBound == 0)
+            }
+        }
+        // Calls that begin at the same moment do not all fall on one point.
+        if queued < 40 { #expect(waits.count >= 4) }
+    }
+
+    @Test("each talkspurt has a schedule of its own")
+    func newSchedule() async throws {
+        let bench = try Bench()
+        try await bench.play(milliseconds: 100)
+        let first = bench.ticks(20)
+        bench.now = .zero + .milliseconds(1007)
+        try await bench.play(milliseconds: 100)
+        let second = bench.ticks(20)
+        #expect(second[0].at == .zero + .milliseconds(1007))
+        #expect(second[0].frame.timestamp &- first[0].frame.timestamp == 1007 * 48)
+    }
+
+    @Test(
+        "after an absence one frame is sent late, the others are left out and the timestamp jumps",
+        arguments: [(0, 1, 0), (1, 2, 0), (2, 2, 1), (3, 2, 2), (10, 2, 9), (500, 2, 499)])
     func catchUp(missed: Int, sent: Int, skipped: Int) async throws {
         let bench = try Bench()
         try await bench.play(milliseconds: 20_000)
         let before = bench.ticks(10)
-        let frames = bench.frames(at: bench.sender.deadline + .milliseconds(20 * missed))
+        let frames = bench.frames(at: try #require(bench.sender.deadline) + .milliseconds(20 * missed))
         #expect(frames.count == sent)
         let step = frames[0].timestamp &- before[9].frame.timestamp
         #expect(step == UInt32(960 * (1 + skipped)))
@@ -101,81 +139,179 @@ struct AudioSenderTests {
         let next = bench.ticks(1)
         #expect(next[0].frame.timestamp &- before[9].frame.timestamp == UInt32(960 * (missed + 2)))
         #expect(next[0].at - before[9].at == .milliseconds(20 * (missed + 2)))
-    }
-
-    @Test("an empty queue sends nothing, and the timestamp goes on")
-    func empty() async throws {
-        let bench = try Bench()
-        #expect(bench.ticks(100).isEmpty)
-        try await bench.play(milliseconds: 100)
-        let first = bench.ticks(20)
-        #expect(bench.ticks(200).isEmpty)
-        try await bench.play(milliseconds: 100)
-        let second = bench.ticks(20)
-        let ticks = (second[0].at - first[0].at).nanoseconds / 20_000_000
-        #expect(second[0].frame.timestamp &- first[0].frame.timestamp == UInt32(960 * ticks))
+        // What was not sent is not lost: it is only later.
+        #expect(bench.queue.queuedSamples == 320 * (1000 - 10 - sent - 1))
     }
 
     @Test("the marker is set where talking starts, and only there (RFC 3551 §4.1)")
     func marker() async throws {
         let bench = try Bench()
-        try await bench.play(milliseconds: 200)
-        let first = bench.ticks(30)
-        try await bench.play(milliseconds: 200)
-        let second = bench.ticks(30)
-        for talk in [first, second] {
+        for _ in 0..<3 {
+            try await bench.play(milliseconds: 200)
+            let talk = bench.ticks(30)
             #expect(talk.map(\.frame.startsTalking) == [true] + [Bool](repeating: false, count: talk.count - 1))
+            bench.now = bench.now + .seconds(1)
         }
     }
 
-    @Test("behind the last sound come five frames of silence")
-    func hangover() async throws {
+    @Test(
+        "20 ms after the last sound come two frames of silence, at once three where silence was played",
+        arguments: [(20, 3), (200, 12), (1000, 52)])
+    func hangover(milliseconds: Int, frames: Int) async throws {
         let bench = try Bench()
-        try await bench.play(milliseconds: 200)
-        #expect(bench.ticks(100).count == 15)
+        try await bench.play(milliseconds: milliseconds)
+        let sent = bench.ticks(100)
+        #expect(sent.count == frames)
+        #expect(sent[frames - 2].at - sent[frames - 3].at == .milliseconds(40))
+
+        let longer = try Bench()
+        try await longer.play(milliseconds: milliseconds)
+        try await longer.play(milliseconds: 1000, loudness: 0)
+        #expect(longer.ticks(200).count == frames + 1)
     }
 
     @Test("a pause shorter than that does not end the talking")
     func shortPause() async throws {
         let bench = try Bench()
         try await bench.play(milliseconds: 100)
-        _ = bench.ticks(8)
+        #expect(bench.ticks(7).count == 6)
         try await bench.play(milliseconds: 100)
         let sent = bench.ticks(5)
         #expect(sent.count == 5)
         #expect(sent.allSatisfy { !$0.frame.startsTalking })
     }
 
-    @Test("who delivers 20 ms every 20 ms has one frame's head start, and no gap at a late one")
-    func headStart() async throws {
+    @Test(
+        "silence that is played is not sent beyond that, and takes its time",
+        arguments: [(0, false), (54, false), (60, true), (1000, true)])
+    func silence(loudness: Int, isSent: Bool) async throws {
         let bench = try Bench()
-        try await bench.play(milliseconds: 20)
-        #expect(bench.ticks(1).isEmpty)
-        try await bench.play(milliseconds: 20)
-        #expect(bench.ticks(1).count == 1)
-        // This one comes late: the head start covers it.
-        #expect(bench.ticks(1).count == 1)
-        try await bench.play(milliseconds: 40)
-        #expect(bench.ticks(2).count == 2)
-        #expect(bench.queue.queuedSamples == 0)
+        try await bench.play(milliseconds: 100)
+        try await bench.play(milliseconds: 1000, loudness: loudness)
+        try await bench.play(milliseconds: 100)
+        let sent = bench.ticks(100)
+        #expect(sent.count == (isSent ? 62 : 15))
+        let times = sent.map { Int(($0.at - MonotonicTime.zero).nanoseconds / 20_000_000) }
+        // Of the pause the last frame, with few behind it, is passed over.
+        if !isSent { #expect(times == Array(0..<8) + Array(54..<59) + [60, 61]) }
+        for (at, frame) in sent.dropLast(2) {
+            #expect(frame.timestamp == bench.sender.timestamp(at: at))
+            #expect(frame.startsTalking == (at == .zero || !isSent && at == .zero + .milliseconds(1080)))
+        }
     }
 
-    @Test("a single frame is sent too, a tick later")
-    func singleFrame() async throws {
+    @Test("when a frame is due and none is there nothing is sent, and the next leaves 1 ms after it comes")
+    func starved() async throws {
         let bench = try Bench()
         try await bench.play(milliseconds: 20)
-        #expect(bench.ticks(1).isEmpty)
-        #expect(bench.ticks(10).count == 6)
+        let first = try #require(bench.ticks(2).first)
+        #expect(bench.frames(at: first.at + .milliseconds(20)).isEmpty)
+        #expect(bench.sender.deadline == first.at + .milliseconds(40))
+        let late = first.at + .milliseconds(27)
+        try await bench.play(milliseconds: 20)
+        #expect(try #require(bench.sender.deadline) <= late)
+        #expect(bench.frames(at: late).isEmpty)
+        let second = try #require(bench.ticks(1).first)
+        #expect(second.at == late + .milliseconds(1))
+        #expect(second.frame.timestamp == first.frame.timestamp &+ 960, "it follows on")
+        #expect(!second.frame.startsTalking)
+        // Nothing comes any more.
+        let rest = bench.ticks(10)
+        #expect(rest.map { $0.at - second.at } == [.milliseconds(40), .milliseconds(60)])
+        #expect(rest.map { $0.frame.timestamp &- second.frame.timestamp } == [960, 1920])
+        #expect(bench.sender.deadline == nil)
+    }
+
+    @Test("once late, a live pipeline's frames wait less and less, and none is ever missed", arguments: [5, 10, 18])
+    func movingForward(lateness: Int) async throws {
+        let bench = try Bench()
+        var arrivals: [MonotonicTime] = []
+        var sent: [(at: MonotonicTime, frame: AudioSender.Frame)] = []
+        for number in 0..<600 {
+            let time = MonotonicTime.zero + .milliseconds(20 * number + (number == 3 ? lateness : 0))
+            while let deadline = bench.sender.deadline, deadline < time {
+                sent += bench.frames(at: deadline).map { (deadline, $0) }
+            }
+            try await bench.play(milliseconds: 20)
+            arrivals.append(time)
+            sent += bench.frames(at: time).map { (time, $0) }
+        }
+        let delays = zip(sent, arrivals).map { ($0.at - $1).nanoseconds / 1_000_000 }
+        #expect(sent.count >= 599)
+        #expect(delays.max() ?? 0 == Int64(max(lateness + 1, 5)) || delays.max() ?? 0 <= Int64(lateness + 1))
+        #expect(delays[4] == Int64(lateness + 1))
+        // 1 ms in half a second, and not more.
+        #expect(delays[104] == Int64(lateness + 1 - 4))
+        #expect(delays.suffix(100).allSatisfy { (0...1).contains($0) })
+        #expect(zip(sent, sent.dropFirst()).allSatisfy { $1.frame.timestamp &- $0.frame.timestamp == 960 })
+        // The next talkspurt is in real time.
+        _ = bench.ticks(10)
+        bench.now = bench.now + .milliseconds(1234)
+        try await bench.play(milliseconds: 100)
+        let next = try #require(bench.ticks(1).first)
+        #expect(next.frame.timestamp == bench.sender.timestamp(at: next.at))
+        #expect(next.frame.startsTalking)
+    }
+
+    @Test("a mark behind the last word is reached, though the sender then rests")
+    func lastMark() async throws {
+        let bench = try Bench()
+        try await bench.play(milliseconds: 100)
+        let mark = bench.queue.mark()
+        let sent = bench.ticks(100)
+        #expect(sent.count == 7)
+        #expect(bench.sender.deadline == nil)
+        #expect(await mark.outcome == .played)
+    }
+
+    @Test("with DTX frames in which nothing changes are left out, and the others keep their times")
+    func discontinuousTransmission() async throws {
+        var counts: [Int] = []
+        for usesDTX in [false, true] {
+            let bench = try Bench()
+            var parameters = OpusParameters()
+            parameters.useDTX = usesDTX
+            bench.sender.adapt(to: parameters)
+            try await bench.play(milliseconds: 200)
+            var random = Seeded(3)
+            try await bench.queue.play((0..<16_000 * 4).map { _ in Int16.random(in: -80...80, using: &random) })
+            let sent = bench.ticks(210)
+            for (at, frame) in sent { #expect(frame.timestamp == bench.sender.timestamp(at: at)) }
+            if usesDTX { #expect(sent.allSatisfy { $0.frame.payloadLength > 2 }) }
+            counts.append(sent.count)
+        }
+        #expect(counts[0] == 210)
+        #expect(counts[1] < 100)
+    }
+
+    @Test("copies are sent while the peer loses packets and can use them", arguments: [true, false])
+    func forwardErrorCorrection(takesFEC: Bool) throws {
+        let bench = try Bench()
+        var parameters = OpusParameters()
+        parameters.useInbandFEC = takesFEC
+        bench.sender.adapt(to: parameters)
+        #expect(!bench.sender.sendsFEC)
+        for _ in 0..<10 { bench.sender.peerLoses(fraction: 26) }
+        #expect(bench.sender.sendsFEC == takesFEC)
+        // A peer that describes itself anew changes its mind.
+        parameters.useInbandFEC = !takesFEC
+        bench.sender.adapt(to: parameters)
+        #expect(bench.sender.sendsFEC == !takesFEC)
+        for _ in 0..<20 { bench.sender.peerLoses(fraction: 0) }
+        #expect(!bench.sender.sendsFEC)
     }
 
     @Test("the first sequence number is below 2^15, so that no wrap hides behind lost packets (RFC 3711 §3.3.1)")
     func firstSequenceNumber() throws {
+        var numbers: Set<UInt16> = []
         for seed in 0..<50 as Range<UInt64> {
-            let sender = try Bench(seed: seed &* 0x1234_5678_9abc_def1).sender
+            let sender = try Bench(seed: seed).sender
             let first = sender.takeSequenceNumber()
             #expect(first < 0x8000)
             #expect(sender.takeSequenceNumber() == first &+ 1)
+            numbers.insert(first)
         }
+        #expect(numbers.count > 45)
     }
 
     @Test("the RTP clock of a report is that of the frames, through hours")
@@ -184,10 +320,12 @@ struct AudioSenderTests {
         try await bench.play(milliseconds: 100)
         let first = bench.ticks(1)[0]
         #expect(bench.sender.timestamp(at: first.at) == first.frame.timestamp)
-        let hours = first.at + .seconds(3600 * 30)
-        #expect(
-            bench.sender.timestamp(at: hours) == first.frame.timestamp &+ UInt32(truncatingIfNeeded: 3600 * 30 * 48_000)
-        )
+        for time in [Duration.microseconds(125), .milliseconds(7), .seconds(3600 * 30), .seconds(86_400 * 365)] {
+            let ticks = time.nanoseconds / 1000 * 48 / 1000
+            #expect(
+                bench.sender.timestamp(at: first.at + time)
+                    == first.frame.timestamp &+ UInt32(truncatingIfNeeded: ticks))
+        }
     }
 
     @Test("the peer's maxaveragebitrate is kept to")
@@ -198,6 +336,7 @@ struct AudioSenderTests {
             var parameters = OpusParameters()
             parameters.maxAverageBitrate = limit
             bench.sender.adapt(to: parameters)
+            #expect(bench.sender.bitrate == limit ?? 32_000)
             try await bench.play(milliseconds: 2000)
             sizes.append(bench.ticks(100).reduce(0) { $0 + $1.frame.payloadLength })
         }

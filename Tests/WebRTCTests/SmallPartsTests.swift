@@ -53,15 +53,15 @@ struct ReorderRingTests {
 
         func insert(_ number: Int64, next: Int64, at now: MonotonicTime = .zero, length: Int = 100) -> Bool {
             let payload = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: length)
-            return ring.insert(
-                number, timestamp: UInt32(number * 960), payload: payload.span, next: next, now: now)
+            let packet = ReorderRing.Packet(timestamp: UInt32(number * 960), level: 7, isRedundant: number % 2 == 0)
+            return ring.insert(number, packet, payload: payload.span, next: next, now: now)
         }
 
-        func take(_ number: Int64) -> (timestamp: UInt32?, payload: [UInt8])? {
+        func take(_ number: Int64) -> (packet: ReorderRing.Packet?, payload: [UInt8])? {
             guard let slot = ring.take(number) else { return nil }
             let lent = ring.lend(slot.place)
             ring.giveBack(lent, to: slot.place)
-            return (slot.timestamp, lent)
+            return (slot.packet, lent)
         }
     }
 
@@ -71,7 +71,9 @@ struct ReorderRingTests {
         for number in [5, 3, 9] as [Int64] { #expect(bench.insert(number, next: 2)) }
         #expect(bench.ring.earliest == 3)
         let first = try #require(bench.take(3))
-        #expect(first.timestamp == 2880)
+        #expect(first.packet?.timestamp == 2880)
+        #expect(first.packet?.level == 7)
+        #expect(first.packet?.isRedundant == false)
         #expect(first.payload == [UInt8](repeating: 3, count: 100))
         #expect(bench.take(3) == nil)
         #expect(bench.ring.earliest == 5)
@@ -83,8 +85,8 @@ struct ReorderRingTests {
     }
 
     @Test(
-        "takes 32 numbers from the next on, and none behind",
-        arguments: [(9, false), (10, true), (41, true), (42, false)])
+        "takes 64 numbers from the next on, and none behind",
+        arguments: [(9, false), (10, true), (73, true), (74, false)])
     func window(number: Int64, isTaken: Bool) {
         let bench = Bench()
         #expect(bench.insert(number, next: 10) == isTaken)
@@ -112,32 +114,65 @@ struct ReorderRingTests {
     }
 }
 
-@Suite("Statistics")
-struct StatisticsTests {
-    @Test("percentiles of arrival gaps, in whole milliseconds")
-    func percentiles() {
-        var gaps = ArrivalGaps()
-        #expect(gaps.percentile(0.5) == nil)
-        for millisecond in 1...100 { gaps.record(.milliseconds(millisecond)) }
-        #expect(gaps.percentile(0) == 1)
-        #expect(gaps.percentile(0.5) == 50)
-        #expect(gaps.percentile(0.95) == 95)
-        #expect(gaps.percentile(1) == 100)
-        #expect(gaps.longest == .milliseconds(100))
+@Suite("Durations told apart by length")
+struct DurationHistogramTests {
+    @Test("percentiles, to a step", arguments: [(0, 1.0), (0.5, 50), (0.95, 95), (0.99, 99), (1, 100)])
+    func percentiles(share: Double, expected: Double) {
+        var histogram = DurationHistogram()
+        #expect(histogram.percentile(share) == nil)
+        for millisecond in (1...100).reversed() { histogram.record(.milliseconds(millisecond)) }
+        #expect(histogram.percentile(share) == expected)
+        #expect(histogram.count == 100)
+        #expect(histogram.longest == .milliseconds(100))
     }
 
-    @Test("gaps too long for the table and backward ones are cut, the longest is kept")
+    @Test("a step of its own", arguments: [(100, 12.3), (1000, 12.0), (10, 2.55)])
+    func steps(microseconds: Int, expected: Double) throws {
+        var histogram = DurationHistogram(step: .microseconds(microseconds))
+        for _ in 0..<9 { histogram.record(.microseconds(12_345)) }
+        histogram.record(.seconds(1))
+        let median = try #require(histogram.percentile(0.5))
+        // Beyond the table only the longest is known.
+        #expect(abs(median - (microseconds == 10 ? 1000 : expected)) < 1e-9)
+    }
+
+    @Test("what is too long for the table is as long as the longest, and what goes backward is nothing")
     func extremes() {
-        var gaps = ArrivalGaps()
-        gaps.record(.seconds(-1))
-        gaps.record(.seconds(3))
-        #expect(gaps.percentile(0.5) == 0)
-        #expect(gaps.percentile(1) == 255)
-        #expect(gaps.longest == .seconds(3))
-        var sum = ArrivalGaps()
+        var histogram = DurationHistogram()
+        histogram.record(.seconds(-1))
+        histogram.record(.seconds(3))
+        histogram.record(.seconds(1))
+        #expect(histogram.count == 3)
+        #expect(histogram.percentile(0.3) == 0)
+        #expect(histogram.percentile(1) == 3000)
+        #expect(histogram.longest == .seconds(3))
+    }
+
+    @Test("a sum holds both")
+    func sum() {
+        var (sum, more) = (DurationHistogram(), DurationHistogram())
         sum.record(.milliseconds(7))
-        sum += gaps
+        more.record(.milliseconds(7))
+        more.record(.milliseconds(9))
+        sum += more
+        #expect(sum.count == 3)
         #expect(sum.percentile(0.6) == 7)
-        #expect(sum.longest == .seconds(3))
+        #expect(sum.percentile(0.7) == 9)
+        #expect(sum.longest == .milliseconds(9))
+    }
+}
+
+@Suite("Points of a grid")
+struct MonotonicTimeTests {
+    @Test(
+        "rounding up finds the next point, or stays on one",
+        arguments: [
+            (0, 1_000_000, 0), (1, 1_000_000, 1_000_000), (999_999, 1_000_000, 1_000_000),
+            (1_000_000, 1_000_000, 1_000_000), (1_000_001, 1_000_000, 2_000_000), (41, 20, 60), (60, 20, 60),
+            (17, 1, 17), (17, 0, 17), (17, -5, 17), (86_400_000_000_001, 1_000_000, 86_400_001_000_000),
+        ] as [(Int64, Int64, Int64)])
+    func roundedUp(time: Int64, step: Int64, expected: Int64) {
+        let rounded = MonotonicTime(nanoseconds: time).roundedUp(to: .nanoseconds(step))
+        #expect(rounded.nanoseconds == expected)
     }
 }

@@ -39,8 +39,15 @@ enum { csocket_maximum = 64 };
 /// A bit for each readable or broken descriptor.
 uint64_t csocket_wait(const int *fds, int count, int64_t timeout);
 
-/// Names the calling thread, for top and gdb; at most 15 characters.
-void csocket_name_thread(const char *name);
+/// Sleeps until `time`, in nanoseconds of CLOCK_MONOTONIC.
+void csocket_sleep(int64_t time);
+
+/// Names the calling thread "media", for top and gdb, and puts it before all threads that compute: real-time priority where
+/// the process may (CAP_SYS_NICE, or RLIMIT_RTPRIO of 1), else nice -20 (RLIMIT_NICE), else as it was.
+void csocket_become_media_thread(void);
+
+/// Whether threads of this process get the real-time priority; tries it on the calling thread.
+bool csocket_may_be_real_time(void);
 
 /// A descriptor that becomes readable by csocket_wake from any thread, until csocket_rest.
 int csocket_waker(void);

@@ -7,11 +7,15 @@ struct CallReport: Sendable {
     var error: String?
     /// From the first request to media in both directions.
     var setup: Duration?
+    /// From the open WebSocket to media in both directions, and to the first packet with the gateway's sound.
+    var connectedAfter: Duration?
+    var firstPacketAfter: Duration?
     var seconds = 0.0
     var end = "the call ended"
     var statistics = CallStatistics()
-    /// From saying to hearing, where what was heard is what was said.
+    /// From saying to hearing, at the beginning and at the end, where what was heard is what was said.
     var latency: Duration?
+    var endLatency: Duration?
     var heard: [Int16] = []
     var sampleRate = 48_000
 
@@ -23,7 +27,8 @@ struct CallReport: Sendable {
     var json: JSONValue {
         [
             "connected": .bool(connected), "error": error.map(JSONValue.string) ?? .null,
-            "setup_ms": milliseconds(setup), "packets_sent": .integer(statistics.packetsSent),
+            "setup_ms": milliseconds(setup), "connected_ms": milliseconds(connectedAfter),
+            "first_packet_ms": milliseconds(firstPacketAfter), "packets_sent": .integer(statistics.packetsSent),
             "packets_received": .integer(statistics.packetsReceived),
             "packets_lost": .integer(statistics.packetsLost), "remote_lost": .integer(statistics.remotePacketsLost),
             "frames_concealed": .integer(statistics.framesConcealed),
@@ -31,6 +36,7 @@ struct CallReport: Sendable {
             "gap_p99_ms": number(statistics.gaps.percentile(0.99)),
             "gap_max_ms": milliseconds(statistics.gaps.longest), "jitter_ms": milliseconds(statistics.jitter),
             "round_trip_ms": milliseconds(statistics.roundTripTime), "latency_ms": milliseconds(latency),
+            "latency_end_ms": milliseconds(endLatency),
             "seconds": number(seconds), "end": .string(end),
         ]
     }
@@ -49,24 +55,28 @@ struct CallSummary: Sendable {
     }
 
     private var summary: JSONValue {
-        var gaps = ArrivalGaps()
+        var gaps = DurationHistogram()
         for report in reports { gaps += report.statistics.gaps }
-        let setups = reports.compactMap(\.setup).sorted()
-        let latencies = reports.compactMap(\.latency).sorted()
         func total(_ count: KeyPath<CallStatistics, Int>) -> JSONValue {
             .integer(reports.reduce(0) { $0 + $1.statistics[keyPath: count] })
         }
-        return [
+        var summary: [String: JSONValue] = [
             "calls": .integer(reports.count), "connected": .integer(reports.count { $0.connected }),
             "packets_sent": total(\.packetsSent), "packets_received": total(\.packetsReceived),
             "packets_lost": total(\.packetsLost), "remote_lost": total(\.remotePacketsLost),
             "gap_p50_ms": number(gaps.percentile(0.5)), "gap_p99_ms": number(gaps.percentile(0.99)),
             "gap_max_ms": milliseconds(gaps.longest),
-            "setup_p50_ms": milliseconds(percentile(setups, 0.5)),
-            "setup_p99_ms": milliseconds(percentile(setups, 0.99)),
-            "latency_p50_ms": milliseconds(percentile(latencies, 0.5)),
-            "latency_p99_ms": milliseconds(percentile(latencies, 0.99)),
         ]
+        let times: [(name: String, of: (CallReport) -> Duration?)] = [
+            ("setup", \.setup), ("connected", \.connectedAfter), ("first_packet", \.firstPacketAfter),
+            ("latency", \.latency), ("latency_end", \.endLatency),
+        ]
+        for time in times {
+            let sorted = reports.compactMap(time.of).sorted()
+            summary["\(time.name)_p50_ms"] = milliseconds(percentile(sorted, 0.5))
+            summary["\(time.name)_p99_ms"] = milliseconds(percentile(sorted, 0.99))
+        }
+        return .object(summary)
     }
 
     /// For people: a line a call, and one for all when there are several.
@@ -81,16 +91,22 @@ struct CallSummary: Sendable {
     }
 
     private static let callFields = [
-        ("setup_ms", "set up in", "ms"), ("packets_sent", "sent", "packets"),
+        ("setup_ms", "set up in", "ms"), ("connected_ms", "media after", "ms"),
+        ("first_packet_ms", "first packet after", "ms"), ("packets_sent", "sent", "packets"),
         ("packets_received", "received", "packets"),
         ("packets_lost", "lost", ""), ("remote_lost", "lost on the way there", ""), ("gap_p99_ms", "gap p99", "ms"),
         ("gap_max_ms", "gap max", "ms"), ("jitter_ms", "jitter", "ms"), ("round_trip_ms", "round trip", "ms"),
-        ("latency_ms", "latency", "ms"),
+        ("latency_ms", "latency", "ms"), ("latency_end_ms", "at the end", "ms"),
     ]
     private static let summaryFields = [
-        ("setup_p50_ms", "set up p50", "ms"), ("setup_p99_ms", "p99", "ms"), ("packets_sent", "sent", "packets"),
+        ("setup_p50_ms", "set up p50", "ms"), ("setup_p99_ms", "p99", "ms"),
+        ("connected_p50_ms", "media after p50", "ms"), ("connected_p99_ms", "p99", "ms"),
+        ("first_packet_p50_ms", "first packet after p50", "ms"), ("first_packet_p99_ms", "p99", "ms"),
+        ("packets_sent", "sent", "packets"),
         ("packets_received", "received", "packets"), ("packets_lost", "lost", ""), ("gap_p99_ms", "gap p99", "ms"),
         ("gap_max_ms", "gap max", "ms"), ("latency_p50_ms", "latency p50", "ms"),
+        ("latency_p99_ms", "p99", "ms"), ("latency_end_p50_ms", "at the end p50", "ms"),
+        ("latency_end_p99_ms", "p99", "ms"),
     ]
 
     private func line(_ report: JSONValue, failure: String?) -> String {

@@ -4,6 +4,7 @@ import Media
 import PatchbayPlugin
 import Signaling
 import WebRTC
+import Wire
 
 /// Places calls as a browser would, with the project's own stack on the browser's side.
 struct Caller: Sendable {
@@ -18,6 +19,8 @@ struct Caller: Sendable {
         var seconds: Double
         /// What it says, over and over.
         var speech: WaveFile
+        /// Whether the report is to have what was heard.
+        var keepsHeard = false
     }
 
     let engine: MediaEngine
@@ -31,8 +34,9 @@ struct Caller: Sendable {
             let start = ContinuousClock.now
             let socket = try await WebSocketClient.connect(
                 url: try await signalingURL(number), headers: ["origin": origin])
+            let opened = MonotonicTime.now()
             do {
-                try await converse(over: socket, start: start, &report)
+                try await converse(over: socket, start: start, opened: opened, &report)
             } catch {
                 report.fail(error)
             }
@@ -80,7 +84,8 @@ struct Caller: Sendable {
     }
 
     private func converse(
-        over socket: WebSocketConnection, start: ContinuousClock.Instant, _ report: inout CallReport
+        over socket: WebSocketConnection, start: ContinuousClock.Instant, opened: MonotonicTime,
+        _ report: inout CallReport
     ) async throws {
         let rate = target.speech.sampleRate
         let (input, output) = (PCMInputQueue(frameSize: rate / 50), PlayoutQueue(rate: rate))
@@ -117,7 +122,9 @@ struct Caller: Sendable {
                 patience.cancel()
                 report.connected = true
                 report.setup = ContinuousClock.now - start
-                conversation = Conversation(input: input, output: output, speech: target.speech)
+                report.connectedAfter = MonotonicTime.now() - opened
+                conversation = Conversation(
+                    input: input, output: output, speech: target.speech, keepsHeard: target.keepsHeard)
                 end = Task {
                     try await Task.sleep(for: .seconds(target.seconds))
                     send.yield(.timeIsUp)
@@ -143,12 +150,13 @@ struct Caller: Sendable {
         if let statistics = try? await media.statistics() {
             report.statistics = statistics
         }
+        report.firstPacketAfter = report.statistics.firstPacketReceived.map { $0 - opened }
         if let conversation {
             report.seconds = conversation.elapsed
             media.close()
             input.finish()
             output.finish()
-            (report.heard, report.latency) = await conversation.finish()
+            (report.heard, report.latency, report.endLatency) = await conversation.finish()
             report.sampleRate = rate
         } else {
             throw CallerError(report.end)
@@ -219,26 +227,26 @@ struct CallerError: Error, CustomStringConvertible {
     }
 }
 
-/// The talking part of a call: says the speech and keeps what comes back.
+/// The talking part of a call: says the speech and listens to what comes back.
 private struct Conversation {
     private let start = ContinuousClock.now
     private let speech: WaveFile
     private let talking: Task<Void, any Error>
-    private let listening: Task<(samples: [Int16], first: ContinuousClock.Instant?), Never>
+    private let listening: Task<(samples: [Int16], hearing: Hearing), Never>
 
-    init(input: PCMInputQueue, output: PlayoutQueue, speech: WaveFile) {
+    init(input: PCMInputQueue, output: PlayoutQueue, speech: WaveFile, keepsHeard: Bool) {
         self.speech = speech
         talking = Task {
             while true { try await output.play(speech.samples) }
         }
-        listening = Task {
+        listening = Task { [start] in
             var samples: [Int16] = []
-            var first: ContinuousClock.Instant?
+            var hearing = Hearing(rate: speech.sampleRate)
             while let frame = await input.next() {
-                first = first ?? ContinuousClock.now
-                samples += frame.samples
+                hearing.hear(frame.samples, at: ContinuousClock.now - start)
+                if keepsHeard { samples += frame.samples }
             }
-            return (samples, first)
+            return (samples, hearing)
         }
     }
 
@@ -246,13 +254,11 @@ private struct Conversation {
         (ContinuousClock.now - start) / .seconds(1)
     }
 
-    /// What was heard, and how long after it was said the first of it came back.
-    func finish() async -> (heard: [Int16], latency: Duration?) {
+    /// What was heard if it was kept, and how long after it was said it came back.
+    func finish() async -> (heard: [Int16], latency: Duration?, endLatency: Duration?) {
         talking.cancel()
-        let (samples, first) = await listening.value
-        guard let first, let lag = echoLag(said: speech.samples, heard: samples, rate: speech.sampleRate) else {
-            return (samples, nil)
-        }
-        return (samples, (first - start) + lag)
+        let (samples, hearing) = await listening.value
+        let latencies = hearing.latencies(of: speech.samples)
+        return (samples, latencies.beginning, latencies.end)
     }
 }

@@ -1,5 +1,6 @@
 import PatchbayPlugin
 import Synchronization
+import WebRTC
 
 /// What is alive in the process, for the admin page and for whoever looks for leaks.
 final class CallRegistry: Sendable {
@@ -9,6 +10,8 @@ final class CallRegistry: Sendable {
         var workflowID: Int
         var workflowRunID: Int
         var state: String
+        /// The peer connection that the call has at the moment.
+        var leg: @Sendable () -> any MediaLeg
     }
 
     /// A client's name for its connection, which one socket has while the call lives. Other callers have names of their own.
@@ -65,16 +68,26 @@ final class CallRegistry: Sendable {
         refusals.withLock { $0[reason, default: 0] += 1 }
     }
 
+    /// The peer connections of the calls, by the calls' ids.
+    var legs: [String: any MediaLeg] {
+        entries.withLock { $0 }.mapValues { $0.leg() }
+    }
+
     /// The admin page's view.
-    func json(media: JSONValue) -> JSONValue {
+    ///
+    /// - Parameter statistics: of the calls whose peer connections have told them, by the calls' ids.
+    func json(media: JSONValue, statistics: [String: CallStatistics] = [:]) -> JSONValue {
         let calls = entries.withLock { $0.values.sorted { $0.id < $1.id } }
         return [
             "calls": .array(
-                calls.map {
-                    [
-                        "id": .string($0.id), "tenant": .string($0.tenant), "workflow": .integer($0.workflowID),
-                        "run": .integer($0.workflowRunID), "state": .string($0.state),
+                calls.map { call in
+                    var members: [String: JSONValue] = [
+                        "id": .string(call.id), "tenant": .string(call.tenant),
+                        "workflow": .integer(call.workflowID), "run": .integer(call.workflowRunID),
+                        "state": .string(call.state),
                     ]
+                    members["media"] = statistics[call.id].map { .object($0.figures) }
+                    return .object(members)
                 }),
             "started": .integer(started.load(ordering: .relaxed)),
             "sockets": .integer(sockets.load(ordering: .relaxed)),

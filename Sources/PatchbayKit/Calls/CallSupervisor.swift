@@ -75,26 +75,32 @@ struct CallSupervisor: Sendable {
         logger[metadataKey: "call"] = "\(request.callID)"
         logger[metadataKey: "tenant"] = "\(request.tenant)"
         let isOver = OnlyOnce {}
-        let (keyPresses, keys) = AsyncStream<Character>.makeStream(bufferingPolicy: .bufferingNewest(64))
+        let (dtmf, keys) = AsyncStream<Character>.makeStream(bufferingPolicy: .bufferingNewest(64))
         let call = Call(
             id: request.callID, tenant: request.tenant, principal: request.principal, workflowID: request.workflowID,
             workflowRunID: request.workflowRunID, contextVariables: context,
-            leaseMetadata: admission.leases.metadata, logger: logger, keyPresses: keyPresses,
+            leaseMetadata: admission.leases.metadata, logger: logger, dtmf: dtmf,
             send: { event in if !isOver.hasRun { sendToClient(event) } },
             hangUp: { reason in send.yield(.hangUp(reason: reason)) })
+        let legs = MediaLegs(leg)
         let supervisor = CallSupervisor(
-            id: request.callID, legs: MediaLegs(leg), settings: settings, signals: signals, send: send,
+            id: request.callID, legs: legs, settings: settings, signals: signals, send: send,
             environment: environment, tenant: tenant, call: call, admission: admission, keys: keys,
             isOver: isOver)
         environment.registry.add(
             CallRegistry.Entry(
                 id: request.callID, tenant: request.tenant, workflowID: request.workflowID,
-                workflowRunID: request.workflowRunID, state: "connecting"))
+                workflowRunID: request.workflowRunID, state: "connecting", leg: { legs.current.leg }))
         return (supervisor, answer)
     }
 
     /// The peer connection that the call has now.
     var media: any MediaLeg { legs.current.leg }
+
+    /// How the peer connection that the call has now has gone so far; nil when it is over, or does not answer within 1 s.
+    func statistics() async -> CallStatistics? {
+        await media.statistics(within: .seconds(1))
+    }
 
     /// Gives the call a new peer connection in place of the old one; pipeline, leases and run go on.
     ///
@@ -133,7 +139,7 @@ struct CallSupervisor: Sendable {
     ///   `time_limit`, `idle`, or what the pipeline or the socket said.
     func run() async -> String {
         let pipeline = tenant.pipeline(forWorkflow: call.workflowID)
-        let pipelineTask = Task { [call, send] in
+        let pipelineTask = Task(executorPreference: PipelineExecutor.shared) { [call, send] in
             do {
                 try await pipeline.run(call, audio: audio(of: type(of: pipeline).audio))
                 // What was queued last is still to be heard.
@@ -147,7 +153,7 @@ struct CallSupervisor: Sendable {
         }
         let timers = Task { await runTimers() }
         let (reason, atTheEnd) = await untilTheEnd()
-        let statistics: CallStatistics? = if let atTheEnd { atTheEnd } else { try? await media.statistics() }
+        let statistics: CallStatistics? = if let atTheEnd { atTheEnd } else { await self.statistics() }
         isOver.run()
         timers.cancel()
         pipelineTask.cancel()
@@ -158,10 +164,12 @@ struct CallSupervisor: Sendable {
         environment.registry.remove(id)
         // A renewal that is under way must not come after the release.
         await timers.value
-        await admission.release(usage: CallUsage(duration: ContinuousClock.now - started), runEnds: true)
-        call.logger.info(
-            "call ended",
-            metadata: (statistics.map(Self.metadata) ?? [:]).merging(["reason": "\(reason)"]) { _, new in new })
+        let duration = ContinuousClock.now - started
+        await admission.release(usage: CallUsage(duration: duration), runEnds: true)
+        var metadata = statistics?.metadata ?? [:]
+        metadata["reason"] = "\(reason)"
+        metadata["duration_ms"] = "\(duration.nanoseconds / 1_000_000)"
+        call.logger.info("call ended", metadata: metadata)
         return reason
     }
 
@@ -184,14 +192,6 @@ struct CallSupervisor: Sendable {
             try? await Task.sleep(until: min(deadline, now + .seconds(1)))
         }
         await renewals
-    }
-
-    private static func metadata(_ statistics: CallStatistics) -> Logger.Metadata {
-        [
-            "packets_received": "\(statistics.packetsReceived)", "packets_lost": "\(statistics.packetsLost)",
-            "packets_sent": "\(statistics.packetsSent)", "remote_lost": "\(statistics.remotePacketsLost)",
-            "frames_concealed": "\(statistics.framesConcealed)",
-        ]
     }
 
     /// Why the call is over, and how it went where the media was over first.
@@ -225,7 +225,7 @@ struct CallSupervisor: Sendable {
                     PCMFrame(
                         frame.samples, sampleRate: format.inputRate,
                         timestamp: .nanoseconds(Int64(frame.timestamp) * 62_500 / 3), concealed: frame.concealed,
-                        silent: frame.silent)
+                        silent: frame.silent, audioLevel: frame.level.map(AudioLevel.init(byte:)))
                 }
             },
             output: QueueOutput(queue: settings.output, rate: format.outputRate))

@@ -97,6 +97,7 @@ actor SignalingSession {
         case .renegotiate(let pcID, let sdp, _, let restartPC):
             guard let call = calls[pcID] else { return reply(.error(message: "Peer connection not found")) }
             await renegotiate(call, pcID: pcID, sdp: sdp, restarts: restartPC)
+        case .getStatistics(let pcID): await tellStatistics(pcID: pcID)
         case .ignored: break
         case .malformed(let reason): refuse(reason)
         }
@@ -112,6 +113,15 @@ actor SignalingSession {
     private func close(_ code: UInt16, _ reason: String) {
         isClosing = true
         client.close(code, reason)
+    }
+
+    /// How the call goes, for its own client.
+    private func tellStatistics(pcID: String) async {
+        guard let call = calls[pcID] else { return reply(.error(message: "Peer connection not found")) }
+        let statistics = await call.supervisor.statistics()
+        // The call may have ended in the meantime, and `call-ended` is the last message.
+        if isClosing { return }
+        reply(.statistics(pcID: pcID, statistics?.figures ?? [:]))
     }
 
     // MARK: - Offers

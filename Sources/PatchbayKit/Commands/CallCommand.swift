@@ -1,4 +1,5 @@
 import ArgumentParser
+import Audio
 import Foundation
 import Media
 import PatchbayPlugin
@@ -13,6 +14,10 @@ struct CallCommand: AsyncParsableCommand {
             URL is http://HOST:PORT/ of a gateway, for a session from an embed token, or \
             ws://HOST:PORT/api/v1/ws/signaling/WORKFLOW/RUN, for a JWT. A run can be called once: several calls count up \
             from RUN, and without it each makes one up. Exits with 70 when a call does not connect.
+
+            Figures: setup_ms is from the first request to media, connected_ms and first_packet_ms are from the open \
+            WebSocket to media and to the gateway's first packet of sound. latency_ms and latency_end_ms, in the first and \
+            the last 15 s, are from saying to hearing; they need a gateway that answers with an echo.
             """)
 
     @Argument(help: "Where to call.")
@@ -28,8 +33,12 @@ struct CallCommand: AsyncParsableCommand {
     var heard: String?
     @Option(help: "How long each call lasts; by default as long as the speech and 3 s more.")
     var seconds: Double?
-    @Option(help: "How many calls to place at once.")
+    @Option(help: "How many calls to place.")
     var calls = 1
+    @Option(help: "How many of them to begin in a second; by default all at once.")
+    var rate: Double?
+    @Option(help: "How much work the callers' own encoder does, from 0 to 10.")
+    var complexity = EncoderSettings().complexity
     @Flag(help: "Print figures as JSON.")
     var json = false
 
@@ -39,6 +48,8 @@ struct CallCommand: AsyncParsableCommand {
         }
         guard (1...1000).contains(calls) else { throw ValidationError("--calls goes from 1 to 1000") }
         guard (0.1...86_400).contains(seconds ?? 1) else { throw ValidationError("--seconds goes from 0.1 to 86400") }
+        guard (0.01...1000).contains(rate ?? 1) else { throw ValidationError("--rate goes from 0.01 to 1000") }
+        guard (0...10).contains(complexity) else { throw ValidationError("--complexity goes from 0 to 10") }
     }
 
     func run() async throws {
@@ -48,7 +59,8 @@ struct CallCommand: AsyncParsableCommand {
             wave =
                 try speech.map { try WaveFile(parsing: [UInt8](Data(contentsOf: URL(fileURLWithPath: $0)))) } ?? .bursts
             // A loop a call, for each needs a port of its own: two calls between the same two ports cannot be told apart.
-            engine = try MediaEngine(addresses: addresses(), ports: nil, loops: calls)
+            engine = try MediaEngine(
+                addresses: addresses(), ports: nil, loops: calls, encoder: EncoderSettings(complexity: complexity))
         } catch {
             complain("error: \(error)")
             throw ExitCode(ExitStatus.software)
@@ -57,10 +69,15 @@ struct CallCommand: AsyncParsableCommand {
         let length = Double(wave.samples.count) / Double(wave.sampleRate)
         let caller = Caller(
             engine: engine,
-            target: Caller.Target(url: url, token: token, seconds: seconds ?? length + 3, speech: wave))
+            target: Caller.Target(
+                url: url, token: token, seconds: seconds ?? length + 3, speech: wave, keepsHeard: heard != nil))
+        let start = ContinuousClock.now
         let reports = await withTaskGroup(of: (Int, CallReport).self) { group in
             for number in 0..<calls {
-                group.addTask { (number, await caller.call(number)) }
+                group.addTask {
+                    if let rate { try? await Task.sleep(until: start + .seconds(Double(number) / rate)) }
+                    return (number, await caller.call(number))
+                }
             }
             var reports = [CallReport](repeating: CallReport(), count: calls)
             for await (number, report) in group { reports[number] = report }

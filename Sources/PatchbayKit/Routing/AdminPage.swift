@@ -1,6 +1,7 @@
 import Media
 import PatchbayPlugin
 import Signaling
+import WebRTC
 
 /// `/livez`, `/readyz` and `/calls`, for operators.
 struct AdminPage: Sendable {
@@ -19,8 +20,12 @@ struct AdminPage: Sendable {
                 "unsent": .integer(counters.unsent), "unknown_source": .integer(counters.unknownSource),
                 "oversized": .integer(counters.oversized), "socket_errors": .integer(counters.socketErrors),
                 "connections": .integer(environment.media.load),
+                "tick_lateness_p50_ms": counters.tickLateness.percentile(0.5).map(JSONValue.number) ?? .null,
+                "tick_lateness_p99_ms": counters.tickLateness.percentile(0.99).map(JSONValue.number) ?? .null,
             ]
-            return .json(environment.registry.json(media: media).description)
+            // A loop that is stuck must not take the page with it: its calls are shown without their figures.
+            let statistics = await environment.registry.legs.statistics(within: .seconds(1))
+            return .json(environment.registry.json(media: media, statistics: statistics).description)
         default: return Router.notFound
         }
     }

@@ -1,0 +1,31 @@
+import Audio
+import Wire
+
+/// A pipeline that takes every frame the moment it is there.
+struct Pipeline {
+    let queue: PCMInputQueue
+    var now = MonotonicTime.zero
+    private(set) var pcm: [UInt8] = []
+    private(set) var records: [UInt8] = []
+    private(set) var frames = 0
+    private(set) var concealed = 0
+    private(set) var silent = 0
+
+    init(rate: Int) {
+        // Room for one more than a call has: the frame that ends a `drain`.
+        queue = PCMInputQueue(frameSize: rate / 50, capacity: 51)
+    }
+
+    mutating func drain(at time: MonotonicTime) async {
+        // `next` waits for a frame: an empty one behind the last says that there is none.
+        queue.push([Int16]().span, timestamp: 0, concealed: false, silent: true)
+        while let frame = await queue.next(), !frame.samples.isEmpty {
+            for sample in frame.samples { pcm.append(integer: sample) }
+            records.append(integer: UInt64(time.nanoseconds))
+            records.append((frame.concealed ? 1 : 0) | (frame.silent ? 2 : 0))
+            frames += 1
+            if frame.concealed { concealed += 1 }
+            if frame.silent { silent += 1 }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+"""The servers: the gateway, its sibling with a pipeline that burns CPU, Pion, and pipecat with aiortc."""
+
+import json
+import urllib.request
+from pathlib import Path
+
+from process import ROOT, SERVER_CORE, Server, free_ports
+
+CONFIGURATION = """\
+version: 1
+server: {{ listen: "127.0.0.1:0", admin: "127.0.0.1:0", drain: 0s }}
+media: {{ addresses: [127.0.0.1], ports: {ports}{loops} }}
+quotas:
+  seats: {{ type: concurrency, limit: 10000 }}
+pipelines:
+  echo: {{ type: echo }}
+  parrot: {{ type: parrot }}
+{pipelines}
+tenants:
+  default:
+    match: any
+    allow_anonymous: true
+    quotas: [seats]
+    pipeline: echo
+    pipelines: {{ "1": echo, "3": parrot{workflows} }}
+    ice: {{ inbound: none, outbound: none }}
+"""
+
+
+class Gateway(Server):
+    """Ours, with one media loop on one core, or with as many as there are cores and something that burns them."""
+
+    def __init__(self, directory: Path, binary: Path, burning: bool = False):
+        name = "burn" if burning else "gateway"
+        configuration = directory / f"{name}.yaml"
+        configuration.write_text(
+            CONFIGURATION.format(
+                ports=free_ports(8),
+                loops="" if burning else ", loops: 1",
+                pipelines="  burn: { type: burn }" if burning else "",
+                workflows=', "2": burn' if burning else "",
+            )
+        )
+        super().__init__(
+            name, [binary, "serve", "-c", configuration], directory / f"{name}.log", "Patchbay is listening on ",
+            core=None if burning else SERVER_CORE)
+        self.admin = self.announced("Admin is listening on ")
+
+    def calls(self) -> dict:
+        """What the admin listener says."""
+        with urllib.request.urlopen(f"http://{self.admin}/calls", timeout=5) as answer:
+            return json.load(answer)
+
+
+def pion(directory: Path) -> Server:
+    command = [directory / "pion-echo", "-ports", free_ports(512)]
+    return Server("pion", command, directory / "pion.log", "listening on ")
+
+
+def pipecat(directory: Path) -> Server:
+    command = [ROOT / ".venv-bench/bin/python", ROOT / "Benchmarks/Pipecat/echo.py"]
+    return Server("pipecat", command, directory / "pipecat.log", "listening on ")
