@@ -108,7 +108,8 @@ package final class AudioReceiver {
     }
 
     /// A copy of a packet that may have been lost. One whose time has passed tells nothing.
-    private func receiveCopy(_ sequenceNumber: UInt16, _ timestamp: UInt32, _ payload: Span<UInt8>, now: MonotonicTime) {
+    private func receiveCopy(_ sequenceNumber: UInt16, _ timestamp: UInt32, _ payload: Span<UInt8>, now: MonotonicTime)
+    {
         guard let expected, position != nil, !payload.isEmpty else { return }
         let number = expected &+ Int64(sequenceNumber.steps(after: UInt16(truncatingIfNeeded: expected)))
         let start = extendedTimestamp &+ Int64(Int32(bitPattern: timestamp &- lastTimestamp))

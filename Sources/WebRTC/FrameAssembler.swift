@@ -106,6 +106,7 @@ final class FrameAssembler {
     func appendSilence(_ count: Int, now: MonotonicTime) {
         if filled == 0, count == Self.samplesPerFrame, isSilenced {
             level = nil
+            isQuiet = true
             hand(over: 0, now: now)
             return
         }

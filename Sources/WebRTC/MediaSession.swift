@@ -381,8 +381,10 @@ final class MediaSession {
         statistics.dropped.malformed &+= receiver.packetsMalformed
         statistics.dropped.tooMany &+= receiver.packetsSurplus
         statistics.remotePacketsLost = Int(max(0, senderStatistics.cumulativeLost))
-        statistics.remoteLoss = senderStatistics.fractionLost.map { Double($0) / 256 }
-        statistics.remoteJitter = senderStatistics.fractionLost.map { _ in Self.duration(ticks: senderStatistics.jitter) }
+        if let fraction = senderStatistics.fractionLost {
+            statistics.remoteLoss = Double(fraction) / 256
+            statistics.remoteJitter = Self.duration(ticks: senderStatistics.jitter)
+        }
         statistics.roundTripTime = senderStatistics.roundTrip ?? referenceTimes.roundTrip
         statistics.bitrate = sender.bitrate
         statistics.sendsFEC = sender.sendsFEC

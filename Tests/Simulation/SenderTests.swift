@@ -19,7 +19,9 @@ struct SenderTests {
         var steps: Set<Duration> { Set(zip(times, times.dropFirst()).map { $1 - $0 }) }
     }
 
-    @Test("the first frame leaves as soon as it is there, the others every 20 ms, at times 1 ms earlier", arguments: seeds(20))
+    @Test(
+        "the first frame leaves as soon as it is there, the others every 20 ms, at times 1 ms earlier",
+        arguments: seeds(20))
     func phase(_ seed: UInt64) async throws {
         let call = try RawCall(seed: seed)
         let departures = Departures(of: call.endpoint.address, in: call.world)
@@ -37,7 +39,9 @@ struct SenderTests {
         let first = try #require(departures.times.first)
         #expect(first - start <= .milliseconds(6), "seed \(seed): \(first - start)")
         #expect(
-            departures.steps.allSatisfy { ($0 >= .milliseconds(19) && $0 <= .milliseconds(22)) || $0 == .milliseconds(40) },
+            departures.steps.allSatisfy {
+                ($0 >= .milliseconds(19) && $0 <= .milliseconds(22)) || abs(($0 - .milliseconds(40)).milliseconds) <= 1
+            },
             "seed \(seed): \(departures.steps)")
         #expect((50...55).contains(departures.times.count), "seed \(seed): \(departures.times.count)")
     }
