@@ -44,7 +44,8 @@ extension PeerConnection {
             randomness: RandomSource, ntpOrigin: UInt64, dialRules: DialRules,
             keeps: @escaping @Sendable (Candidate, Direction) -> Bool = { _, _ in true },
             inputRate: Int = 16_000, outputRate: Int = 16_000, input: PCMInputQueue, output: PlayoutQueue,
-            encoder: EncoderSettings = EncoderSettings(), direction: MediaDirection = .sendrecv, connectTimeout: Duration = .seconds(60)
+            encoder: EncoderSettings = EncoderSettings(), direction: MediaDirection = .sendrecv,
+            connectTimeout: Duration = .seconds(60)
         ) {
             self.role = role
             self.certificate = certificate
