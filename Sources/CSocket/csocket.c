@@ -171,7 +171,8 @@ void csocket_become_media_thread(void) {
 bool csocket_may_be_real_time(void) {
     if (!real_time()) return false;
     struct sched_param none = {0};
-    sched_setscheduler(0, SCHED_OTHER, &none);
+    // Without privileges a thread may not take the flag off again.
+    sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
     return true;
 }
 
