@@ -84,7 +84,7 @@ def outage(reference: score.Reference, packets: list[speech.Packet], seconds: fl
     return last - length, last
 
 
-def drift(binary: str, parts_per_million: float, seconds: float) -> dict:
+def drift(binary: str, seconds: float, parts_per_million: float) -> dict:
     """What our receiver counts when the sender's clock is fast by so much."""
     packets = packets_of(binary, speech.speak(speech.VOICES[0]), Encoding())
     heard = receivers.ours(binary, network.drift(packets, parts_per_million, seconds))

@@ -5,8 +5,9 @@ Beside it the same packets go to libopus with ideal playout and to aiortc's rece
 """
 
 import argparse
+import concurrent.futures
 import datetime
-import multiprocessing
+import functools
 import re
 import sys
 import time
@@ -52,14 +53,15 @@ def main() -> int:
     cells = quick() if options.quick else matrix()
     started = time.monotonic()
     found = defaultdict(list)
-    with multiprocessing.Pool(2) as pool:
+    # Unlike multiprocessing's pool this one says so when a worker dies.
+    with concurrent.futures.ProcessPoolExecutor(2) as pool:
         voices, seeds = (VOICES[:1], 1) if options.quick else (VOICES[: options.voices], options.seeds)
-        for results in pool.imap_unordered(measure.run, tasks(options.binary, cells, voices, seeds)):
+        for results in pool.map(measure.run, tasks(options.binary, cells, voices, seeds)):
             for name, result in results:
                 found[name].append(result)
         rates = [] if options.quick else [0, 200, -200]
-        drifts = dict(zip(rates, pool.starmap(
-            measure.drift, [(options.binary, rate, options.drift_minutes * 60) for rate in rates])))
+        drift = functools.partial(measure.drift, options.binary, options.drift_minutes * 60)
+        drifts = dict(zip(rates, pool.map(drift, rates)))
     averages = {name: mean(results) for name, results in found.items()}
     checks = report.checks(cells, averages, drifts)
     words = [word for word in sys.argv[1:] if word not in ("--binary", options.binary)]

@@ -1,9 +1,9 @@
 internal import Synchronization
 
-/// Audio on its way from the media loop to a pipeline: 20 ms frames in a ring of fixed size.
+/// Audio on its way from the media loop to a pipeline: 20 ms frames in a ring.
 ///
-/// One thread pushes and never waits beyond a short lock, nor allocates; one task takes. A pipeline that falls behind
-/// loses the oldest frames.
+/// One thread pushes and never waits beyond a short lock, nor allocates while the pipeline keeps up; one task takes. The
+/// ring grows to `capacity` for a pipeline that falls behind, which then loses the oldest frames.
 package final class PCMInputQueue: Sendable {
     /// 20 ms of PCM.
     package struct Frame: Equatable, Sendable {

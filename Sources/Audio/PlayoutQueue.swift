@@ -19,6 +19,14 @@ package final class PlayoutQueue: Sendable {
         var isSilent: Bool
     }
 
+    private enum Puller {
+        /// A pull found nothing, and who pulls has gone to rest.
+        case resting
+        /// It was told that there is something again, and has not come yet.
+        case woken
+        case pulling
+    }
+
     private struct State {
         /// Audio not yet pulled, oldest at `head`; what lies before `head` is spent.
         var chunks: [Chunk] = []
@@ -39,8 +47,7 @@ package final class PlayoutQueue: Sendable {
         var firstMark = 0
         /// Marks ever set.
         var marksSet = 0
-        /// A pull found nothing, and who pulls has gone to rest.
-        var wantsWake = true
+        var puller = Puller.resting
         /// Calls of `play` that wait for room, by number.
         var waiters: [(number: Int, continuation: CheckedContinuation<Void, Never>)] = []
         var lastNumber = 0
@@ -91,8 +98,9 @@ extension PlayoutQueue {
                 state.enqueued += count
                 if isSpeech { state.spokenEnd = state.enqueued }
                 rest = rest.dropFirst(count)
-                defer { state.wantsWake = false }
-                return (false, state.wantsWake)
+                guard state.puller == .resting else { return (false, false) }
+                state.puller = .woken
+                return (false, true)
             }
             if isFinished { throw CancellationError() }
             if wantsWake { wake.withLock(\.self)?() }
@@ -172,9 +180,12 @@ extension PlayoutQueue {
     }
 
     private func empty(finishing: Bool) -> Duration {
-        let (heard, marks, waiters) = state.withLock { state in
+        // The chunks go too, but half a minute of sound is not freed under the lock.
+        let (heard, marks, waiters, _) = state.withLock { state in
             let heard = state.queued > 0 ? state.heard : 0
-            let dropped = (state.marks[state.firstMark...], state.waiters)
+            let dropped = (state.marks[state.firstMark...], state.waiters, state.chunks)
+            // It will come and find nothing, and may not even look.
+            if state.puller == .woken { state.puller = .resting }
             state.clears += finishing ? 0 : 1
             state.isFinished = state.isFinished || finishing
             state.removed = state.enqueued
@@ -183,7 +194,7 @@ extension PlayoutQueue {
             (state.chunks, state.head) = ([], 0)
             (state.marks, state.firstMark) = ([], 0)
             state.waiters = []
-            return (heard, dropped.0, dropped.1)
+            return (heard, dropped.0, dropped.1, dropped.2)
         }
         for mark in marks { mark.settle(.cleared) }
         for waiter in waiters { waiter.continuation.resume() }
@@ -267,7 +278,7 @@ extension PlayoutQueue {
             }
             state.removed += filled
             state.heard += filled
-            state.wantsWake = filled == 0
+            state.puller = filled == 0 ? .resting : .pulling
             let hasMark = state.firstMark < state.marks.count && state.marks[state.firstMark].position <= state.played
             let hasRoom = !state.waiters.isEmpty && limit - state.queued >= wakeRoom
             return (hasMark, hasRoom)

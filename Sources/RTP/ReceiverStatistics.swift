@@ -23,8 +23,13 @@ package struct ReceiverStatistics: Sendable {
     private var receivedBefore: Int64 = 0
     private var lastReport: (middle: UInt32, arrival: MonotonicTime)?
 
-    package init(clockRate: UInt32) {
+    /// Packets lost before the numbers began anew.
+    private var lostBefore: Int64
+
+    /// - Parameter lostBefore: `totalLost` of the stream that this one follows.
+    package init(clockRate: UInt32, lostBefore: Int64 = 0) {
         self.clockRate = clockRate
+        self.lostBefore = lostBefore
     }
 
     /// Counts one packet; call it for each that passed authentication.
@@ -55,6 +60,7 @@ package struct ReceiverStatistics: Sendable {
     }
 
     private mutating func restart(at sequenceNumber: UInt16) {
+        lostBefore = totalLost
         (base, highest, restartsAt) = (Int64(sequenceNumber), Int64(sequenceNumber), nil)
         (received, expectedBefore, receivedBefore) = (1, 0, 0)
         transit = nil
@@ -88,6 +94,11 @@ extension ReceiverStatistics {
     /// Packets that did not arrive; below zero when there were more duplicates than losses.
     package var lost: Int64 {
         expected &- received
+    }
+
+    /// The same, also of what came before the sender began to count anew; never below zero.
+    package var totalLost: Int64 {
+        lostBefore &+ max(lost, 0)
     }
 
     /// Mean deviation of the packets' spacing, in ticks of the RTP clock.

@@ -8,8 +8,6 @@ package enum SRTPError: Error, Equatable, Sendable {
     case malformed(count: Int)
     /// `count` bytes and their tag do not fit in the `room` given.
     case noRoom(count: Int, room: Int)
-    /// One synchronization source more than `limit`: remove one first.
-    case tooManyStreams(limit: Int)
     /// A master key and salt of `count` bytes where the profile has `expected`.
     case keyLength(count: Int, expected: Int)
     /// The linked libsrtp fails its known-answer test of a profile.
@@ -25,7 +23,6 @@ extension SRTPError: CustomStringConvertible {
         case .replayed: "SRTP: packet replayed or too old (RFC 3711 §3.3.2)"
         case .malformed(let count): "SRTP: \(count) bytes hold no packet (RFC 3711 §3.1)"
         case .noRoom(let count, let room): "SRTP: \(count) bytes and a tag do not fit in \(room)"
-        case .tooManyStreams(let limit): "SRTP: more than \(limit) synchronization sources"
         case .keyLength(let count, let expected): "SRTP: key and salt of \(count) bytes, the profile has \(expected)"
         case .selfTest(let profile): "SRTP: the linked libsrtp fails its self-test of \(profile)"
         case .library(let code): "SRTP: libsrtp status \(code)"

@@ -1,4 +1,4 @@
-/// The synchronization sources a session has accepted packets of: at most 8, found by a walk.
+/// The synchronization sources a session has accepted packets of, the one heard last at the end: at most 8, found by a walk.
 struct StreamTable {
     private var sources: [(ssrc: UInt32, hasRTP: Bool)] = []
 
@@ -11,20 +11,16 @@ struct StreamTable {
         sources.contains { $0.ssrc == ssrc && $0.hasRTP }
     }
 
-    /// Whether `ssrc` is known or there is room for it.
-    func takes(_ ssrc: UInt32) -> Bool {
-        sources.count < SRTPSession.maximumStreams || sources.contains { $0.ssrc == ssrc }
-    }
-
-    mutating func add(_ ssrc: UInt32, hasRTP: Bool) {
+    /// Notes an accepted packet; returns the source that has to go for it, if any: the one not heard for longest.
+    mutating func heard(_ ssrc: UInt32, rtp: Bool) -> UInt32? {
+        if let last = sources.last, last.ssrc == ssrc, last.hasRTP || !rtp { return nil }
         if let index = sources.firstIndex(where: { $0.ssrc == ssrc }) {
-            sources[index].hasRTP = sources[index].hasRTP || hasRTP
-        } else if sources.count < SRTPSession.maximumStreams {
-            sources.append((ssrc, hasRTP))
+            let known = sources.remove(at: index)
+            sources.append((ssrc, known.hasRTP || rtp))
+            return nil
         }
-    }
-
-    mutating func remove(_ ssrc: UInt32) {
-        sources.removeAll { $0.ssrc == ssrc }
+        let evicted = sources.count < SRTPSession.maximumStreams ? nil : sources.removeFirst().ssrc
+        sources.append((ssrc, rtp))
+        return evicted
     }
 }

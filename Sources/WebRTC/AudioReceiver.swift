@@ -10,6 +10,7 @@ package final class AudioReceiver {
     /// Samples at 48 kHz.
     private static let longestConcealment: Int64 = 5760
     private static let longestSilence: Int64 = 48_000
+    private static let workPerSecond = 2 * Opus.rate
     /// Of a packet this far behind its turn the sender has begun to count anew (RFC 3550 A.1).
     private static let longestDisorder: Int64 = 100
 
@@ -32,6 +33,8 @@ package final class AudioReceiver {
     /// Samples in the last packet, and how many the codec has guessed since.
     private var lastDuration = Int64(Opus.frameSize)
     private var guessed: Int64 = 0
+    /// What is decoded and guessed, in samples: who sends faster than time passes does not buy work with it.
+    private var work: RateLimiter
 
     /// When the wait for what is missing before the packets in `reorder` is over.
     private var gapDeadline: MonotonicTime?
@@ -52,6 +55,7 @@ package final class AudioReceiver {
     package init(rate: Int, queue: PCMInputQueue, now: MonotonicTime) throws(AudioError) {
         decoder = try OpusDecoder()
         frames = try FrameAssembler(rate: rate, queue: queue, now: now)
+        work = RateLimiter(perSecond: Self.workPerSecond, now: now)
     }
 
     package var deadline: MonotonicTime {
@@ -63,11 +67,7 @@ package final class AudioReceiver {
 
     /// Another stream begins: its numbers have nothing to do with the last one's.
     package func restart() {
-        forgetOrder()
         decoder.reset()
-    }
-
-    private func forgetOrder() {
         expected = nil
         position = nil
         gapDeadline = nil
@@ -76,17 +76,10 @@ package final class AudioReceiver {
         hold.restart()
     }
 
-    /// - Parameters:
-    ///   - level: what RFC 6464 says of the packet, as it came.
-    ///   - isRedundant: the payload came within a later packet (RFC 2198): of use only while its turn has not passed.
+    /// - Parameter level: what RFC 6464 says of the packet, as it came.
     package func receive(
-        sequenceNumber: UInt16, timestamp: UInt32, payload: Span<UInt8>, level: UInt8? = nil,
-        isRedundant: Bool = false, now: MonotonicTime
+        sequenceNumber: UInt16, timestamp: UInt32, payload: Span<UInt8>, level: UInt8? = nil, now: MonotonicTime
     ) {
-        if isRedundant {
-            receiveCopy(sequenceNumber, timestamp, payload, now: now)
-            return
-        }
         let number = turn(of: sequenceNumber)
         guard hold.arrived(number, now: now) else { return }
         let due = expected ?? number
@@ -107,9 +100,8 @@ package final class AudioReceiver {
         }
     }
 
-    /// A copy of a packet that may have been lost. One whose time has passed tells nothing.
-    private func receiveCopy(_ sequenceNumber: UInt16, _ timestamp: UInt32, _ payload: Span<UInt8>, now: MonotonicTime)
-    {
+    /// A copy of a packet that may have been lost, from within a later one (RFC 2198). One whose time has passed tells nothing.
+    package func receiveCopy(sequenceNumber: UInt16, timestamp: UInt32, payload: Span<UInt8>, now: MonotonicTime) {
         guard let expected, position != nil, !payload.isEmpty else { return }
         let number = expected &+ Int64(sequenceNumber.steps(after: UInt16(truncatingIfNeeded: expected)))
         let start = extendedTimestamp &+ Int64(Int32(bitPattern: timestamp &- lastTimestamp))
@@ -205,7 +197,7 @@ package final class AudioReceiver {
             return
         }
         position = start &+ Int64(duration)
-        guard !frames.isFarAhead(of: now) else {
+        guard !frames.isFarAhead(of: now), work.admit(duration, now: now) else {
             packetsSurplus &+= 1
             return
         }
@@ -246,7 +238,7 @@ package final class AudioReceiver {
     }
 
     private func conceal(_ count: Int64, now: MonotonicTime) {
-        guard count > 0 else { return }
+        guard count > 0, work.admit(Int(count), now: now) else { return }
         var samples = decoded.mutableSpan
         guard let made = try? decoder.conceal(count: Int(count), into: &samples) else { return }
         guessed &+= Int64(made)
@@ -255,7 +247,7 @@ package final class AudioReceiver {
     }
 
     private func recover(_ count: Int64, from next: Span<UInt8>, now: MonotonicTime) {
-        guard count > 0 else { return }
+        guard count > 0, work.admit(Int(count), now: now) else { return }
         var samples = decoded.mutableSpan
         guard let made = try? decoder.recover(from: next, count: Int(count), into: &samples) else { return }
         frames.append(decoded, count: made, .recovered, now: now)

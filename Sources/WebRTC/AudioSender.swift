@@ -66,6 +66,10 @@ final class AudioSender {
         self.queue = queue
         samples = [Int16](repeating: 0, count: rate / 50)
         pace = PlayoutPace(frame: rate / 50)
+        // What the sender before this one took last has been played: who waits for that is told.
+        var none: [Int16] = []
+        var span = none.mutableSpan
+        _ = queue.pull(into: &span, count: 0)
         spread = .milliseconds(Int64(randomness.next() % 5))
         start = now.roundedUp(to: Self.grid)
         mediaTime = start

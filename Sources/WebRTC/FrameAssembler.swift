@@ -104,17 +104,19 @@ final class FrameAssembler {
     }
 
     func appendSilence(_ count: Int, now: MonotonicTime) {
-        if filled == 0, count == Self.samplesPerFrame, isSilenced {
-            level = nil
-            isQuiet = true
-            hand(over: 0, now: now)
-            return
-        }
         var left = count
         while left > 0 {
+            // The rest of the pause is shortened away.
+            if filled == 0, isQuiet, soundsUntil > now + Self.ease { return }
             if filled == 0 { level = nil }
             let step = min(left, Self.samplesPerFrame &- filled)
             let isWhole = step == Self.samplesPerFrame
+            if isWhole, isSilenced {
+                isQuiet = true
+                hand(over: 0, now: now)
+                left &-= step
+                continue
+            }
             var frame = partial.mutableSpan
             for index in filled..<filled &+ step { frame[index] = 0 }
             filled &+= step

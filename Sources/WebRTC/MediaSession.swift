@@ -15,6 +15,8 @@ final class MediaSession {
     private static let reportsPerSecond = 20
     /// How long what is due at the receiving side may wait for what is due at the sending one.
     private static let alignment = Duration.milliseconds(10)
+    /// Longer than packets overtake one another.
+    private static let leftoverTime = Duration.milliseconds(500)
     private static let headerLength = RTPHeader.minimumLength
 
     private let ssrc: UInt32
@@ -34,6 +36,8 @@ final class MediaSession {
 
     /// The SSRC that is played.
     private var stream: UInt32?
+    /// The one that was played before, and until when.
+    private var replaced: (ssrc: UInt32, at: MonotonicTime)?
     private var receiverStatistics = ReceiverStatistics(clockRate: 48_000)
     private var senderStatistics = SenderStatistics()
     private var referenceTimes = ReferenceTimeExchange()
@@ -134,8 +138,8 @@ final class MediaSession {
         }
         let payload = plain.extracting(header.payload)
         let isVoice = kind != .key
-        if isVoice, stream != source {
-            adopt(source)
+        if isVoice, stream != source, !isLeftover(source, now: now) {
+            adopt(source, now: now)
         }
         // Key presses may have a stream of their own.
         if stream == source {
@@ -203,10 +207,10 @@ final class MediaSession {
     ) {
         for index in 0..<redundant.count {
             guard let block = redundant.block(index), block.payloadType == remote.opus.payloadType else { continue }
-            receiver.receive(
+            receiver.receiveCopy(
                 sequenceNumber: header.sequenceNumber &- UInt16(truncatingIfNeeded: redundant.count - index),
-                timestamp: header.timestamp &- block.timestampOffset, payload: payload.extracting(block.range),
-                isRedundant: true, now: now)
+                timestamp: header.timestamp &- block.timestampOffset, payload: payload.extracting(block.range), now: now
+            )
         }
         guard redundant.primaryPayloadType == remote.opus.payloadType, !redundant.primary.isEmpty else {
             receiver.skip(sequenceNumber: header.sequenceNumber, now: now)
@@ -225,10 +229,17 @@ final class MediaSession {
     }
 
     /// A new stream takes over: the peer changed its SSRC.
-    private func adopt(_ source: UInt32) {
+    private func adopt(_ source: UInt32, now: MonotonicTime) {
+        replaced = stream.map { ($0, now) }
         stream = source
-        receiverStatistics = ReceiverStatistics(clockRate: 48_000)
+        receiverStatistics = ReceiverStatistics(clockRate: 48_000, lostBefore: receiverStatistics.totalLost)
         receiver.restart()
+    }
+
+    /// Whether a packet is of the stream before, on its way when that ended: it does not take over again.
+    private func isLeftover(_ source: UInt32, now: MonotonicTime) -> Bool {
+        guard let replaced, replaced.ssrc == source else { return false }
+        return now - replaced.at < Self.leftoverTime
     }
 
     private func receiveRTCP(
@@ -337,8 +348,10 @@ final class MediaSession {
                 ssrc: ssrc, ntpTimestamp: ntp(now), rtpTimestamp: sender.timestamp(at: now))
         let block = stream.flatMap { receiverStatistics.makeReportBlock(ssrc: $0, at: now) }
         RTCPWriter.write(
-            ssrc: ssrc, report: report, blocks: block.map { [$0] } ?? [], cname: cname, isLeaving: isLeaving,
-            into: &scratch)
+            ssrc: ssrc, report: report, blocks: block.map { [$0] } ?? [], cname: cname,
+            // A sender report measures the round trip by itself.
+            referenceTime: report == nil ? ntp(now) : nil, delay: referenceTimes.makeDelay(at: now),
+            isLeaving: isLeaving, into: &scratch)
         _ = send(&packet, isRTCP: true, length: scratch.count, to: selected, batch)
     }
 
@@ -370,7 +383,7 @@ final class MediaSession {
     // MARK: - Statistics
 
     func add(to statistics: inout CallStatistics) {
-        statistics.packetsLost = Int(max(0, receiverStatistics.lost))
+        statistics.packetsLost = Int(receiverStatistics.totalLost)
         statistics.jitter = Self.duration(ticks: receiverStatistics.jitter)
         statistics.reorderHold = receiver.reorderHold
         statistics.packetsLate = receiver.packetsLate

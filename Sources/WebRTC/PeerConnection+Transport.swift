@@ -38,6 +38,7 @@ extension PeerConnection {
         }
         let accepted = media.receive(&datagram, isRTCP: kind == .rtcp, now: now, statistics: &statistics)
         if let key = media.takeKeyPress() {
+            statistics.keyPresses &+= 1
             emit(.keyPress(key))
         }
         return accepted ? .handled : .dropped

@@ -29,6 +29,8 @@ package struct CallStatistics: Sendable, Equatable {
     package var reorderHold = Duration.zero
     /// From RTCP or ICE, whichever spoke last; nil before either.
     package var roundTripTime: Duration?
+    /// Telephone keys that the peer pressed (RFC 4733).
+    package var keyPresses = 0
     /// Loudness of the peer's last packet (RFC 6464), 0 … 127 below the loudest there is; nil when it does not say.
     package var audioLevel: Int?
     /// Sound that waits for the pipeline, and frames that it did not take in time.
@@ -59,13 +61,12 @@ package struct CallStatistics: Sendable, Equatable {
         package var malformed = 0
         /// Above 250 packets, 20 reports or 256 kbit a second, or more sound than time has passed.
         package var tooMany = 0
-        /// A payload type that was not agreed, or a ninth SSRC.
+        /// A payload type that was not agreed.
         package var unknownStream = 0
         package var stun = 0
 
         mutating func count(_ error: SRTPError) {
             switch error {
-            case .tooManyStreams: unknownStream &+= 1
             case .malformed: malformed &+= 1
             case .authentication, .replayed, .keyLength, .noRoom, .selfTest, .library: unauthentic &+= 1
             }

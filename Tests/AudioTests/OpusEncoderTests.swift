@@ -75,11 +75,12 @@ struct OpusEncoderTests {
     }
 
     @Test(
-        "Bitrates: the lower of the setting and the wish, within bounds; with loss enough for the copies",
+        "Bitrates: the lower of the setting and the wish, within bounds; with loss enough for the copies, if wished",
         arguments: [
             (32_000, nil, 0, 32_000), (32_000, 20_000, 0, 20_000), (16_000, 64_000, 0, 16_000), (1000, nil, 0, 6000),
             (500_000, nil, 0, 128_000), (500_000, 510_000, 0, 128_000), (32_000, 6000, 0, 6000),
             (16_000, nil, 10, 24_000), (32_000, nil, 10, 32_000), (64_000, 40_000, 10, 40_000),
+            (32_000, 20_000, 10, 20_000), (16_000, 20_000, 10, 16_000), (16_000, 24_000, 10, 24_000),
         ] as [(Int, Int?, Int, Int)])
     func bitrate(setting: Int, wish: Int?, loss: Int, expected: Int) throws {
         var encoder = try OpusEncoder(EncoderSettings(bitrate: setting))
@@ -88,7 +89,7 @@ struct OpusEncoderTests {
         encoder.follow(wishes)
         encoder.setLoss(percentage: loss)
         #expect(encoder.bitrate == expected)
-        #expect(encoder.sendsFEC == (loss > 0))
+        #expect(encoder.sendsFEC == (loss > 0 && wish ?? .max >= 24_000))
         let rate = try encoder.packets(Signal.speech(count: 96_000)).reduce(0) { $0 + $1.count } * 8 / 2
         #expect(rate < expected * 6 / 5 && rate > expected * 2 / 5, "\(rate)")
         encoder.setLoss(percentage: 0)

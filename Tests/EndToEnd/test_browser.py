@@ -93,6 +93,7 @@ def test_a_browser_presses_keys_and_the_sound_goes_on(gateway, browser):
     page.evaluate("hears(calls[0], 50)")
     [call] = gateway.look()["calls"]
     page.close()
+    assert call["media"]["key_presses"] == 3
     assert not any(call["media"]["dropped"].values()) and call["media"]["packets_lost"] == 0
     gateway.await_idle()
 

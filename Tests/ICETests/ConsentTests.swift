@@ -32,6 +32,20 @@ struct ConsentTests {
         #expect(world.states[0] == [.checking, .connected, .disconnected, .failed])
     }
 
+    @Test("the controlling side nominates again with each check, as a NAT may have moved it (RFC 8445 §8.1.1)")
+    func nominatesAgain() throws {
+        var world = connected()
+        world.run(for: .seconds(1))
+        world.sent = []
+        world.run(for: .seconds(60))
+        for agent in 0...1 {
+            let checks = try world.sent.filter { $0.agent == agent }.map { try STUNMessage(parsing: $0.bytes.span) }
+                .filter { $0.class == .request }
+            #expect(checks.count >= 9)
+            #expect(checks.allSatisfy { $0.useCandidate == (agent == 1) })
+        }
+    }
+
     @Test("incoming requests alone do not renew consent")
     func oneWay() {
         var world = connected()

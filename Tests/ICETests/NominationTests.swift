@@ -30,6 +30,19 @@ struct NominationTests {
         }
     }
 
+    @Test("the first pair that answers is nominated at once: the pacing of checks is not for it")
+    func isUnpaced() throws {
+        var world = World()
+        world.tellEverything()
+        #expect(world.run(for: .seconds(1)) { $0.areConnected })
+        let requests = try world.sent.filter { $0.agent == 1 }
+            .map { ($0.at, try STUNMessage(parsing: $0.bytes.span)) }.filter { $0.1.class == .request }
+        let first = try #require(requests.first)
+        let nomination = try #require(requests.first { $0.1.useCandidate })
+        #expect(!first.1.useCandidate)
+        #expect(nomination.0 - first.0 == .milliseconds(10), "a round trip")
+    }
+
     @Test("a controlled agent selects nothing before USE-CANDIDATE")
     mutating func waits() {
         var agent = makeControlled()

@@ -84,6 +84,32 @@ struct CallSupervisorTests {
         release.continuation.finish()
     }
 
+    @Test("keys that the caller presses reach the pipeline, from the peer connection that the call has")
+    func keys() async throws {
+        let environment = CallSupervisor.Environment.test(media: NoMedia())
+        let pipeline = ScriptedPipeline { call, _ in
+            var keys = ""
+            for await key in call.dtmf {
+                keys.append(key)
+                if key == "#" { call.hangUp(reason: keys) }
+            }
+        }
+        let tenant = Tenant.test(pipeline: pipeline)
+        let admission = try await Admission(testRequest, pcID: "PC-1", tenant: tenant, environment: environment)
+        let (supervisor, _) = try await CallSupervisor.answer(
+            offer: "one", admission, tenant: tenant, context: [:], environment: environment, sendToClient: { _ in })
+        let first = try #require(supervisor.media as? NoMedia.Leg)
+        first.onEvent(.connected)
+        for key in "12" { first.onEvent(.keyPress(key)) }
+        async let reason = supervisor.run()
+        try await Task.sleep(for: .milliseconds(50))
+        _ = try await supervisor.restart(offer: "two")
+        let second = try #require(supervisor.media as? NoMedia.Leg)
+        first.onEvent(.keyPress("9"))
+        for key in "*A#" { second.onEvent(.keyPress(key)) }
+        #expect(await reason == "12*A#")
+    }
+
     @Test("a call ends at its limit")
     func timeLimit() async throws {
         let loopback = try LoopbackCall()

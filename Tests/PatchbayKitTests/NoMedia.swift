@@ -32,7 +32,8 @@ final class NoMedia: MediaHost {
     /// A peer connection that does nothing, until it is closed.
     final class Leg: MediaLeg {
         private let host: NoMedia
-        private let onEvent: @Sendable (PeerConnection.Event) -> Void
+        /// For a test to say what happens to it.
+        let onEvent: @Sendable (PeerConnection.Event) -> Void
         private let isOpen = Mutex(true)
 
         init(host: NoMedia, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void) {

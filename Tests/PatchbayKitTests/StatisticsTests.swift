@@ -18,7 +18,7 @@ struct StatisticsTests {
         (statistics.framesReceived, statistics.framesRecovered, statistics.framesConcealed) = (990, 12, 8)
         (statistics.jitter, statistics.remoteJitter) = (.microseconds(4250), .microseconds(6500))
         (statistics.reorderHold, statistics.roundTripTime) = (.milliseconds(40), .microseconds(23_449))
-        statistics.audioLevel = 31
+        (statistics.audioLevel, statistics.keyPresses) = (31, 3)
         (statistics.inputDepth, statistics.inputFramesDropped) = (.milliseconds(60), 5)
         (statistics.playoutDepth, statistics.playoutClears, statistics.playoutMarks) = (.seconds(2), 6, 7)
         (statistics.bitrate, statistics.sendsFEC) = (32_000, true)
@@ -39,7 +39,7 @@ struct StatisticsTests {
             "frames_received": 990, "frames_recovered": 12, "frames_concealed": 8, "jitter_ms": 4.3,
             "remote_jitter_ms": 6.5, "reorder_hold_ms": 40.0, "round_trip_ms": 23.4, "gap_p50_ms": 20.0,
             "gap_p99_ms": 31.0, "gap_max_ms": 31.5, "mos_received": try score(quality.received),
-            "mos_sent": try score(quality.sent), "audio_level_dbov": -31, "input_depth_ms": 60.0,
+            "mos_sent": try score(quality.sent), "audio_level_dbov": -31, "key_presses": 3, "input_depth_ms": 60.0,
             "input_frames_dropped": 5, "playout_depth_ms": 2000.0, "playout_clears": 6, "playout_marks": 7,
             "bitrate_bps": 32_000, "sends_fec": true,
             "dropped": [

@@ -130,24 +130,27 @@ struct SessionTests {
     }
 
     @Test(
-        "At most 8 sources are taken; removing one makes room for another and forgets its replay window",
+        "A ninth source takes the place of the one not heard for longest, and forgets its replay window",
         arguments: profiles)
     func streams(profile: SRTPProfile) throws {
         var sender = try sender(profile)
         var receiver = try receiver(profile)
-        var last: [UInt8] = []
-        for ssrc in 1...8 as ClosedRange<UInt32> {
-            last = try sender.sealed(packet(7, ssrc: ssrc))
-            _ = try receiver.opened(last)
+        var sealed: [UInt32: [UInt8]] = [:]
+        for ssrc in 1...20 as ClosedRange<UInt32> {
+            sealed[ssrc] = try sender.sealed(packet(7, ssrc: ssrc))
+            #expect(try receiver.opened(try #require(sealed[ssrc])) == packet(7, ssrc: ssrc))
+            // The first is heard all along.
+            if ssrc > 1 { _ = try receiver.opened(try sender.sealed(packet(7 + UInt16(ssrc), ssrc: 1))) }
         }
-        let ninth = try sender.sealed(packet(7, ssrc: 0x0102_0304))
-        #expect(throws: SRTPError.tooManyStreams(limit: 8)) { try receiver.opened(ninth) }
-        #expect(throws: SRTPError.replayed) { try receiver.opened(last) }
-        receiver.removeStream(8)
-        #expect(try receiver.opened(last) == packet(7, ssrc: 8))
-        receiver.removeStream(8)
-        receiver.removeStream(99)
-        #expect(try receiver.opened(ninth) == packet(7, ssrc: 0x0102_0304))
+        for ssrc in [1, 14, 15, 16, 17, 18, 19, 20] as [UInt32] {
+            #expect(throws: SRTPError.replayed) { try receiver.opened(try #require(sealed[ssrc])) }
+        }
+        #expect(try receiver.opened(try #require(sealed[13])) == packet(7, ssrc: 13))
+        // A stranger's packet drives nobody out.
+        #expect(throws: SRTPError.authentication) {
+            try receiver.opened(packet(7, ssrc: 99) + .init(repeating: 0, count: 16))
+        }
+        #expect(throws: SRTPError.replayed) { try receiver.opened(try #require(sealed[15])) }
     }
 
     @Test("A header that runs past the packet and a packet without room for a tag are malformed")

@@ -41,6 +41,24 @@ struct LimitTests {
         #expect(call.endpoint.end == nil)
     }
 
+    @Test("packets that each claim a gap or a pause before them buy no more work than two seconds a second")
+    func gaps() async throws {
+        for (steps, time) in [(6, 6 * 960), (1, 48_000)] as [(UInt16, UInt32)] {
+            let call = try RawCall(seed: 4)
+            call.every(.milliseconds(5), times: 2000) { _ in
+                call.raw.sendVoice()
+                call.raw.sequenceNumber &+= steps &- 1
+                call.raw.timestamp &+= time &- 960
+            }
+            let statistics = call.statistics
+            #expect(statistics.framesConcealed <= 2 * 50 * 11)
+            #expect(statistics.framesReceived <= 2 * 50 * 11)
+            let elapsed = call.elapsed
+            #expect(await call.endpoint.heard().duration <= elapsed + .milliseconds(1300))
+            #expect(call.endpoint.end == nil)
+        }
+    }
+
     @Test("reports: 20 a second are read")
     func reports() throws {
         let call = try RawCall(seed: 3)

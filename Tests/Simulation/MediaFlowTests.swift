@@ -28,6 +28,18 @@ struct MediaFlowTests {
         }
     }
 
+    /// RFC 3611 §4.4: sender reports measure nothing for who sends no audio.
+    @Test("is not needed to know the round trip", arguments: [0, 1])
+    func roundTrip(talking: Int) async throws {
+        let call = try Call.connected(seed: 3)
+        for endpoint in call.both.prefix(talking) { try await endpoint.output.play(Signal.tone(seconds: 20)) }
+        call.world.run(for: .seconds(20))
+        for endpoint in call.both {
+            let roundTrip = try #require(endpoint.peer.currentStatistics().roundTripTime)
+            #expect((19...21).contains(roundTrip.milliseconds))
+        }
+    }
+
     /// What one said, the other says back.
     @Test("comes back from an echo as it was said", arguments: zip([0, 0.05, 0.1], [0.94, 0.9, 0.85]))
     func echo(loss: Double, likeness: Double) async throws {

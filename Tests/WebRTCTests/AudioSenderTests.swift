@@ -264,6 +264,18 @@ struct AudioSenderTests {
         #expect(await mark.outcome == .played)
     }
 
+    @Test("a mark that the sender before has left behind is reached when the next begins")
+    func inheritedMark() async throws {
+        let bench = try Bench()
+        try await bench.play(milliseconds: 20)
+        #expect(bench.ticks(2).count == 1)
+        let mark = bench.queue.mark()
+        var random = RandomSource.seeded(2)
+        _ = try AudioSender(
+            rate: 16_000, queue: bench.queue, settings: EncoderSettings(), randomness: &random, now: bench.now)
+        #expect(await mark.outcome == .played)
+    }
+
     @Test("with DTX frames in which nothing changes are left out, and the others keep their times")
     func discontinuousTransmission() async throws {
         var counts: [Int] = []

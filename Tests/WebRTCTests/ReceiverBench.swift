@@ -88,9 +88,13 @@ final class ReceiverBench {
     func feed(
         _ sequenceNumber: UInt16, _ timestamp: UInt32, _ payload: [UInt8], level: UInt8? = nil, isCopy: Bool = false
     ) {
-        receiver.receive(
-            sequenceNumber: sequenceNumber, timestamp: timestamp, payload: payload.span, level: level,
-            isRedundant: isCopy, now: now)
+        if isCopy {
+            receiver.receiveCopy(
+                sequenceNumber: sequenceNumber, timestamp: timestamp, payload: payload.span, now: now)
+        } else {
+            receiver.receive(
+                sequenceNumber: sequenceNumber, timestamp: timestamp, payload: payload.span, level: level, now: now)
+        }
     }
 
     /// Packets in order, one each 20 ms.

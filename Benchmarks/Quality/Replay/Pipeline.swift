@@ -12,14 +12,12 @@ struct Pipeline {
     private(set) var silent = 0
 
     init(rate: Int) {
-        // Room for one more than a call has: the frame that ends a `drain`.
-        queue = PCMInputQueue(frameSize: rate / 50, capacity: 51)
+        queue = PCMInputQueue(frameSize: rate / 50)
     }
 
     mutating func drain(at time: MonotonicTime) async {
-        // `next` waits for a frame: an empty one behind the last says that there is none.
-        queue.push([Int16]().span, timestamp: 0, concealed: false, silent: true)
-        while let frame = await queue.next(), !frame.samples.isEmpty {
+        // `next` would wait for a frame that nobody pushes.
+        while queue.depth > .zero, let frame = await queue.next() {
             for sample in frame.samples { pcm.append(integer: sample) }
             records.append(integer: UInt64(time.nanoseconds))
             records.append((frame.concealed ? 1 : 0) | (frame.silent ? 2 : 0))

@@ -24,6 +24,7 @@ extension CallStatistics {
             "gap_max_ms": Self.milliseconds(gaps.longest),
             "mos_received": Self.number(quality.received, digits: 2), "mos_sent": Self.number(quality.sent, digits: 2),
             "audio_level_dbov": audioLevel.map { .integer(-$0) } ?? .null,
+            "key_presses": .integer(keyPresses),
             "input_depth_ms": Self.milliseconds(inputDepth), "input_frames_dropped": .integer(inputFramesDropped),
             "playout_depth_ms": Self.milliseconds(playoutDepth), "playout_clears": .integer(playoutClears),
             "playout_marks": .integer(playoutMarks), "bitrate_bps": .integer(bitrate), "sends_fec": .bool(sendsFEC),
