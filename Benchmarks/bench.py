@@ -33,11 +33,11 @@ class Bench:
     def floor(self) -> dict[str, list[float]]:
         return measures.floor(self.directory, self.speech["speech"], calls=60, seconds=6, passes=self.passes)
 
-    def steps(self, server: Server, calls: list[int], stop_early: bool = True) -> list[dict]:
+    def steps(self, server: Server, calls: list[int], stop_early: bool = True, decodes: bool = True) -> list[dict]:
         """One step after another, until one is not held."""
         found = []
         for each in calls:
-            run = measures.steady(server, self.binary, self.speech["speech"], each, self.window)
+            run = measures.steady(server, self.binary, self.speech["speech"], each, self.window, decodes=decodes)
             found.append(run)
             say(f"{server.name}: {each} calls, {run['cpu_percent']:.0f} % of the core, {'' if run['held'] else 'not '}held")
             if stop_early and not run["held"]:
@@ -51,7 +51,8 @@ class Bench:
         first = self.steps(server, calls[:1])
         memory = measures.memory(idle, warm, first[0])
         result = {"memory": memory, "setup": measures.setup(server, self.binary, speaking, setups)}
-        rest = self.steps(server, calls[1:], stop_early) if first[0]["held"] or not stop_early else []
+        # Many callers that decode would be what is measured.
+        rest = self.steps(server, calls[1:], stop_early, decodes=not stop_early) if first[0]["held"] or not stop_early else []
         result["steps"] = first + rest
         result["echo"] = result["steps"][0] if stop_early else result["steps"][-1]
         if not measures.served(result["echo"]):
@@ -62,19 +63,29 @@ class Bench:
     def gateway(self) -> dict:
         server = Gateway(self.directory, self.binary)
         try:
-            calls = [60, 100] if self.quick else [60, 80, 100, 110, 120, 130, 140]
+            calls = [60] if self.quick else [60, 70, 80, 90, 100, 110, 120]
             result = self.echo(server, calls, setups=30 if self.quick else 100)
             for kind, workflow in (("nothing", 1), ("quiet", 3)):
                 result[kind] = measures.steady(server, self.binary, self.speech[kind], 60, self.window, workflow)
                 say(f"gateway: {kind}, {result[kind]['cpu_percent_per_call']:.3f} % of a core a call")
-            return result
+        finally:
+            server.stop()
+        result["eased"] = self.eased()
+        return result
+
+    def eased(self) -> dict:
+        """How far the gateway goes as it comes: with encoders that work less hard when there is no time."""
+        server = Gateway(self.directory, self.binary, complexity=0)
+        try:
+            steps = self.steps(server, [100] if self.quick else [100, 110, 120, 130, 140], decodes=False)
+            return {"steps": steps, "held_calls": max((each["calls"] for each in steps if each["held"]), default=0)}
         finally:
             server.stop()
 
     def pion(self) -> dict:
         server = pion(self.directory)
         try:
-            return self.echo(server, [60] if self.quick else [60, 80, 100, 110, 120], setups=30 if self.quick else 100)
+            return self.echo(server, [60] if self.quick else [60, 70, 80, 90, 100, 110, 120], setups=30 if self.quick else 100)
         finally:
             server.stop()
 

@@ -63,13 +63,15 @@ def floor_of(passes: dict[str, list[float]]) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in passes.items()}
 
 
-def steady(server: Server, load_binary: Path, speech: Path, calls: int, window: float, workflow: int = 1) -> dict:
-    """So many calls, placed one after another, and a look while all of them talk."""
+def steady(
+    server: Server, load_binary: Path, speech: Path, calls: int, window: float, workflow: int = 1, decodes: bool = True
+) -> dict:
+    """So many calls, placed one after another, and a look while all of them talk; without latency if none `decodes`."""
     ramp = calls / RATE
-    load = Load(load_binary, server.signaling(workflow), speech, calls, ramp + SETTLE + window + 1, RATE)
+    load = Load(load_binary, server.signaling(workflow), speech, calls, ramp + SETTLE + window + 1, RATE, decodes=decodes)
     time.sleep(ramp + SETTLE)
     spent = watch(server, [load], window)
-    memory = resident(server.pid)
+    memory, complexity = resident(server.pid), server.complexity()
     reports = load.finish()
     connected = [each for each in reports if each["connected"] and each["error"] is None]
     expected = sum(each["seconds"] for each in connected) * 50
@@ -81,6 +83,7 @@ def steady(server: Server, load_binary: Path, speech: Path, calls: int, window: 
         "load_cpu_percent": spent.load,
         "others_cpu_percent": spent.others,
         "resident_bytes": memory,
+        "complexity": complexity,
         "packets_lost": sum(told(reports, "packets_lost")) + sum(told(reports, "remote_lost")),
         "packets_sent_share": sum(told(connected, "packets_sent")) / expected if expected else 0,
         "packets_received_share": sum(told(connected, "packets_received")) / expected if expected else 0,

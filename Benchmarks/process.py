@@ -80,6 +80,10 @@ class Server:
     def signaling(self, workflow: int = 1) -> str:
         return f"ws://{self.address}/api/v1/ws/signaling/{workflow}/{next(RUNS)}"
 
+    def complexity(self) -> float | None:
+        """At which calls are encoded now, where the server tells."""
+        return None
+
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
@@ -94,10 +98,12 @@ class Load:
     """Calls of `patchbay call`, from one process. Its encoder is set to the cheapest: it is not what is measured."""
 
     def __init__(
-        self, binary: Path, url: str, speech: Path, calls: int, seconds: float, rate: float, core: int | None = LOAD_CORE
+        self, binary: Path, url: str, speech: Path, calls: int, seconds: float, rate: float, core: int | None = LOAD_CORE,
+        decodes: bool = True,
     ):
         self.limit = calls / rate + seconds + 60
         command = [binary, "call", url, "--in", speech, "--calls", calls, "--seconds", seconds, "--rate", rate]
+        command += [] if decodes else ["--count-only"]
         self.process = subprocess.Popen(
             on_core(core, [*command, "--complexity", 0, "--json"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

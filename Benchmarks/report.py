@@ -6,7 +6,7 @@ COLUMNS = {"gateway": "gateway", "pion": "Pion", "pipecat": "pipecat + aiortc"}
 # In percent of a core: from here on the generator or the neighbours are what was measured.
 LOAD_LIMIT, OTHERS_LIMIT = 90, 10
 STEP_HEADS = [
-    "calls", "connected", "CPU, %", "a call", "gap p99", "gap max", "lost", "latency p50", "p99", "held", "generator's CPU",
+    "calls", "connected", "complexity", "CPU, %", "a call", "gap p99", "gap max", "lost", "latency p50", "p99", "held", "generator's CPU",
     "others'",
 ]
 FLOORS = [
@@ -51,9 +51,11 @@ LINES = [
     Line("CPU of an echoing call, % of a core", CPU, digits=2),
     Line("the same, × floor", CPU, most=1.25, digits=2, by="plain"),
     Line("the same, × floor with resampling", CPU, digits=2, by="resampled"),
+    Line("the same, × floor with resampling and FEC", CPU, digits=2, by="resampled_fec"),
     Line("the same, × floor that sleeps until each frame is due", CPU, digits=2, by="plain_paced"),
     Line("the same, × floor while the other core is busy", CPU, digits=2, by="plain_busy"),
-    Line("calls held on one core", "held_calls", least=100, digits=0),
+    Line("calls held on one core, complexity 5 throughout", "held_calls", digits=0),
+    Line("calls held on one core, as the gateway comes", "eased.held_calls", least=100, digits=0),
     Line("CPU of a call in which nobody speaks, × floor", "nothing.cpu_percent_per_call", most=0.15, digits=2, by="plain"),
     Line("the same, × floor that sleeps until each frame is due", "nothing.cpu_percent_per_call", digits=2, by="plain_paced"),
     Line("the same where the caller's noise is sent all the same, × floor", "quiet.cpu_percent_per_call", digits=2, by="plain"),
@@ -107,12 +109,14 @@ def table(results: dict) -> str:
     for name in shown:
         if steps := servers[name].get("steps"):
             text += [f"{COLUMNS[name]}, step by step:", "", row(STEP_HEADS), rule(len(STEP_HEADS)), *map(step, steps), ""]
+        if steps := servers[name].get("eased", {}).get("steps"):
+            text += [f"{COLUMNS[name]} as it comes, step by step:", "", row(STEP_HEADS), rule(len(STEP_HEADS)), *map(step, steps), ""]
     return "\n".join(text + [f"Note: {each}" for each in remarks(servers)])
 
 
 def step(run: dict) -> str:
     return row([
-        run["calls"], run["connected"], number(run["cpu_percent"]), number(run["cpu_percent_per_call"], 2),
+        run["calls"], run["connected"], number(run["complexity"]), number(run["cpu_percent"]), number(run["cpu_percent_per_call"], 2),
         number(run["gap_p99_ms"]), number(run["gap_max_ms"]), number(run["packets_lost"], 0),
         number(run["latency_ms"]["p50"]), number(run["latency_ms"]["p99"]), "yes" if run["held"] else "no",
         number(run["load_cpu_percent"], 0), number(run["others_cpu_percent"], 0),

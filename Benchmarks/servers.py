@@ -1,6 +1,7 @@
 """The servers: the gateway, its sibling with a pipeline that burns CPU, Pion, and pipecat with aiortc."""
 
 import json
+import statistics
 import urllib.request
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from process import ROOT, SERVER_CORE, Server, free_ports
 CONFIGURATION = """\
 version: 1
 server: {{ listen: "127.0.0.1:0", admin: "127.0.0.1:0", drain: 0s }}
-media: {{ addresses: [127.0.0.1], ports: {ports}{loops} }}
+media: {{ addresses: [127.0.0.1], ports: {ports}{loops}, opus: {{ minimum_complexity: {complexity} }} }}
 quotas:
   seats: {{ type: concurrency, limit: 10000 }}
 pipelines:
@@ -28,14 +29,18 @@ tenants:
 
 
 class Gateway(Server):
-    """Ours, with one media loop on one core, or with as many as there are cores and something that burns them."""
+    """Ours, with one media loop on one core, or with as many as there are cores and something that burns them.
 
-    def __init__(self, directory: Path, binary: Path, burning: bool = False):
+    `complexity` is what the encoder's may come down to under load.
+    """
+
+    def __init__(self, directory: Path, binary: Path, complexity: int = 5, burning: bool = False):
         name = "burn" if burning else "gateway"
         configuration = directory / f"{name}.yaml"
         configuration.write_text(
             CONFIGURATION.format(
                 ports=free_ports(8),
+                complexity=complexity,
                 loops="" if burning else ", loops: 1",
                 pipelines="  burn: { type: burn }" if burning else "",
                 workflows=', "2": burn' if burning else "",
@@ -50,6 +55,12 @@ class Gateway(Server):
         """What the admin listener says."""
         with urllib.request.urlopen(f"http://{self.admin}/calls", timeout=5) as answer:
             return json.load(answer)
+
+
+    def complexity(self) -> float | None:
+        """At which calls are encoded now, on average."""
+        levels = [call["media"]["complexity"] for call in self.calls()["calls"] if call.get("media")]
+        return statistics.mean(levels) if levels else None
 
 
 def pion(directory: Path) -> Server:

@@ -15,11 +15,22 @@ package struct EncoderSettings: Sendable, Equatable {
 
     /// 0 … 10; 5 costs half of what 9 does.
     package var complexity: Int
+    /// What it may come down to where there is more to encode than time.
+    package var minimumComplexity: Int
     /// Bit/s, 6000 … 128 000, when the peer does not ask for less.
     package var bitrate: Int
     package var bandwidth: Bandwidth
 
-    package init(complexity: Int = 5, bitrate: Int = 32_000, bandwidth: Bandwidth = .full) {
-        (self.complexity, self.bitrate, self.bandwidth) = (complexity, bitrate, bandwidth)
+    package init(
+        complexity: Int = 5, minimumComplexity: Int = 0, bitrate: Int = 32_000, bandwidth: Bandwidth = .full
+    ) {
+        (self.complexity, self.minimumComplexity) = (complexity, minimumComplexity)
+        (self.bitrate, self.bandwidth) = (bitrate, bandwidth)
+    }
+
+    /// From the least that an encoder may come down to, to what it is set to.
+    package var complexities: ClosedRange<Int> {
+        let highest = min(max(complexity, 0), 10)
+        return min(max(minimumComplexity, 0), highest)...highest
     }
 }

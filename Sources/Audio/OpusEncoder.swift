@@ -25,6 +25,8 @@ internal import COpus
     private let settings: EncoderSettings
     private var wishes = Wishes()
     private var lossPercentage = 0
+    /// How much work each frame is, 0 … 10.
+    package private(set) var complexity: Int
 
     /// - Parameter settings: values out of range are held within.
     package init(_ settings: EncoderSettings = EncoderSettings()) throws(AudioError) {
@@ -34,7 +36,8 @@ internal import COpus
         else { throw .library(code: code) }
         unsafe self.encoder = unsafe encoder
         self.settings = settings
-        set(OPUS_SET_COMPLEXITY_REQUEST, min(max(settings.complexity, 0), 10))
+        complexity = settings.complexities.upperBound
+        set(OPUS_SET_COMPLEXITY_REQUEST, complexity)
         set(OPUS_SET_LSB_DEPTH_REQUEST, 16)
         apply()
     }
@@ -66,6 +69,13 @@ internal import COpus
         guard percentage != lossPercentage else { return }
         lossPercentage = min(max(percentage, 0), 100)
         apply()
+    }
+
+    /// Keeps the complexity to at most `limit`, and to what the settings say.
+    package mutating func limitComplexity(to limit: Int) {
+        let complexities = settings.complexities
+        complexity = min(max(limit, complexities.lowerBound), complexities.upperBound)
+        set(OPUS_SET_COMPLEXITY_REQUEST, complexity)
     }
 
     /// Encodes 960 samples to `packet` from `offset` on; returns the number of bytes, at most `maximumPacket`.

@@ -1,6 +1,15 @@
 import Glibc
 package import Wire
 
+extension Duration {
+    /// CPU time of the calling thread since it began.
+    static func usedByThread() -> Duration {
+        var reading = timespec()
+        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &reading)
+        return .nanoseconds(Int64(reading.tv_sec) &* 1_000_000_000 &+ Int64(reading.tv_nsec))
+    }
+}
+
 extension MonotonicTime {
     /// A reading of CLOCK_MONOTONIC.
     package static func now() -> MonotonicTime {

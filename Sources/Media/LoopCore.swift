@@ -31,9 +31,11 @@ package import Wire
     package private(set) var now = MonotonicTime.now()
     package private(set) var counters = MediaCounters()
     private var sessions = SessionTable()
+    private var effort: EncoderEffort
     private var running = true
 
-    init(binding addresses: [SocketAddress]) throws(MediaError) {
+    init(binding addresses: [SocketAddress], complexities: ClosedRange<Int>) throws(MediaError) {
+        effort = EncoderEffort(within: complexities)
         var sockets: [UDPSocket] = []
         for address in addresses {
             sockets.append(try UDPSocket(bindingTo: address))
@@ -68,6 +70,9 @@ package import Wire
             }
             runTimers()
             flush()
+            if effort.isDue(now), effort.measure(used: .usedByThread(), now: now) {
+                for index in sessions.live { sessions[index]?.peer.complexityLimit = effort.limit }
+            }
         }
     }
 
@@ -82,6 +87,7 @@ package import Wire
     // MARK: - Calls
 
     package func add(_ peer: PeerConnection, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void) {
+        peer.complexityLimit = effort.limit
         settle(sessions.insert(peer, onEvent: onEvent))
     }
 

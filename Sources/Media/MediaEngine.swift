@@ -43,7 +43,7 @@ package final class MediaEngine: Sendable {
                             var local = address
                             local.port = port
                             return local
-                        }))
+                        }, complexities: encoder.complexities))
             }
         } catch {
             Self.stop(loops)
@@ -123,7 +123,7 @@ package final class MediaEngine: Sendable {
             tag: nextTag.wrappingAdd(1, ordering: .relaxed).newValue, randomness: .system, ntpOrigin: ntpOrigin,
             dialRules: dialRules, keeps: settings.keeps, inputRate: settings.inputRate,
             outputRate: settings.outputRate, input: settings.input, output: settings.output,
-            encoder: encoder, connectTimeout: settings.connectTimeout)
+            decodes: settings.decodes, encoder: encoder, connectTimeout: settings.connectTimeout)
         let result: Result<String, PeerConnectionError>
         do {
             result = try await loop.perform { core in
@@ -158,6 +158,8 @@ package struct CallSettings: Sendable {
     package var output: PlayoutQueue
     package var keeps: @Sendable (Candidate, PeerConnection.Configuration.Direction) -> Bool
     package var connectTimeout: Duration
+    /// Whether what comes is decoded; else it is counted only.
+    package var decodes = true
 
     package init(
         inputRate: Int, outputRate: Int, input: PCMInputQueue, output: PlayoutQueue,

@@ -22,9 +22,11 @@ package final class MediaLoop: Sendable {
 
     /// Binds the sockets and starts the thread.
     ///
-    /// - Parameter addresses: one for each local IP address; port 0 takes any free port.
-    package init(binding addresses: [SocketAddress]) throws(MediaError) {
-        let core = try LoopCore(binding: addresses)
+    /// - Parameters:
+    ///   - addresses: one for each local IP address; port 0 takes any free port.
+    ///   - complexities: what the calls' encoders may come down to while the thread is short of time, and what they are set to.
+    package init(binding addresses: [SocketAddress], complexities: ClosedRange<Int>) throws(MediaError) {
+        let core = try LoopCore(binding: addresses, complexities: complexities)
         self.addresses = core.addresses
         waker = csocket_waker()
         guard waker >= 0 else { throw .thread(errno: errno) }

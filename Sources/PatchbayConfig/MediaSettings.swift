@@ -16,6 +16,8 @@ package struct MediaSettings: PluginSettings {
 package struct OpusSettings: PluginSettings {
     @Field("How much work the encoder does; 9 takes twice the CPU of 5", in: 0...10)
     package var complexity: Int = 5
+    @Field("As little as it may do where processors are short of time", in: 0...10)
+    package var minimumComplexity: Int = 0
     @Field("Bit/s; callers may ask for less", in: 6000...128_000) package var bitrate: Int = 32_000
     @Field("The highest sound that is sent: 4, 6, 8, 12 or 20 kHz") package var bandwidth: OpusBandwidth = .full
 

@@ -180,7 +180,9 @@ extension EncoderSettings {
             case .superwide: .superwide
             case .full: .full
             }
-        self.init(complexity: settings.complexity, bitrate: settings.bitrate, bandwidth: bandwidth)
+        self.init(
+            complexity: settings.complexity, minimumComplexity: settings.minimumComplexity, bitrate: settings.bitrate,
+            bandwidth: bandwidth)
     }
 }
 

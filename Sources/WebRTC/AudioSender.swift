@@ -25,6 +25,9 @@ final class AudioSender {
     private static let catchUp: Int64 = 1
     /// How long a frame waits that a live pipeline has just delivered, so that the next may be a little late.
     private static let margin = Duration.milliseconds(1)
+    /// How far the schedule moves back for a frame that was not there in time. One that is later than this leaves at once,
+    /// and those after it in time: what is late once is not to make the rest of a talkspurt late.
+    private static let yielding = Duration.milliseconds(2)
     /// After so many frames in time the schedule of a live pipeline's call is moved forward by a point of the grid.
     private static let proof = 25
 
@@ -40,8 +43,8 @@ final class AudioSender {
 
     /// When the next frame is due; nil while the sender rests.
     private var nextTick: MonotonicTime?
-    /// A frame was due and none was there: the next is sent when it comes, not when the schedule would have it.
-    private var isStarved = false
+    /// When a frame was due and none was there: the next is sent when it comes, not when the schedule would have it.
+    private var missedTick: MonotonicTime?
     private let firstTimestamp: UInt32
     private let start: MonotonicTime
     /// What the next frame's timestamp stands for. Within a talkspurt frames follow on one another there, however late the
@@ -80,7 +83,7 @@ final class AudioSender {
 
     /// When there is something to do; nil until something is played. In the past when that has happened just now.
     var deadline: MonotonicTime? {
-        nextTick == nil || isStarved ? (queue.isPlaying ? start : nextTick) : nextTick
+        nextTick == nil || missedTick != nil ? (queue.isPlaying ? start : nextTick) : nextTick
     }
 
     /// When the next frame is due; nil while the sender rests.
@@ -90,6 +93,13 @@ final class AudioSender {
     var bitrate: Int { encoder.bitrate }
     /// Whether packets carry copies of what came before.
     var sendsFEC: Bool { encoder.sendsFEC }
+
+    /// How much work the encoder does for a frame, 0 … 10.
+    var complexity: Int { encoder.complexity }
+
+    func limitComplexity(to limit: Int) {
+        encoder.limitComplexity(to: limit)
+    }
 
     /// Follows what the peer wants to receive (RFC 7587 §6.1).
     func adapt(to parameters: OpusParameters) {
@@ -123,7 +133,7 @@ final class AudioSender {
 
     /// Encodes the next frame that is due to `packet`, from `offset` on; nil when none is left to send by `now`.
     func nextFrame(now: MonotonicTime, into packet: inout [UInt8], at offset: Int) -> Frame? {
-        if nextTick == nil || isStarved, queue.isPlaying { schedule(now) }
+        if nextTick == nil || missedTick != nil, queue.isPlaying { schedule(now) }
         while let tick = nextTick, tick <= now {
             let due = skippingIfFarBehind(tick, now)
             nextTick = due + Self.interval
@@ -135,9 +145,10 @@ final class AudioSender {
     /// When the frame is sent that has come to a queue in which none was: at once if there are more, else a little later.
     private func schedule(_ now: MonotonicTime) {
         let isAhead = queue.queuedSamples >= 2 * samples.count
-        let wait = isAhead ? .zero : isStarved ? Self.margin : Self.margin + spread
-        nextTick = (now + wait).roundedUp(to: Self.grid)
-        (isStarved, framesInTime) = (false, 0)
+        var tick = now + (isAhead ? .zero : missedTick != nil ? Self.margin : Self.margin + spread)
+        if let missedTick { tick = min(tick, missedTick + Self.yielding) }
+        nextTick = tick.roundedUp(to: Self.grid)
+        (missedTick, framesInTime) = (nil, 0)
     }
 
     /// A loop that was away sends one frame late and leaves the rest out: a burst would only fill the peer's buffer.
@@ -172,10 +183,11 @@ final class AudioSender {
             quietFrames = 0
             moveForward()
         } else if pulled == .nothing, quietFrames == 0 {
-            isStarved = true
+            missedTick = due
             quietFrames = 1
             return nil
         } else {
+            missedTick = pulled == .nothing && wasTalking ? due : nil
             quietFrames = min(quietFrames &+ 1, Self.hangover)
             guard wasTalking else {
                 hasPaused = true

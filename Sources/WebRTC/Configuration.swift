@@ -34,6 +34,8 @@ extension PeerConnection {
         package var outputRate: Int
         package var input: PCMInputQueue
         package var output: PlayoutQueue
+        /// Whether what comes is decoded; else it is counted only, and `input` stays empty.
+        package var decodes: Bool
         package var encoder: EncoderSettings
         package var direction: MediaDirection
         /// How long after the offer media must flow.
@@ -44,7 +46,7 @@ extension PeerConnection {
             randomness: RandomSource, ntpOrigin: UInt64, dialRules: DialRules,
             keeps: @escaping @Sendable (Candidate, Direction) -> Bool = { _, _ in true },
             inputRate: Int = 16_000, outputRate: Int = 16_000, input: PCMInputQueue, output: PlayoutQueue,
-            encoder: EncoderSettings = EncoderSettings(), direction: MediaDirection = .sendrecv,
+            decodes: Bool = true, encoder: EncoderSettings = EncoderSettings(), direction: MediaDirection = .sendrecv,
             connectTimeout: Duration = .seconds(60)
         ) {
             self.role = role
@@ -59,6 +61,7 @@ extension PeerConnection {
             self.outputRate = outputRate
             self.input = input
             self.output = output
+            self.decodes = decodes
             self.encoder = encoder
             self.direction = direction
             self.connectTimeout = connectTimeout

@@ -23,6 +23,7 @@ final class MediaSession {
     private let cname: String
     private let ntpOrigin: UInt64
     private let randomness: RandomSource
+    private let decodes: Bool
     private var remote: RemoteAudio
 
     private var inbound: SRTPSession
@@ -60,6 +61,7 @@ final class MediaSession {
         self.remote = remote
         self.randomness = randomness
         ntpOrigin = configuration.ntpOrigin
+        decodes = configuration.decodes
         let isClient = role == .client
         guard let profile = SRTPProfile(rawValue: material.profile) else {
             throw PeerConnectionError.library("the SRTP protection profile \(material.profile) was not offered")
@@ -85,6 +87,10 @@ final class MediaSession {
     func update(_ remote: RemoteAudio) {
         self.remote = remote
         sender.adapt(to: remote.opus.parameters)
+    }
+
+    func limitComplexity(to limit: Int) {
+        sender.limitComplexity(to: limit)
     }
 
     // MARK: - In
@@ -150,7 +156,7 @@ final class MediaSession {
                 statistics.dropped.malformed &+= 1
                 return false
             }
-            play(payload, kind, header, plain, now: now, statistics: &statistics)
+            if decodes { play(payload, kind, header, plain, now: now, statistics: &statistics) }
         }
         statistics.packetsReceived &+= 1
         if let lastArrival {
@@ -296,8 +302,8 @@ final class MediaSession {
 
     /// On a grid of 1 ms, so that what several calls have to do at about one time costs one wake-up.
     var deadline: MonotonicTime {
-        var received = receiver.deadline
         var earliest = schedule.deadline
+        var received = decodes ? receiver.deadline : earliest
         if let due = sender.deadline {
             earliest = min(earliest, due)
             // Silence has time until the next frame is sent.
@@ -314,7 +320,7 @@ final class MediaSession {
         now: MonotonicTime, to selected: Tuple?, batch: DatagramBatch,
         statistics: inout CallStatistics
     ) {
-        if receiver.deadline <= now {
+        if decodes, receiver.deadline <= now {
             receiver.handleTimeout(now: now)
         }
         while let frame = sender.nextFrame(now: now, into: &packet, at: Self.headerLength) {
@@ -400,6 +406,7 @@ final class MediaSession {
         }
         statistics.roundTripTime = senderStatistics.roundTrip ?? referenceTimes.roundTrip
         statistics.bitrate = sender.bitrate
+        statistics.complexity = sender.complexity
         statistics.sendsFEC = sender.sendsFEC
     }
 

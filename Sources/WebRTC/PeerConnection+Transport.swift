@@ -135,6 +135,7 @@ extension PeerConnection {
             media = try MediaSession(
                 material, role: dtlsRole, remote: remote.audio, configuration: configuration, ssrc: ssrc, cname: cname,
                 randomness: randomness, now: now)
+            media?.limitComplexity(to: complexityLimit)
         } catch {
             return end(.mediaFailed("\(error)"), now: now)
         }

@@ -36,6 +36,10 @@ package final class PeerConnection {
     var dtls: Connection?
     var dtlsRole: Connection.Role?
     var media: MediaSession?
+    /// The most complexity that the encoder may have, 0 … 10; never less than its settings allow.
+    package var complexityLimit = 10 {
+        didSet { media?.limitComplexity(to: complexityLimit) }
+    }
     var dtlsLimiter: RateLimiter
     var statistics = CallStatistics()
 

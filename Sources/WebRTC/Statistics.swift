@@ -40,7 +40,9 @@ package struct CallStatistics: Sendable, Equatable {
     package var playoutDepth = Duration.zero
     package var playoutClears = 0
     package var playoutMarks = 0
-    /// The bitrate that the encoder works at, in bit/s, and whether it adds forward error correction.
+    /// How much work the encoder does (0 … 10), the bitrate that it works at, in bit/s, and whether it adds forward error
+    /// correction.
+    package var complexity = 0
     package var bitrate = 0
     package var sendsFEC = false
     /// Packets and datagrams refused, by reason.

@@ -96,6 +96,18 @@ struct OpusEncoderTests {
         #expect(encoder.bitrate == (loss == 0 ? expected : min(setting, wish ?? setting)))
     }
 
+    @Test("A limit lowers the complexity of a stream that goes on, not below its settings, and gives it back")
+    func complexityLimit() throws {
+        var encoder = try OpusEncoder(EncoderSettings(complexity: 7, minimumComplexity: 2))
+        for (limit, expected) in [(10, 7), (5, 5), (0, 2), (-9, 2), (3, 3), (99, 7)] {
+            encoder.limitComplexity(to: limit)
+            #expect(encoder.complexity == expected)
+            #expect(try encoder.packets(Signal.speech(count: 9600)).allSatisfy { $0.count > 20 })
+        }
+        #expect(EncoderSettings(complexity: 4, minimumComplexity: 9).complexities == 4...4)
+        #expect(EncoderSettings(complexity: 99, minimumComplexity: -1).complexities == 0...10)
+    }
+
     @Test("Complexity makes a difference, and is held to 0 … 10")
     func complexity() throws {
         let speech = Signal.speech(count: 48_000)

@@ -16,7 +16,9 @@ struct OpusSettingsTests {
         arguments: zip(OpusBandwidth.allCases, [EncoderSettings.Bandwidth.narrow, .medium, .wide, .superwide, .full]))
     func written(word: OpusBandwidth, bandwidth: EncoderSettings.Bandwidth) {
         var settings = OpusSettings()
-        (settings.complexity, settings.bitrate, settings.bandwidth) = (9, 24_000, word)
-        #expect(EncoderSettings(settings) == EncoderSettings(complexity: 9, bitrate: 24_000, bandwidth: bandwidth))
+        (settings.complexity, settings.minimumComplexity) = (9, 3)
+        (settings.bitrate, settings.bandwidth) = (24_000, word)
+        let expected = EncoderSettings(complexity: 9, minimumComplexity: 3, bitrate: 24_000, bandwidth: bandwidth)
+        #expect(EncoderSettings(settings) == expected)
     }
 }

@@ -21,7 +21,7 @@ struct StatisticsTests {
         (statistics.audioLevel, statistics.keyPresses) = (31, 3)
         (statistics.inputDepth, statistics.inputFramesDropped) = (.milliseconds(60), 5)
         (statistics.playoutDepth, statistics.playoutClears, statistics.playoutMarks) = (.seconds(2), 6, 7)
-        (statistics.bitrate, statistics.sendsFEC) = (32_000, true)
+        (statistics.complexity, statistics.bitrate, statistics.sendsFEC) = (5, 32_000, true)
         statistics.dropped.early = 2
         statistics.dropped.tooMany = 9
         statistics.gaps.record(.milliseconds(20))
@@ -41,7 +41,7 @@ struct StatisticsTests {
             "gap_p99_ms": 31.0, "gap_max_ms": 31.5, "mos_received": try score(quality.received),
             "mos_sent": try score(quality.sent), "audio_level_dbov": -31, "key_presses": 3, "input_depth_ms": 60.0,
             "input_frames_dropped": 5, "playout_depth_ms": 2000.0, "playout_clears": 6, "playout_marks": 7,
-            "bitrate_bps": 32_000, "sends_fec": true,
+            "complexity": 5, "bitrate_bps": 32_000, "sends_fec": true,
             "dropped": [
                 "unvalidated": 0, "early": 2, "unauthentic": 0, "malformed": 0, "too_many": 9, "unknown_stream": 0,
                 "stun": 0,

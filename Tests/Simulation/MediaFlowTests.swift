@@ -28,6 +28,20 @@ struct MediaFlowTests {
         }
     }
 
+    @Test("its encoder works no harder than it is told, before it is connected and later")
+    func complexity() throws {
+        let call = Call(seed: 4)
+        let peer = call.offerer.peer
+        peer.complexityLimit = 3
+        try call.signal()
+        try #require(call.world.run(for: .seconds(5)) { call.isConnected })
+        #expect(peer.currentStatistics().complexity == 3)
+        for (limit, complexity) in [(1, 1), (8, 5)] {
+            peer.complexityLimit = limit
+            #expect(peer.currentStatistics().complexity == complexity)
+        }
+    }
+
     /// RFC 3611 §4.4: sender reports measure nothing for who sends no audio.
     @Test("is not needed to know the round trip", arguments: [0, 1])
     func roundTrip(talking: Int) async throws {

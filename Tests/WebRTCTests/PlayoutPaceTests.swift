@@ -24,7 +24,7 @@ private final class Bench {
 
     /// Milliseconds that the first frame of a talkspurt waits.
     private let wait: Double
-    private var isStarved = false
+    private var missedTick: Double?
 
     init(wait: Double = 1) {
         self.wait = wait
@@ -36,9 +36,10 @@ private final class Bench {
         run(until: time)
         arrivals[number] = time
         try await queue.play([Int16](repeating: isSilent ? 0 : Int16(1000 + number), count: Self.frame))
-        guard nextTick == nil || isStarved else { return }
-        nextTick = queue.queuedSamples >= 2 * Self.frame ? time : time + (isStarved ? 1 : wait)
-        isStarved = false
+        guard nextTick == nil || missedTick != nil else { return }
+        let tick = queue.queuedSamples >= 2 * Self.frame ? time : time + (missedTick == nil ? wait : 1)
+        nextTick = min(tick, missedTick.map { $0 + 2 } ?? tick)
+        missedTick = nil
     }
 
     func run(until time: Double) {
@@ -61,11 +62,13 @@ private final class Bench {
             let number = Int(samples[0]) - 1000
             heard.append((number, time - (arrivals[number] ?? 0)))
             return
-        case .silence: silentFrames += 1
+        case .silence:
+            missedTick = nil
+            silentFrames += 1
         case .nothing where wasTalking:
-            isStarved = isStarved || quietFrames == 0
+            missedTick = time
             underruns += 1
-        case .nothing: nextTick = nil
+        case .nothing: (nextTick, missedTick) = (nil, nil)
         }
         #expect(samples == [Int16](repeating: -1, count: Self.frame))
         quietFrames = min(quietFrames + 1, 3)
@@ -97,7 +100,7 @@ struct PlayoutPaceTests {
             try await bench.play(number, at: last)
         }
         bench.run(until: 60_015)
-        #expect(bench.underruns <= 6)
+        #expect(bench.underruns <= 15, "what 2 ms each make of 30")
         #expect(bench.heard.map(\.number) == Array(0..<bench.heard.count))
         #expect(bench.heard.count >= 2995)
         #expect(bench.heard.allSatisfy { $0.delay <= 70 })

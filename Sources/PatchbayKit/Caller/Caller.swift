@@ -21,6 +21,8 @@ struct Caller: Sendable {
         var speech: WaveFile
         /// Whether the report is to have what was heard.
         var keepsHeard = false
+        /// Whether what comes is counted only.
+        var countsOnly = false
     }
 
     let engine: MediaEngine
@@ -90,9 +92,9 @@ struct Caller: Sendable {
         let rate = target.speech.sampleRate
         let (input, output) = (PCMInputQueue(frameSize: rate / 50), PlayoutQueue(rate: rate))
         let (signals, send) = AsyncStream<Signal>.makeStream()
-        let (media, offer) = try await engine.offer(
-            CallSettings(inputRate: rate, outputRate: rate, input: input, output: output)
-        ) { send.yield(.media($0)) }
+        var settings = CallSettings(inputRate: rate, outputRate: rate, input: input, output: output)
+        settings.decodes = !target.countsOnly
+        let (media, offer) = try await engine.offer(settings) { send.yield(.media($0)) }
         defer { media.close() }
         let pcID = "PC-" + UUID().uuidString.replacingOccurrences(of: "-", with: "").lowercased()
         try await describe(media, offer: offer, pcID: pcID, over: socket)

@@ -39,6 +39,8 @@ struct CallCommand: AsyncParsableCommand {
     var rate: Double?
     @Option(help: "How much work the callers' own encoder does, from 0 to 10.")
     var complexity = EncoderSettings().complexity
+    @Flag(help: "Only count what comes, without decoding it: no latency, but more calls from one machine.")
+    var countOnly = false
     @Flag(help: "Print figures as JSON.")
     var json = false
 
@@ -49,6 +51,9 @@ struct CallCommand: AsyncParsableCommand {
         guard (1...1000).contains(calls) else { throw ValidationError("--calls goes from 1 to 1000") }
         guard (0.1...86_400).contains(seconds ?? 1) else { throw ValidationError("--seconds goes from 0.1 to 86400") }
         guard (0.01...1000).contains(rate ?? 1) else { throw ValidationError("--rate goes from 0.01 to 1000") }
+        if countOnly, heard != nil {
+            throw ValidationError("with --count-only nothing is heard, so --out has nothing to keep")
+        }
         guard (0...10).contains(complexity) else { throw ValidationError("--complexity goes from 0 to 10") }
     }
 
@@ -70,7 +75,8 @@ struct CallCommand: AsyncParsableCommand {
         let caller = Caller(
             engine: engine,
             target: Caller.Target(
-                url: url, token: token, seconds: seconds ?? length + 3, speech: wave, keepsHeard: heard != nil))
+                url: url, token: token, seconds: seconds ?? length + 3, speech: wave, keepsHeard: heard != nil,
+                countsOnly: countOnly))
         let start = ContinuousClock.now
         let reports = await withTaskGroup(of: (Int, CallReport).self) { group in
             for number in 0..<calls {
