@@ -162,8 +162,10 @@ static bool real_time(void) {
     return sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0;
 }
 
+void csocket_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
 void csocket_become_media_thread(void) {
-    pthread_setname_np(pthread_self(), "media");
+    csocket_name_thread("media");
     prctl(PR_SET_TIMERSLACK, 1UL);
     if (!real_time()) setpriority(PRIO_PROCESS, (id_t)gettid(), -20);
 }

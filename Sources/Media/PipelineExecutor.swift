@@ -1,3 +1,4 @@
+internal import CSocket
 import Dispatch
 import Foundation
 import Synchronization
@@ -22,7 +23,8 @@ package final class PipelineExecutor: TaskExecutor {
     private init(threads: Int) {
         for _ in 0..<threads {
             Thread { [self] in
-                Thread.current.name = "pipeline"
+                // Foundation's own name for a thread is lost when the thread begins before `start` returns.
+                unsafe csocket_name_thread("pipeline")
                 run()
             }.start()
         }

@@ -2,7 +2,7 @@ import Wire
 
 /// How long a gap waits for what is missing: as long as this call's own reordering needs.
 ///
-/// Rises at once to what was seen, with a quarter and 5 ms to spare, and falls again over some ten seconds.
+/// Rises at once to twice what was seen and 5 ms, for the next may be later, and falls again over some ten seconds.
 struct ReorderHold {
     static let initial = Duration.milliseconds(40)
     static let shortest = Duration.milliseconds(10)
@@ -35,7 +35,7 @@ struct ReorderHold {
             missedSince = min(missedSince, arrival.at)
         }
         let delay = (now - missedSince).nanoseconds
-        let needed = Duration.nanoseconds(delay &+ delay / 4) + .milliseconds(5)
+        let needed = Duration.nanoseconds(2 &* delay) + .milliseconds(5)
         duration = min(max(duration, needed), Self.longest)
         return true
     }

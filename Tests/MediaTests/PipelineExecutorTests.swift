@@ -54,6 +54,8 @@ private final class Tally: Sendable {
     func add() { count.withLock { $0 += 1 } }
 }
 
-private func threadName() -> String? { Thread.current.name }
+private func threadName() -> String? {
+    try? String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8).trimmingCharacters(in: .newlines)
+}
 
 private func block(on gate: DispatchSemaphore) { gate.wait() }

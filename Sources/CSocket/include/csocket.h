@@ -42,6 +42,9 @@ uint64_t csocket_wait(const int *fds, int count, int64_t timeout);
 /// Sleeps until `time`, in nanoseconds of CLOCK_MONOTONIC.
 void csocket_sleep(int64_t time);
 
+/// Names the calling thread, for top and gdb: at most 15 bytes.
+void csocket_name_thread(const char *name);
+
 /// Names the calling thread "media", for top and gdb, and puts it before all threads that compute: real-time priority where
 /// the process may (CAP_SYS_NICE, or RLIMIT_RTPRIO of 1), else nice -20 (RLIMIT_NICE), else as it was.
 void csocket_become_media_thread(void);

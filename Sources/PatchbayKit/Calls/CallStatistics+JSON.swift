@@ -27,7 +27,8 @@ extension CallStatistics {
             "key_presses": .integer(keyPresses),
             "input_depth_ms": Self.milliseconds(inputDepth), "input_frames_dropped": .integer(inputFramesDropped),
             "playout_depth_ms": Self.milliseconds(playoutDepth), "playout_clears": .integer(playoutClears),
-            "playout_marks": .integer(playoutMarks), "complexity": .integer(complexity), "bitrate_bps": .integer(bitrate), "sends_fec": .bool(sendsFEC),
+            "playout_marks": .integer(playoutMarks), "complexity": .integer(complexity),
+            "bitrate_bps": .integer(bitrate), "sends_fec": .bool(sendsFEC),
             "dropped": .object(dropped.figures),
         ]
     }
