@@ -127,6 +127,7 @@ def remarks(servers: dict) -> list[str]:
     found = []
     for name, server in servers.items():
         runs = {f"{each['calls']} calls": each for each in server.get("steps", [])}
+        runs |= {f"{each['calls']} calls as it comes": each for each in server.get("eased", {}).get("steps", [])}
         runs |= {kind: server[kind] for kind in ("quiet", "nothing") if kind in server}
         for label, run in runs.items():
             where = f"{name}, {label}:"

@@ -56,7 +56,6 @@ class Gateway(Server):
         with urllib.request.urlopen(f"http://{self.admin}/calls", timeout=5) as answer:
             return json.load(answer)
 
-
     def complexity(self) -> float | None:
         """At which calls are encoded now, on average."""
         levels = [call["media"]["complexity"] for call in self.calls()["calls"] if call.get("media")]

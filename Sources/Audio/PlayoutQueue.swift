@@ -253,6 +253,7 @@ extension PlayoutQueue {
     /// Moves up to `count` samples to the front of `samples`. When the queue ends within them the tail is filled with zeros.
     ///
     /// Called once in the time that `count` samples take: what the call before took is played by now, and its marks with it.
+    /// A `count` of 0 does that alone.
     package func pull(into samples: inout MutableSpan<Int16>, count: Int) -> Pulled {
         let count = min(count, samples.count)
         var (filled, isSilent) = (0, true)

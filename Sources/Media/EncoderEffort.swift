@@ -10,14 +10,14 @@ struct EncoderEffort {
     private static let muchTooMuch = 0.92
     private static let little = 0.6
     private static let interval = Duration.milliseconds(500)
-    /// Intervals with little to do before a step back: new calls may be on their way.
-    private static let proof = 6
+    /// How long there must be little to do for each step back: new calls may be on their way.
+    private static let proof = Duration.seconds(3)
 
     /// The most complexity that an encoder may have, 0 … 10.
     private(set) var limit: Int
     private let complexities: ClosedRange<Int>
     private var measured: (time: MonotonicTime, used: Duration)?
-    private var calm = 0
+    private var calmSince: MonotonicTime?
 
     /// - Parameter complexities: what encoders may go down to, and what they are set to.
     init(within complexities: ClosedRange<Int>) {
@@ -38,13 +38,15 @@ struct EncoderEffort {
         guard let measured, now > measured.time else { return false }
         let share = (used - measured.used) / (now - measured.time)
         let before = limit
-        calm = share < Self.little ? calm + 1 : 0
+        calmSince = share < Self.little ? calmSince ?? measured.time : nil
         if share > Self.muchTooMuch {
             limit = max(complexities.lowerBound, limit - 3)
         } else if share > Self.tooMuch {
             limit = max(complexities.lowerBound, limit - 1)
-        } else if calm >= Self.proof {
-            (limit, calm) = (min(complexities.upperBound, limit + 1), 0)
+        } else if let since = calmSince, now - since >= Self.proof {
+            // A loop without calls sleeps for any time.
+            let steps = Int(min((now - since) / Self.proof, 10))
+            (limit, calmSince) = (min(complexities.upperBound, limit + steps), now)
         }
         return limit != before
     }

@@ -57,9 +57,7 @@ extension SRTPSession {
         // RTCP may have made the stream already.
         let isNew = unsafe srtp_set_stream_roc(context, ssrc, 1) != srtp_err_status_ok
         if isNew {
-            let source = srtp_ssrc_t(type: ssrc_specific, value: ssrc)
-            let status = unsafe withPolicy(profile, keyAndSalt, source) { unsafe srtp_add_stream(context, $0) }
-            guard status == srtp_err_status_ok else { throw .library(code: status.rawValue) }
+            try addStream(ssrc)
             unsafe srtp_set_stream_roc(context, ssrc, 1)
         }
         do throws(SRTPError) {

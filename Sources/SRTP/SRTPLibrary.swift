@@ -15,6 +15,20 @@ package enum SRTPLibrary {
         return [SRTPProfile.aeadAES128GCM, .aes128CMHMACSHA1Length80].first { !passes($0) }.map { .selfTest($0) }
     }()
 
+    /// Up to libsrtp 2.5 a stream to remove is named in network order, later in the host's. Tried out, for a wrong guess
+    /// would remove another.
+    static let removesByNetworkOrder: Bool = {
+        let profile = SRTPProfile.aes128CMHMACSHA1Length80
+        do throws(SRTPError) {
+            let session = try SRTPSession(
+                unchecked: profile, keyAndSalt: knownAnswer(profile).keyAndSalt, direction: .inbound)
+            try session.addStream(1)
+            return unsafe srtp_remove_stream(session.context, 1) != srtp_err_status_ok
+        } catch {
+            return false
+        }
+    }()
+
     /// Protects and unprotects a packet whose ciphertext is known.
     private static func passes(_ profile: SRTPProfile) -> Bool {
         let answer = knownAnswer(profile)

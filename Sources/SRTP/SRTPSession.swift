@@ -3,7 +3,8 @@ internal import Wire
 
 /// One direction of SRTP and SRTCP for the 8 synchronization sources heard last under one master key (RFC 3711, RFC 7714).
 ///
-/// A ninth takes the place of the one not heard for longest, whose replay window is forgotten with it.
+/// A ninth takes the place of the one not heard for longest, whose rollover counter and replay
+/// window are forgotten with it.
 /// Works in place and allocates nothing per packet; making one costs 0.3 ms and 19 KiB.
 @safe package struct SRTPSession: ~Copyable {
     package enum Direction: Sendable {
@@ -101,11 +102,15 @@ internal import Wire
         if let evicted = streams.heard(ssrc, rtp: rtp) { forget(evicted) }
     }
 
-    /// Up to libsrtp 2.5 the number is wanted in network order, later in the host's.
     func forget(_ ssrc: UInt32) {
-        if unsafe srtp_remove_stream(context, ssrc) != srtp_err_status_ok {
-            unsafe srtp_remove_stream(context, ssrc.bigEndian)
-        }
+        unsafe srtp_remove_stream(context, SRTPLibrary.removesByNetworkOrder ? ssrc.bigEndian : ssrc)
+    }
+
+    /// Makes the stream of a source before its first packet.
+    func addStream(_ ssrc: UInt32) throws(SRTPError) {
+        let source = srtp_ssrc_t(type: ssrc_specific, value: ssrc)
+        let status = unsafe withPolicy(profile, keyAndSalt, source) { unsafe srtp_add_stream(context, $0) }
+        guard status == srtp_err_status_ok else { throw .library(code: status.rawValue) }
     }
 
     func call(

@@ -29,7 +29,8 @@ package final class AudioReceiver {
     /// The last 32-bit timestamp that `position` was made from.
     private var lastTimestamp: UInt32 = 0
     private var extendedTimestamp: Int64 = 0
-    private var decoded = [Int16](repeating: 0, count: Opus.maximumSamples)
+    /// Room for 20 ms, and for more once more has come: 120 ms are a twenty-fifth of what a call takes.
+    private var decoded = [Int16](repeating: 0, count: Opus.frameSize)
     /// Samples in the last packet, and how many the codec has guessed since.
     private var lastDuration = Int64(Opus.frameSize)
     private var guessed: Int64 = 0
@@ -201,6 +202,7 @@ package final class AudioReceiver {
             packetsSurplus &+= 1
             return
         }
+        makeRoom(for: duration)
         var samples = decoded.mutableSpan
         guard let count = try? decoder.decode(payload, into: &samples) else {
             packetsMalformed &+= 1
@@ -239,6 +241,7 @@ package final class AudioReceiver {
 
     private func conceal(_ count: Int64, now: MonotonicTime) {
         guard count > 0, work.admit(Int(count), now: now) else { return }
+        makeRoom(for: Int(count))
         var samples = decoded.mutableSpan
         guard let made = try? decoder.conceal(count: Int(count), into: &samples) else { return }
         guessed &+= Int64(made)
@@ -248,9 +251,15 @@ package final class AudioReceiver {
 
     private func recover(_ count: Int64, from next: Span<UInt8>, now: MonotonicTime) {
         guard count > 0, work.admit(Int(count), now: now) else { return }
+        makeRoom(for: Int(count))
         var samples = decoded.mutableSpan
         guard let made = try? decoder.recover(from: next, count: Int(count), into: &samples) else { return }
         frames.append(decoded, count: made, .recovered, now: now)
+    }
+
+    private func makeRoom(for count: Int) {
+        guard decoded.count < count else { return }
+        decoded = [Int16](repeating: 0, count: Opus.maximumSamples)
     }
 
     /// Makes up for time in which nothing came: what stops in the middle of a sound was lost, after a quiet frame the

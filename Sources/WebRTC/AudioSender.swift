@@ -180,7 +180,7 @@ final class AudioSender {
         var frame = samples.mutableSpan
         let pulled = pace.pull(from: queue, into: &frame, isTalking: wasTalking, now: due)
         if pulled == .sound {
-            quietFrames = 0
+            (quietFrames, missedTick) = (0, nil)
             moveForward()
         } else if pulled == .nothing, quietFrames == 0 {
             missedTick = due

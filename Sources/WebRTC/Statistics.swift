@@ -27,7 +27,7 @@ package struct CallStatistics: Sendable, Equatable {
     package var remoteJitter: Duration?
     /// How long a gap waits for what is missing, at present.
     package var reorderHold = Duration.zero
-    /// From RTCP or ICE, whichever spoke last; nil before either.
+    /// From sender reports, else from extended reports, else from ICE; nil before all of them.
     package var roundTripTime: Duration?
     /// Telephone keys that the peer pressed (RFC 4733).
     package var keyPresses = 0

@@ -30,10 +30,11 @@ struct NominationTests {
         }
     }
 
-    @Test("the first pair that answers is nominated at once: the pacing of checks is not for it")
+    @Test("of candidates that have all been tried the best is nominated at once: the pacing of checks is not for it")
     func isUnpaced() throws {
         var world = World()
         world.tellEverything()
+        world.agents[1].endOfRemoteCandidates(now: world.now)
         #expect(world.run(for: .seconds(1)) { $0.areConnected })
         let requests = try world.sent.filter { $0.agent == 1 }
             .map { ($0.at, try STUNMessage(parsing: $0.bytes.span)) }.filter { $0.1.class == .request }

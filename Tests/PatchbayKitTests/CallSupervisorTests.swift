@@ -2,6 +2,7 @@ import Media
 import PatchbayPlugin
 import Synchronization
 import Testing
+import WebRTC
 
 @testable import PatchbayKit
 

@@ -146,11 +146,21 @@ struct SessionTests {
             #expect(throws: SRTPError.replayed) { try receiver.opened(try #require(sealed[ssrc])) }
         }
         #expect(try receiver.opened(try #require(sealed[13])) == packet(7, ssrc: 13))
+        // Nor is another forgotten whose number has the same bytes the other way round.
+        let pair = [0x0102_0304, 0x0403_0201] as [UInt32]
+        for ssrc in pair { _ = try receiver.opened(try sender.sealed(packet(7, ssrc: ssrc))) }
+        for ssrc in 30...36 as ClosedRange<UInt32> {
+            _ = try receiver.opened(try sender.sealed(packet(7, ssrc: ssrc)))
+            _ = try receiver.opened(try sender.sealed(packet(UInt16(ssrc), ssrc: pair[1])))
+        }
+        sender = try self.sender(profile)
+        let again = try sender.sealed(packet(7, ssrc: pair[1]))
+        #expect(throws: SRTPError.replayed) { try receiver.opened(again) }
         // A stranger's packet drives nobody out.
         #expect(throws: SRTPError.authentication) {
             try receiver.opened(packet(7, ssrc: 99) + .init(repeating: 0, count: 16))
         }
-        #expect(throws: SRTPError.replayed) { try receiver.opened(try #require(sealed[15])) }
+        #expect(throws: SRTPError.replayed) { try receiver.opened(again) }
     }
 
     @Test("A header that runs past the packet and a packet without room for a tag are malformed")

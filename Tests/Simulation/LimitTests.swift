@@ -46,13 +46,15 @@ struct LimitTests {
         for (steps, time) in [(6, 6 * 960), (1, 48_000)] as [(UInt16, UInt32)] {
             let call = try RawCall(seed: 4)
             call.every(.milliseconds(5), times: 2000) { _ in
-                call.raw.sendVoice()
+                // Silence is left out of a pipeline's input that is ahead of time, and would cost its decoding all the same.
+                call.raw.sendSilence()
                 call.raw.sequenceNumber &+= steps &- 1
                 call.raw.timestamp &+= time &- 960
             }
             let statistics = call.statistics
             #expect(statistics.framesConcealed <= 2 * 50 * 11)
             #expect(statistics.framesReceived <= 2 * 50 * 11)
+            #expect(statistics.dropped.tooMany >= 900, "\(statistics.dropped)")
             let elapsed = call.elapsed
             #expect(await call.endpoint.heard().duration <= elapsed + .milliseconds(1300))
             #expect(call.endpoint.end == nil)

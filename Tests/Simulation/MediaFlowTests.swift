@@ -42,7 +42,6 @@ struct MediaFlowTests {
         }
     }
 
-    /// RFC 3611 §4.4: sender reports measure nothing for who sends no audio.
     @Test("is not needed to know the round trip", arguments: [0, 1])
     func roundTrip(talking: Int) async throws {
         let call = try Call.connected(seed: 3)

@@ -199,4 +199,34 @@ struct StreamTests {
         call.every(times: 1) { _ in call.raw.send(rtcp: answer) }
         #expect(call.statistics.remotePacketsLost == 12)
     }
+
+    /// RFC 3611 §4.4, §4.5: sender reports measure nothing for who sends no audio.
+    @Test("it is asked for the round trip while nothing is sent to it, and told what it asks")
+    func extendedReports() throws {
+        let call = try RawCall(seed: 12)
+        call.every(times: 500) { _ in call.raw.sendVoice() }
+        let asked = call.raw.reports.compactMap { report -> UInt64? in
+            guard case .receiverReferenceTime(call.endpoint.peer.ssrc, let time) = report else { return nil }
+            return time
+        }
+        let last = try #require(asked.last)
+        var report: [UInt8] = []
+        let mine = DelaySinceLastReceiverReport(
+            ssrc: call.endpoint.peer.ssrc, lastReceiverReport: UInt32(truncatingIfNeeded: last >> 16), delay: 0)
+        RTCPWriter.write(
+            ssrc: call.raw.ssrc, report: nil, blocks: [], cname: "raw", referenceTime: 0x1111_2222_3333_4444,
+            delay: mine, into: &report)
+        // As if the way had taken all the time since.
+        call.every(times: 500) { _ in call.raw.sendVoice() }
+        call.raw.send(rtcp: report)
+        call.every(times: 500) { _ in call.raw.sendVoice() }
+        #expect(try #require(call.statistics.roundTripTime) > .seconds(9))
+        let told = call.raw.reports.compactMap { report -> [DelaySinceLastReceiverReport]? in
+            guard case .delaySinceLastReceiverReport(let delays) = report else { return nil }
+            return delays
+        }
+        let delay = try #require(told.last?.first)
+        #expect(told.last?.count == 1 && delay.ssrc == call.raw.ssrc && delay.lastReceiverReport == 0x2222_3333)
+        #expect((0...10 * 65_536).contains(delay.delay))
+    }
 }

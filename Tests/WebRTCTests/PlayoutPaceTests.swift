@@ -58,7 +58,7 @@ private final class Bench {
         depth = queue.queuedSamples / Self.frame
         switch pulled {
         case .sound:
-            quietFrames = 0
+            (quietFrames, missedTick) = (0, nil)
             let number = Int(samples[0]) - 1000
             heard.append((number, time - (arrivals[number] ?? 0)))
             return
