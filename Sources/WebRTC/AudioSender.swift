@@ -27,9 +27,11 @@ final class AudioSender {
     private static let margin = Duration.milliseconds(1)
     /// How far the schedule moves back for a frame that was not there in time. One that is later than this leaves at once,
     /// and those after it in time: what is late once is not to make the rest of a talkspurt late.
-    private static let yielding = Duration.milliseconds(2)
-    /// After so many frames in time the schedule of a live pipeline's call is moved forward by a point of the grid.
-    private static let proof = 25
+    private static let yielding = Duration.milliseconds(1)
+    /// After so many frames in time the schedule of a live pipeline's call is moved forward by a point of the grid. With
+    /// `yielding` it makes one frame in ten of an uneven pipeline late: the peer has to wait for the network's jitter anyway,
+    /// and jitter that is waited for twice is delay.
+    private static let proof = 10
 
     private var encoder: OpusEncoder
     private var resampler: Resampler
@@ -161,10 +163,10 @@ final class AudioSender {
     }
 
     /// A live pipeline whose frames are always there in time may have been late once, long ago: what was waited for then is
-    /// given back, bit by bit.
+    /// given back, bit by bit. And what a stall left queued leaves a little faster than it came, where no pause takes it.
     private func moveForward() {
         framesInTime = queue.isPlaying ? 0 : framesInTime + 1
-        guard framesInTime >= Self.proof, let tick = nextTick else { return }
+        guard let tick = nextTick, framesInTime >= Self.proof || pace.gain(Self.grid) else { return }
         framesInTime = 0
         nextTick = tick - Self.grid
     }

@@ -5,8 +5,8 @@ import Wire
 /// every 20 ms, with jitter of its own.
 ///
 /// A live pipeline that stalls leaves its frames queued, which would be delay for the rest of the call: of what was never
-/// needed for two seconds, pauses are shortened until it is gone. And silence is not waited for when a little of it is all
-/// there is before a talkspurt.
+/// needed for two seconds, pauses are shortened until it is gone, and where there are none frames follow one another a little
+/// faster. And silence is not waited for when a little of it is all there is before a talkspurt.
 struct PlayoutPace {
     private static let frameTime = Duration.milliseconds(20)
     /// Two seconds.
@@ -27,6 +27,8 @@ struct PlayoutPace {
     private var lastPull: MonotonicTime?
     private var enqueuedBefore = 0
     private var surplus = 0
+    /// How much of the next surplus frame's time was gained by haste.
+    private var gained = Duration.zero
 
     init(frame: Int) {
         self.frame = frame
@@ -56,6 +58,17 @@ struct PlayoutPace {
         }
         guard pulled == .silence, !isTalking else { return false }
         return queue.isSpeaking && queue.queuedSamples <= Self.few * frame
+    }
+
+    /// Whether the next frame is to be sent by `step` sooner, so that what waits becomes less.
+    mutating func gain(_ step: Duration) -> Bool {
+        guard surplus > 0 else { return false }
+        gained += step
+        if gained >= Self.frameTime {
+            gained -= Self.frameTime
+            surplus -= 1
+        }
+        return true
     }
 
     private mutating func learn(from queue: PlayoutQueue, isEmpty: Bool, now: MonotonicTime) {

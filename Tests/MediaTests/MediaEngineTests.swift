@@ -74,6 +74,23 @@ struct MediaEngineTests {
         #expect(call.callee.end == nil)
     }
 
+    @Test("a loop out of time has the encoders of its calls do less, and of those to come")
+    func lessEffort() async throws {
+        let (calling, called) = (try makeEngine(loops: 2), try makeEngine())
+        defer { for engine in [calling, called] { engine.stop() } }
+        let call = try await EngineCall(from: calling, to: called)
+        try await eventually { call.isConnected }
+        let usual = try await call.incoming.statistics().complexity
+        try await eventually {
+            try await called.loops[0].perform { _ in compute(milliseconds: 600) }
+            return try await call.incoming.statistics().complexity < usual
+        }
+        let next = try await EngineCall(from: calling, to: called)
+        try await eventually { next.isConnected }
+        #expect(try await next.incoming.statistics().complexity < usual)
+        #expect(try await call.outgoing.statistics().complexity == usual)
+    }
+
     @Test("a destination that the kernel refuses costs its own datagrams only")
     func refusedDestination() async throws {
         let (calling, called) = (try makeEngine(), try makeEngine())

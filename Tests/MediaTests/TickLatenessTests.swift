@@ -55,7 +55,7 @@ private func mayBeRealTime() -> Bool {
     return true
 }
 
-private func compute(milliseconds: Int) {
+func compute(milliseconds: Int) {
     let end = MonotonicTime.now() + .milliseconds(milliseconds)
     var word: UInt64 = 1
     while MonotonicTime.now() < end {
