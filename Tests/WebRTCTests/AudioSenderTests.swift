@@ -282,7 +282,7 @@ struct AudioSenderTests {
         #expect(next.frame.startsTalking)
     }
 
-    @Test("what is late again and again is waited for: one frame in a hundred leaves out of time, and the wait is half the jitter")
+    @Test("what is late again and again is waited for: one frame in a hundred is uneven, and waits are half the jitter")
     func jitter() async throws {
         let bench = try Bench()
         var random = Seeded(5)
