@@ -25,7 +25,7 @@ struct CallCommand: AsyncParsableCommand {
     @Option(help: "An embed token for http://, a JWT for ws://.")
     var token: String?
     @Option(
-        name: .customLong("in"), help: "What to say, over and over: a WAV file, 16-bit PCM. Without it, bursts of tone."
+        name: .customLong("in"), help: "What to say, over and over: a WAV file, 16-bit PCM. Without it, a second of tone bursts, then two of silence."
     )
     var speech: String?
     @Option(
@@ -122,19 +122,20 @@ struct CallCommand: AsyncParsableCommand {
 }
 
 extension WaveFile {
-    /// Ten seconds of tone bursts of uneven length, so that an echo of them can be told from any other sound.
+    /// Four times a second of tone bursts of uneven length, so that an echo of them can be told from any other sound, and
+    /// two of silence, for one who answers when the caller pauses.
     fileprivate static var bursts: WaveFile {
         let rate = 16_000
         var samples: [Int16] = []
         var number = 1
-        while samples.count < rate * 10 {
+        while samples.count < rate * 12 {
             let on = rate * (60 + number * 37 % 140) / 1000
             let off = rate * (40 + number * 53 % 160) / 1000
             let pitch = Double(300 + number * 97 % 900)
             for index in 0..<on {
                 samples.append(Int16(8000 * sin(2 * .pi * pitch * Double(index) / Double(rate))))
             }
-            samples += [Int16](repeating: 0, count: off)
+            samples += [Int16](repeating: 0, count: samples.count % (rate * 3) < rate ? off : rate * 2)
             number += 1
         }
         return WaveFile(samples: samples, sampleRate: rate)
