@@ -55,9 +55,3 @@ package struct DialRules: Sendable {
         }
     }
 }
-
-extension SocketAddress {
-    func hasHost(of other: SocketAddress) -> Bool {
-        family == other.family && high == other.high && low == other.low
-    }
-}

@@ -8,6 +8,16 @@ package func hmacSHA1(key: [UInt8], _ data: [UInt8]) -> [UInt8]? {
     return unsafe made != nil && length == 20 ? digest : nil
 }
 
+/// The key of long-term credentials: MD5 of `username:realm:password`, 16 bytes (RFC 8489 §9.2.2); nil when the library
+/// refuses. What is not ASCII has been prepared by RFC 8265 before.
+package func longTermKey(username: String, realm: String, password: String) -> [UInt8]? {
+    let text = Array("\(username):\(realm):\(password)".utf8)
+    var digest = [UInt8](repeating: 0, count: 16)
+    var length: UInt32 = 0
+    let made = unsafe EVP_Digest(text, text.count, &digest, &length, EVP_md5(), nil)
+    return made == 1 && length == 16 ? digest : nil
+}
+
 /// Compares in a time that does not depend on where the two differ.
 func equalInConstantTime(_ left: [UInt8], _ right: [UInt8]) -> Bool {
     guard left.count == right.count else { return false }

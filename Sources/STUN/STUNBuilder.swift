@@ -22,10 +22,41 @@ package struct STUNBuilder: ~Copyable {
 
     package mutating func add(software: String) { append(.software, Array(software.utf8)) }
 
+    package mutating func add(realm: String) { append(.realm, Array(realm.utf8)) }
+
+    package mutating func add(nonce: [UInt8]) { append(.nonce, nonce) }
+
+    /// - Parameter lifetime: seconds.
+    package mutating func add(lifetime: UInt32) { append(.lifetime, word: lifetime) }
+
+    package mutating func add(channelNumber: UInt16) { append(.channelNumber, word: UInt32(channelNumber) << 16) }
+
+    /// - Parameter data: what is relayed, at most a datagram.
+    package mutating func add(data: [UInt8]) { append(.data, data) }
+
+    /// - Parameter requestedTransport: a protocol number, 17 for UDP.
+    package mutating func add(requestedTransport: UInt8) {
+        append(.requestedTransport, word: UInt32(requestedTransport) << 24)
+    }
+
+    package mutating func add(requestedAddressFamily family: SocketAddress.Family) {
+        append(.requestedAddressFamily, word: family == .ipv4 ? 1 << 24 : 2 << 24)
+    }
+
+    package mutating func add(xorPeerAddress address: SocketAddress) {
+        append(.xorPeerAddress, address, mask: AddressMask(id))
+    }
+
+    package mutating func add(xorRelayedAddress address: SocketAddress) {
+        append(.xorRelayedAddress, address, mask: AddressMask(id))
+    }
+
+    package mutating func add(alternateServer address: SocketAddress) {
+        append(.alternateServer, address, mask: .none)
+    }
+
     package mutating func add(priority: UInt32) {
-        var value: [UInt8] = []
-        value.append(uint32: priority)
-        append(.priority, value)
+        append(.priority, word: priority)
     }
 
     package mutating func addUseCandidate() { append(.useCandidate, []) }
@@ -51,21 +82,11 @@ package struct STUNBuilder: ~Copyable {
     }
 
     package mutating func add(xorMappedAddress address: SocketAddress) {
-        let mask = AddressMask(id)
-        var value: [UInt8] = [0, address.family == .ipv4 ? 1 : 2]
-        value.append(uint16: address.port ^ mask.port)
-        switch address.family {
-        case .ipv4:
-            value.append(uint32: UInt32(truncatingIfNeeded: address.low) ^ STUNMessage.magicCookie)
-        case .ipv6:
-            value.append(uint64: address.high ^ mask.high)
-            value.append(uint64: address.low ^ mask.low)
-        }
-        append(.xorMappedAddress, value)
+        append(.xorMappedAddress, address, mask: AddressMask(id))
     }
 
     /// The message, with MESSAGE-INTEGRITY when there is a key, and FINGERPRINT.
-    /// - Parameter key: the password's bytes for short-term credentials (RFC 8489 §9.1.1).
+    /// - Parameter key: the password's bytes for short-term credentials (RFC 8489 §9.1.1), `longTermKey` for others.
     package consuming func finish(key: [UInt8]?) -> [UInt8] {
         if let key {
             setLength(adding: 24)
@@ -83,6 +104,25 @@ package struct STUNBuilder: ~Copyable {
         bytes.append(uint16: UInt16(truncatingIfNeeded: value.count))
         bytes += value
         while bytes.count % 4 != 0 { bytes.append(0) }
+    }
+
+    private mutating func append(_ type: AttributeType, word: UInt32) {
+        var value: [UInt8] = []
+        value.append(uint32: word)
+        append(type, value)
+    }
+
+    private mutating func append(_ type: AttributeType, _ address: SocketAddress, mask: AddressMask) {
+        var value: [UInt8] = [0, address.family == .ipv4 ? 1 : 2]
+        value.append(uint16: address.port ^ mask.port)
+        switch address.family {
+        case .ipv4:
+            value.append(uint32: UInt32(truncatingIfNeeded: address.low) ^ mask.cookie)
+        case .ipv6:
+            value.append(uint64: address.high ^ mask.high)
+            value.append(uint64: address.low ^ mask.low)
+        }
+        append(type, value)
     }
 
     private mutating func append(_ type: AttributeType, _ tieBreaker: UInt64) {

@@ -22,7 +22,8 @@ package struct STUNMessage: Sendable {
     package static let magicCookie: UInt32 = 0x2112_a442
     /// The Binding method (RFC 8489 §18.2).
     package static let binding: UInt16 = 1
-    static let headerSize = 20
+    /// Bytes before the attributes.
+    package static let headerSize = 20
 
     package let `class`: Class
     /// 12 bits; `binding` for all of ICE.
@@ -76,7 +77,7 @@ package struct STUNMessage: Sendable {
                 }
             }
             if isSealed { continue }
-            if let type {
+            if let type, method != Self.binding || !type.isOfTURN {
                 attributes.append((type, value))
                 isSealed = type == .messageIntegrity
             } else if number < 0x8000 {
@@ -89,6 +90,9 @@ package struct STUNMessage: Sendable {
     func value(_ type: AttributeType) -> Range<Int>? {
         attributes.first { $0.type == type }?.value
     }
+
+    /// Whether MESSAGE-INTEGRITY is there, right or wrong.
+    package var isSealed: Bool { value(.messageIntegrity) != nil }
 
     /// Whether MESSAGE-INTEGRITY is there and right (RFC 8489 §14.5).
     /// - Parameter key: the password's bytes for short-term credentials, the MD5 key for long-term ones (§9.2.2).

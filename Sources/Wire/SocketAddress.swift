@@ -69,6 +69,11 @@ extension SocketAddress {
         return embedded.map { SocketAddress(ipv4: UInt32(truncatingIfNeeded: $0), port: port) } ?? self
     }
 
+    /// Whether the two differ in their port at most.
+    package func hasHost(of other: SocketAddress) -> Bool {
+        family == other.family && high == other.high && low == other.low
+    }
+
     package var isLoopback: Bool {
         family == .ipv4 ? low >> 24 == 127 : high == 0 && low == 1
     }

@@ -12,6 +12,7 @@ LAYERS = {
     "Wire": [],
     "STUN": ["Wire"],
     "ICE": ["STUN"],
+    "TURN": ["STUN"],
     "SDP": ["Wire"],
     "RTP": ["Wire"],
     "DTLS": ["Wire"],
@@ -33,7 +34,7 @@ C_LIBRARIES = {  # each has one owner
     "CYAML": {"PatchbayConfig"},
     "CSocket": {"Media"},
 }
-PURE = ["Wire", "STUN", "ICE", "SDP", "RTP", "DTLS", "SRTP", "Audio", "WebRTC"]
+PURE = ["Wire", "STUN", "ICE", "TURN", "SDP", "RTP", "DTLS", "SRTP", "Audio", "WebRTC"]
 FORBIDDEN_IN_PURE = {
     "a clock": r"\b(ContinuousClock|SuspendingClock|NIODeadline|DispatchTime|clock_gettime|gettimeofday|Date\(\))",
     "a random generator": r"\b(SystemRandomNumberGenerator|RAND_bytes|RAND_priv_bytes|getrandom|arc4random)"

@@ -35,11 +35,47 @@ struct STUNMessageTests {
         #expect(message.iceControlling == .max)
         #expect(message.iceControlled == 1)
         #expect(message.errorCode == 487)
+        #expect(message.reason == "Role Conflict")
         #expect(message.unknownAttributes == [0x7001, 0x7002, 0x7003])
         #expect(message.xorMappedAddress == address)
         #expect(message.software == "patchbay")
         #expect(message.unknownRequired.isEmpty)
         #expect(message.hasIntegrity(key: Self.key))
+    }
+
+    @Test("what TURN needs is read back (RFC 8656 §18), and is unknown to Binding", arguments: [1, 3] as [UInt16])
+    func turn(method: UInt16) throws {
+        let (left, right) = (SocketAddress(ipv4: 0xc000_0201, port: 7), SocketAddress(ipv6: 1 << 60, 2, port: 65_535))
+        var builder = STUNBuilder(.success, method: method, id: Self.id)
+        builder.add(realm: "example.org")
+        builder.add(nonce: [0, 255, 7])
+        builder.add(lifetime: 3600)
+        builder.add(channelNumber: 0x4fff)
+        builder.add(xorPeerAddress: left)
+        builder.add(xorRelayedAddress: right)
+        builder.add(alternateServer: right)
+        builder.add(requestedTransport: 17)
+        builder.add(requestedAddressFamily: .ipv6)
+        builder.add(data: [9, 8, 7])
+        let datagram = builder.finish(key: Self.key)
+        let message = try parse(datagram)
+        #expect(message.hasIntegrity(key: Self.key))
+        #expect(message.realm == "example.org")
+        #expect(message.nonce == [0, 255, 7])
+        #expect(message.alternateServer == right)
+        guard method != STUNMessage.binding else {
+            #expect(message.unknownRequired == [0x0d, 0x0c, 0x12, 0x16, 0x19, 0x17, 0x13])
+            #expect(message.lifetime == nil && message.data == nil && message.xorPeerAddress == nil)
+            return
+        }
+        #expect(message.unknownRequired.isEmpty)
+        #expect(message.lifetime == 3600)
+        #expect(message.channelNumber == 0x4fff)
+        #expect(message.xorPeerAddress == left)
+        #expect(message.xorRelayedAddress == right)
+        #expect(message.requestedTransport == 17)
+        #expect(message.requestedAddressFamily == .ipv6)
+        #expect(message.data.map { Array(datagram[$0]) } == [9, 8, 7])
     }
 
     @Test("methods of 12 bits survive the interleaved class bits", arguments: [1, 3, 4, 0x80, 0xfff] as [UInt16])

@@ -1,0 +1,133 @@
+internal import STUN
+package import Wire
+
+/// What the server sends.
+extension Allocation {
+    /// Takes one datagram from the server's address, or one frame of its stream.
+    package mutating func receive(_ datagram: Span<UInt8>, now: MonotonicTime) -> Reception {
+        guard state == .allocating || state == .allocated else { return .dropped(.unexpected) }
+        if let first = datagram.byte(at: 0), first >= 0x40 { return receiveChannelData(datagram) }
+        let message: STUNMessage
+        do throws(STUNError) {
+            message = try STUNMessage(parsing: datagram)
+        } catch {
+            return .dropped(.malformed)
+        }
+        switch message.class {
+        case .request: return .dropped(.unexpected)
+        case .indication: return receiveIndication(message)
+        case .success, .error: return receiveResponse(message, now: now)
+        }
+    }
+
+    private func receiveChannelData(_ datagram: Span<UInt8>) -> Reception {
+        guard let (channel, data) = ChannelData.parse(datagram) else { return .dropped(.malformed) }
+        for peer in peers where peer.channel == channel && peer.isBound { return .data(data, from: peer.address) }
+        return .dropped(.unknownChannel)
+    }
+
+    private func receiveIndication(_ message: STUNMessage) -> Reception {
+        guard message.method == Method.data, message.unknownRequired.isEmpty else { return .dropped(.unexpected) }
+        guard let peer = message.xorPeerAddress, let data = message.data else { return .dropped(.malformed) }
+        return isPermitted(peer) ? .data(data, from: peer) : .dropped(.notPermitted)
+    }
+
+    private mutating func receiveResponse(_ message: STUNMessage, now: MonotonicTime) -> Reception {
+        guard let transaction = transactions[message.id], message.method == transaction.purpose.method else {
+            return .dropped(.unknownTransaction)
+        }
+        // A challenge cannot be sealed, nor can an error of a server that did not look at the credentials.
+        if let key, transaction.isAuthenticated, message.class == .success || message.isSealed {
+            guard message.hasIntegrity(key: key) else { return .dropped(.badIntegrity) }
+        }
+        transactions[message.id] = nil
+        if message.class == .success {
+            guard message.unknownRequired.isEmpty else {
+                end(.invalidAnswer)
+                return .handled
+            }
+            succeed(transaction.purpose, message, now: now)
+        } else {
+            fail(transaction, message, now: now)
+        }
+        return .handled
+    }
+
+    private mutating func succeed(_ purpose: Purpose, _ message: STUNMessage, now: MonotonicTime) {
+        switch purpose {
+        case .allocate:
+            guard let relayed = message.xorRelayedAddress, relayed.port != 0, relayed.family == configuration.family,
+                let lifetime = message.lifetime, lifetime > 0
+            else { return end(.invalidAnswer) }
+            state = .allocated
+            live(for: lifetime, now: now)
+            outputs.append(.allocated(relayed: relayed, mapped: message.xorMappedAddress))
+        case .refresh(let wanted):
+            guard wanted > 0 else { return }
+            guard let lifetime = message.lifetime, lifetime > 0 else { return end(.invalidAnswer) }
+            live(for: lifetime, now: now)
+        case .permit(let peer):
+            let renewal = renewal(after: Timing.permission, now: now)
+            var isNew = false
+            for index in peers.indices where peers[index].address.hasHost(of: peer) {
+                isNew = isNew || !peers[index].isPermitted
+                peers[index].isPermitted = true
+                // One of them renews it for all.
+                peers[index].renewPermissionAt = peers[index].address == peer ? renewal : nil
+            }
+            if isNew { outputs.append(.permitted(peer)) }
+        case .bind(let peer):
+            for index in peers.indices where peers[index].address == peer {
+                peers[index].isBound = true
+                peers[index].renewChannelAt = renewal(after: Timing.channel, now: now)
+            }
+        }
+    }
+
+    /// - Parameter seconds: granted by the server.
+    private mutating func live(for seconds: UInt32, now: MonotonicTime) {
+        let lifetime = Duration.seconds(Int64(seconds))
+        expiresAt = now + lifetime
+        refreshAt = renewal(after: max(lifetime - Timing.refreshLead, lifetime / 2), now: now)
+    }
+
+    private mutating func fail(_ transaction: Transaction, _ message: STUNMessage, now: MonotonicTime) {
+        let code = message.errorCode ?? 500
+        if code == 401 || code == 438, let realm = message.realm ?? realm, let nonce = message.nonce {
+            // A 401 to credentials with this nonce says that they are wrong (RFC 8489 §9.2.5).
+            guard code == 438 || !transaction.isAuthenticated, transaction.challenges < Timing.challenges else {
+                return end(.unauthorized)
+            }
+            (self.realm, self.nonce) = (realm, nonce)
+            key = longTermKey(username: configuration.username, realm: realm, password: configuration.password)
+            return request(transaction.purpose, challenges: transaction.challenges + 1, now: now)
+        }
+        switch transaction.purpose {
+        case .allocate, .refresh:
+            end(reason(code, message))
+        case .permit(let peer), .bind(let peer):
+            guard code != 437 else { return end(.mismatch) }
+            refuse(peer, transaction.purpose, code: code)
+        }
+    }
+
+    private func reason(_ code: Int, _ message: STUNMessage) -> EndReason {
+        switch code {
+        case 300: message.alternateServer.map { .tryAlternate($0) } ?? .invalidAnswer
+        case 401, 438, 441: .unauthorized
+        case 437: .mismatch
+        default: .refused(code: code, reason: message.reason ?? "")
+        }
+    }
+}
+
+extension Allocation.Purpose {
+    var method: UInt16 {
+        switch self {
+        case .allocate: Method.allocate
+        case .refresh: Method.refresh
+        case .permit: Method.createPermission
+        case .bind: Method.channelBind
+        }
+    }
+}
