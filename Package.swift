@@ -132,7 +132,7 @@ let package = Package(
             tests("AudioTests", ["Audio", "Wire"]),
             tests("Simulation", ["Wire", "STUN", "ICE", "SDP", "RTP", "DTLS", "SRTP", "WebRTC", "Audio"]),
             tests("WebRTCTests", ["Wire", "RTP", "SDP", "WebRTC", "Audio"]),
-            tests("MediaTests", ["Wire", "ICE", "WebRTC", "Audio", "Media"]),
+            tests("MediaTests", ["Wire", "STUN", "ICE", "WebRTC", "Audio", "Media"]),
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
             tests("PatchbayPluginTests", ["PatchbayPlugin", "PatchbayTesting"]),
             tests(

@@ -23,6 +23,27 @@ package enum Interfaces {
         return reachable.isEmpty ? addresses : reachable
     }
 
+    /// What a name stands for: an address of each family at most, the ones that a connection would try first; none when the
+    /// name leads nowhere. Blocks for as long as a name server takes.
+    package static func addresses(of host: String) -> [SocketAddress] {
+        if let address = SocketAddress(host, port: 0) { return [address] }
+        var hints = unsafe addrinfo()
+        unsafe hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard unsafe getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }
+        defer { unsafe freeaddrinfo(list) }
+        var addresses: [SocketAddress] = []
+        var next = unsafe list
+        while let entry = unsafe next?.pointee {
+            unsafe next = entry.ai_next
+            guard let address = unsafe entry.ai_addr.flatMap({ unsafe socketAddress($0) }),
+                !addresses.contains(where: { $0.family == address.family })
+            else { continue }
+            addresses.append(address)
+        }
+        return addresses
+    }
+
     private static func socketAddress(_ address: UnsafeMutablePointer<sockaddr>) -> SocketAddress? {
         switch unsafe Int32(address.pointee.sa_family) {
         case AF_INET:

@@ -32,9 +32,16 @@ package import Wire
     package private(set) var counters = MediaCounters()
     private var sessions = SessionTable()
     private var effort: EncoderEffort
+    /// Where others see our addresses, by path.
+    private(set) var mapped: [Int: SocketAddress]
+    private var gathering: ReflexiveGathering?
+    private var onGathered: (@Sendable (ReflexiveGathering.Output) -> Void)?
     private var running = true
 
-    init(binding addresses: [SocketAddress], complexities: ClosedRange<Int>) throws(MediaError) {
+    init(
+        binding addresses: [SocketAddress], mapped: [Int: SocketAddress], complexities: ClosedRange<Int>
+    ) throws(MediaError) {
+        self.mapped = mapped
         effort = EncoderEffort(within: complexities)
         var sockets: [UDPSocket] = []
         for address in addresses {
@@ -45,6 +52,9 @@ package import Wire
             throw .tooManyAddresses(addresses.count, limit: Int(csocket_maximum) - 1)
         }
         self.addresses = sockets.map(\.address)
+        for path in mapped.keys where sockets.indices.contains(path) {
+            self.mapped[path]?.port = sockets[path].address.port
+        }
         descriptors = sockets.map(\.descriptor)
         unsafe slab.initialize(repeating: 0)
     }
@@ -99,10 +109,33 @@ package import Wire
         return result
     }
 
+    // MARK: - Gathering
+
+    func gather(
+        from servers: [SocketAddress], tag: UInt32, onChange: @escaping @Sendable (ReflexiveGathering.Output) -> Void
+    ) {
+        onGathered = onChange
+        gathering = ReflexiveGathering(
+            addresses: addresses, servers: servers, tag: tag, randomness: .system, now: now)
+    }
+
+    private func pumpGathering() {
+        while let output = gathering?.poll() {
+            switch output {
+            case .transmit(let bytes, let path, let server):
+                batch.append(bytes.span, to: server, path: path)
+                continue
+            case .mapped(let address, let path): mapped[path] = address
+            case .unanswered(let path): mapped[path] = nil
+            }
+            onGathered?(output)
+        }
+    }
+
     // MARK: - In
 
     private func wait() -> UInt64 {
-        let deadline = sessions.earliestDeadline
+        let deadline = min(sessions.earliestDeadline, gathering?.deadline?.nanoseconds ?? .max)
         let timeout = deadline == .max ? -1 : max(0, deadline &- MonotonicTime.now().nanoseconds)
         return unsafe descriptors.withUnsafeBufferPointer {
             unsafe csocket_wait($0.baseAddress, Int32($0.count), timeout)
@@ -145,7 +178,11 @@ package import Wire
         }
         var packet = unsafe UnsafeMutableBufferPointer(rebasing: slab[start..<end]).mutableSpan
         guard let index = owner(of: packet.span, path: path, source: source), let session = sessions[index] else {
-            counters.unknownSource &+= 1
+            if gathering?.receive(packet.span, path: path, from: source, now: now) ?? false {
+                pumpGathering()
+            } else {
+                counters.unknownSource &+= 1
+            }
             return
         }
         if case .authenticated(let displaced) = session.peer.receive(&packet, path: path, from: source, now: now) {
@@ -169,6 +206,10 @@ package import Wire
     // MARK: - Timers and out
 
     private func runTimers() {
+        if let due = gathering?.deadline, due <= now {
+            gathering?.handleTimeout(now: now)
+            pumpGathering()
+        }
         guard sessions.earliestDeadline <= now.nanoseconds else { return }
         for index in 0..<sessions.count where sessions.isDue(index, now) {
             guard let session = sessions[index] else { continue }

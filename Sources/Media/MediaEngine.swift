@@ -12,6 +12,8 @@ package final class MediaEngine: Sendable {
     package let loops: [MediaLoop]
     private let certificate: Certificate
     private let dialRules: DialRules
+    /// IP versions whose public address is given, so that nobody need be asked.
+    private let knownFamilies: Set<SocketAddress.Family>
     private let encoder: EncoderSettings
     private let ntpOrigin = MonotonicTime.ntpOrigin()
     private let nextTag: Atomic<UInt32>
@@ -21,16 +23,18 @@ package final class MediaEngine: Sendable {
     /// Starts `loops` loops, the n-th on the n-th of `ports` and no more than those; nil takes any free ones.
     ///
     /// - Parameters:
+    ///   - publicAddresses: where callers elsewhere reach `addresses`, behind 1:1 NAT.
     ///   - encoder: how every call's sound is encoded.
     ///   - forbidden: addresses never dialled, the gateway's own services; port 0 stands for every port.
     /// - Throws: `MediaError`, and the errors of the DTLS and SRTP libraries, which are tested here.
     package init(
-        addresses: [SocketAddress], ports: ClosedRange<UInt16>?, loops count: Int,
-        encoder: EncoderSettings = EncoderSettings(), forbidden: [SocketAddress] = []
+        addresses: [SocketAddress], publicAddresses: [SocketAddress] = [], ports: ClosedRange<UInt16>?,
+        loops count: Int, encoder: EncoderSettings = EncoderSettings(), forbidden: [SocketAddress] = []
     ) throws {
         try SRTPLibrary.start()
         certificate = try Certificate()
         self.encoder = encoder
+        knownFamilies = Set(publicAddresses.map(\.family))
         dialRules = DialRules(allowsLoopback: addresses.contains(where: \.isLoopback), forbidden: forbidden)
         var random = SystemRandomNumberGenerator()
         nextTag = Atomic(random.next())
@@ -43,7 +47,8 @@ package final class MediaEngine: Sendable {
                             var local = address
                             local.port = port
                             return local
-                        }, complexities: encoder.complexities))
+                        }, mapped: Self.mapping(of: addresses, to: publicAddresses), complexities: encoder.complexities)
+                )
             }
         } catch {
             Self.stop(loops)
@@ -55,6 +60,34 @@ package final class MediaEngine: Sendable {
     /// Whether the loops' threads come before all others by the system's leave (CAP_SYS_NICE or RLIMIT_RTPRIO).
     package static var hasRealTimePriority: Bool {
         csocket_may_be_real_time()
+    }
+
+    /// By path: a public address is that of our first of its family that others could reach at all.
+    private static func mapping(
+        of addresses: [SocketAddress], to publicAddresses: [SocketAddress]
+    ) -> [Int: SocketAddress] {
+        var mapping: [Int: SocketAddress] = [:]
+        for address in publicAddresses {
+            let path =
+                addresses.firstIndex { $0.family == address.family && !$0.isLoopback }
+                ?? addresses.firstIndex { $0.family == address.family }
+            if let path { mapping[path] = address }
+        }
+        return mapping
+    }
+
+    /// Has every loop ask these STUN servers, from now on, where it is seen from outside: its calls' server-reflexive
+    /// candidates. What was asked before is forgotten.
+    ///
+    /// - Parameter onChange: told, on a loop's thread, what was found out.
+    package func gather(
+        from servers: [SocketAddress], onChange: @escaping @Sendable (ReflexiveGathering.Output) -> Void
+    ) {
+        let servers = servers.filter { !knownFamilies.contains($0.family) }
+        for loop in loops {
+            let tag = nextTag.wrappingAdd(1, ordering: .relaxed).newValue
+            loop.enqueue { core in core.gather(from: servers, tag: tag, onChange: onChange) }
+        }
     }
 
     /// Ends every call, and the loops; returns when their threads are gone.
@@ -127,10 +160,12 @@ package final class MediaEngine: Sendable {
         let result: Result<String, PeerConnectionError>
         do {
             result = try await loop.perform { core in
+                var configuration = configuration
+                configuration.mappedAddresses = core.mapped
                 let peer = PeerConnection(configuration, batch: core.batch, now: core.now)
                 do throws(PeerConnectionError) {
                     let description = try describe(peer, core.now)
-                    settings.output.onPlay { loop.touch(configuration.tag) }
+                    settings.output.onPlay { [tag = configuration.tag] in loop.touch(tag) }
                     core.add(peer) { event in
                         if case .ended = event { loop.unreserve() }
                         onEvent(event)

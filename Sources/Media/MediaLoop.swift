@@ -24,9 +24,12 @@ package final class MediaLoop: Sendable {
     ///
     /// - Parameters:
     ///   - addresses: one for each local IP address; port 0 takes any free port.
+    ///   - mapped: where others see those, by their position; ports stay as they are.
     ///   - complexities: what the calls' encoders may come down to while the thread is short of time, and what they are set to.
-    package init(binding addresses: [SocketAddress], complexities: ClosedRange<Int>) throws(MediaError) {
-        let core = try LoopCore(binding: addresses, complexities: complexities)
+    package init(
+        binding addresses: [SocketAddress], mapped: [Int: SocketAddress], complexities: ClosedRange<Int>
+    ) throws(MediaError) {
+        let core = try LoopCore(binding: addresses, mapped: mapped, complexities: complexities)
         self.addresses = core.addresses
         waker = csocket_waker()
         guard waker >= 0 else { throw .thread(errno: errno) }

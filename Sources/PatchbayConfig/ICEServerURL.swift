@@ -9,6 +9,22 @@ package struct ICEServerURL: FieldScalar, Hashable {
     /// Whether the server relays.
     package var isTURN: Bool { text.hasPrefix("turn") }
 
+    package struct Endpoint: Hashable, Sendable {
+        /// A name, or an IP address without brackets.
+        package var host: String
+        package var port: UInt16
+    }
+
+    /// Whom to ask over UDP; nil unless it is a `stun:` URL.
+    package var stunEndpoint: Endpoint? {
+        guard text.hasPrefix("stun:") else { return nil }
+        let rest = text.dropFirst("stun:".count)
+        let isLiteral = rest.hasPrefix("[")
+        let host = isLiteral ? rest.dropFirst().prefix { $0 != "]" } : rest.prefix { $0 != ":" }
+        let port = rest.dropFirst(host.count + (isLiteral ? 2 : 0)).dropFirst()
+        return Endpoint(host: String(host), port: UInt16(port) ?? 3478)
+    }
+
     package static let noun = "the URL of a STUN or TURN server"
     package static let schema: JSONValue = ["type": "string", "pattern": #"^(stun|turn)s?:|\$\{"#]
     static let example = "for example stun:stun.example.org:3478 or turn:turn.example.org:3478?transport=udp"

@@ -5,6 +5,8 @@ package import Wire
 package struct MediaSettings: PluginSettings {
     @Field("Host candidates: IP addresses of this machine, or auto for those of every usable interface")
     package var addresses: MediaAddresses = .auto
+    @Field("Where callers elsewhere reach those addresses, if not there: behind 1:1 NAT, in a container, in a cloud")
+    package var publicAddress: PublicAddresses?
     @Field("UDP ports: loop n takes the n-th") package var ports: PortRange = .init(40_000...40_063)
     @Field("Threads that carry media; one per core by default", in: 1...256) package var loops: Int?
     @Field("How speech is encoded") package var opus: OpusSettings = .init()
@@ -63,11 +65,53 @@ package enum MediaAddresses: FieldValue, Hashable {
     }
 }
 
+/// One IP address, or one of each version.
+package struct PublicAddresses: FieldValue, Hashable {
+    /// Ports are 0.
+    package var addresses: [SocketAddress]
+
+    package static let noun = "an IP address, or a list of one for each IP version"
+    package static var schema: JSONValue {
+        ["anyOf": [IPAddress.schema, ["type": "array", "minItems": 1, "maxItems": 2, "items": IPAddress.schema]]]
+    }
+
+    package static func read(_ node: SettingsNode, _ reader: SettingsReader) -> PublicAddresses? {
+        let list: [IPAddress]?
+        if case .scalar = node.content {
+            list = IPAddress.read(node, reader).map { [$0] }
+        } else {
+            list = [IPAddress].read(node, reader)
+        }
+        guard let addresses = list?.map(\.address) else { return nil }
+        guard !addresses.isEmpty, Set(addresses.map(\.family)).count == addresses.count else {
+            reader.fault(at: node, "the gateway has one public address for each IP version", help: "for example 203.0.113.5")
+            return nil
+        }
+        for address in addresses where !address.isReachableFromElsewhere {
+            reader.fault(
+                at: node, "nobody elsewhere reaches \(address.host)",
+                help: "write the address under which callers see this machine, for example 203.0.113.5")
+            return nil
+        }
+        return PublicAddresses(addresses: addresses)
+    }
+
+    package var written: JSONValue { .array(addresses.map { .string($0.host) }) }
+}
+
+extension SocketAddress {
+    fileprivate var isReachableFromElsewhere: Bool {
+        let address = unwrapped
+        return !address.isUnspecified && !address.isLoopback && !address.isLinkLocal && !address.isMulticast
+            && !address.isReservedOrBroadcast
+    }
+}
+
 /// An IP literal that a packet can be sent to.
 struct IPAddress: FieldScalar {
     var address: SocketAddress
 
-    static let noun = "an IP address of this machine"
+    static let noun = "an IP address"
     static let schema: JSONValue = ["type": "string"]
 
     static func decode(_ text: String) -> IPAddress? {

@@ -31,7 +31,8 @@ struct Gateway: Sendable {
     func run(announce: @escaping @Sendable (_ what: String, _ url: String) -> Void) async throws {
         let server = configuration.server
         let engine = try MediaEngine(
-            addresses: addresses(), ports: configuration.media.ports.ports, loops: loops(),
+            addresses: addresses(), publicAddresses: publicAddresses, ports: configuration.media.ports.ports,
+            loops: loops(),
             encoder: EncoderSettings(configuration.media.opus), forbidden: ownServices())
         defer { engine.stop() }
         warnOfUnreachableTenants()
@@ -68,7 +69,9 @@ struct Gateway: Sendable {
         try await deployment.start()
         let group = ServiceGroup(services: services, gracefulShutdownSignals: [], logger: logger)
         let signals = Task { await drain(group, environment.registry) }
-        defer { signals.cancel() }
+        let servers = STUNServers(configuration.iceServers, logger: logger)
+        let gathering = Task { await servers?.follow(engine) }
+        defer { for task in [signals, gathering] { task.cancel() } }
         do {
             try await group.run()
         } catch {
@@ -145,12 +148,16 @@ struct Gateway: Sendable {
         }
     }
 
+    private var publicAddresses: [SocketAddress] { configuration.media.publicAddress?.addresses ?? [] }
+
     /// A policy that drops every candidate of ours leaves a call without sound, and nobody would know why.
     private func warnOfUnreachableTenants() {
-        let own = addresses().map { PatchbayPlugin.Candidate(kind: .host, address: $0.host, port: 1024) }
+        let own =
+            addresses().map { PatchbayPlugin.Candidate(kind: .host, address: $0.host, port: 1024) }
+            + publicAddresses.map { PatchbayPlugin.Candidate(kind: .serverReflexive, address: $0.host, port: 1024) }
         for tenant in deployment.tenants where !own.contains(where: { tenant.outbound.keeps($0, .outbound) }) {
             logger.warning(
-                "the outbound ICE policy drops every address of media.addresses; calls will not connect",
+                "the outbound ICE policy drops every address of media.addresses and media.public_address; calls will not connect",
                 metadata: ["tenant": "\(tenant.name)"])
         }
     }

@@ -21,6 +21,8 @@ extension PeerConnection {
         package var certificate: Certificate
         /// Addresses of the local sockets; the position is the path.
         package var addresses: [SocketAddress]
+        /// Where peers elsewhere see those, by path: through NAT.
+        package var mappedAddresses: [Int: SocketAddress]
         /// Unique among the connections on a port: names the connection, and starts its STUN transaction ids.
         package var tag: UInt32
         package var randomness: RandomSource
@@ -42,8 +44,8 @@ extension PeerConnection {
         package var connectTimeout: Duration
 
         package init(
-            role: Role = .answering, certificate: Certificate, addresses: [SocketAddress], tag: UInt32,
-            randomness: RandomSource, ntpOrigin: UInt64, dialRules: DialRules,
+            role: Role = .answering, certificate: Certificate, addresses: [SocketAddress],
+            mappedAddresses: [Int: SocketAddress] = [:], tag: UInt32, randomness: RandomSource, ntpOrigin: UInt64, dialRules: DialRules,
             keeps: @escaping @Sendable (Candidate, Direction) -> Bool = { _, _ in true },
             inputRate: Int = 16_000, outputRate: Int = 16_000, input: PCMInputQueue, output: PlayoutQueue,
             decodes: Bool = true, encoder: EncoderSettings = EncoderSettings(), direction: MediaDirection = .sendrecv,
@@ -52,6 +54,7 @@ extension PeerConnection {
             self.role = role
             self.certificate = certificate
             self.addresses = addresses
+            self.mappedAddresses = mappedAddresses
             self.tag = tag
             self.randomness = randomness
             self.ntpOrigin = ntpOrigin

@@ -74,7 +74,16 @@ extension PeerConnection {
 
     /// What we tell the peer of ours: its values are those of `a=candidate` lines.
     package var localCandidates: [String] {
-        ice.localCandidates.filter { configuration.keeps($0, .outbound) }.map(\.description)
+        let kept = ice.localCandidates.filter { configuration.keeps($0, .outbound) }
+        return kept.map { candidate in
+            var candidate = candidate
+            // What the policy keeps back does not stand in another candidate either (RFC 8839 §5.1).
+            if let base = candidate.relatedAddress, !kept.contains(where: { $0.address == .ip(base) }) {
+                candidate.relatedAddress =
+                    base.family == .ipv4 ? SocketAddress(ipv4: 0, port: 9) : SocketAddress(ipv6: 0, 0, port: 9)
+            }
+            return candidate.description
+        }
     }
 
     private func localParameters(setup: Setup) -> LocalParameters {

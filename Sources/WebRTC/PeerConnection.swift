@@ -70,6 +70,12 @@ package final class PeerConnection {
         for (path, address) in configuration.addresses.enumerated() {
             ice.addLocalCandidate(address: address, path: path)
         }
+        for (path, address) in configuration.addresses.enumerated() {
+            guard let mapped = configuration.mappedAddresses[path], !configuration.addresses.contains(mapped) else {
+                continue
+            }
+            ice.addLocalCandidate(address: mapped, path: path, kind: .srflx, relatedAddress: address)
+        }
         self.randomness = randomness
         dtlsLimiter = RateLimiter(perSecond: 60, now: now)
         connectDeadline = now + configuration.connectTimeout

@@ -1,5 +1,6 @@
 import Audio
 import Media
+import STUN
 import Testing
 import WebRTC
 import Wire
@@ -68,10 +69,57 @@ struct MediaEngineTests {
             let counters = await called.counters()
             return counters.oversized >= 200 && counters.unknownSource >= 300
         }
-        #expect(!stranger.hasReceived())
+        #expect(stranger.receive() == nil)
         try await call.caller.output.play(tone(milliseconds: 500))
         try await eventually { try await call.incoming.statistics().packetsReceived >= 25 }
         #expect(call.callee.end == nil)
+    }
+
+    @Test("what a STUN server says of a port is a candidate of the calls that come then")
+    func reflexive() async throws {
+        let server = TestSocket()
+        let serverPort = try #require(server.bind())
+        let engine = try makeEngine()
+        defer { engine.stop() }
+        engine.gather(from: [SocketAddress(ipv4: 0x7f00_0001, port: serverPort)]) { _ in }
+        var request: [UInt8] = []
+        try await eventually {
+            request = server.receive() ?? []
+            return !request.isEmpty
+        }
+        let mapped = SocketAddress(ipv4: 0xcb00_7105, port: 61_000)
+        var builder = STUNBuilder(.success, id: try STUNMessage(parsing: request.span).id)
+        builder.add(xorMappedAddress: mapped)
+        let port = engine.loops[0].addresses[0].port
+        server.send(builder.finish(key: nil), to: port)
+        try await eventually {
+            try await candidates(of: engine).contains {
+                $0.hasSuffix(" 203.0.113.5 61000 typ srflx raddr 127.0.0.1 rport \(port)")
+            }
+        }
+        #expect(await engine.counters().unknownSource == 0)
+    }
+
+    @Test("a public address has the loop's port, and nobody is asked about it")
+    func publicAddress() async throws {
+        let server = TestSocket()
+        let serverPort = try #require(server.bind())
+        let engine = try MediaEngine(
+            addresses: [loopback], publicAddresses: [SocketAddress(ipv4: 0xcb00_7105, port: 0)], ports: nil, loops: 1)
+        defer { engine.stop() }
+        engine.gather(from: [SocketAddress(ipv4: 0x7f00_0001, port: serverPort)]) { _ in }
+        let port = engine.loops[0].addresses[0].port
+        let candidates = try await candidates(of: engine)
+        #expect(candidates.count == 2)
+        #expect(candidates[1].hasSuffix(" 203.0.113.5 \(port) typ srflx raddr 127.0.0.1 rport \(port)"))
+        #expect(server.receive() == nil)
+    }
+
+    /// What a call's offer would have.
+    private func candidates(of engine: MediaEngine) async throws -> [String] {
+        let (call, _) = try await engine.offer(Side().settings) { _ in }
+        defer { call.close() }
+        return try await call.localCandidates()
     }
 
     @Test("a loop out of time has the encoders of its calls do less, and of those to come")

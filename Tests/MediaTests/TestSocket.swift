@@ -35,10 +35,11 @@ final class TestSocket {
         }
     }
 
-    /// Whether anything came.
-    func hasReceived() -> Bool {
+    /// A datagram that came, if any.
+    func receive() -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: 2048)
-        return unsafe recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT)) > 0
+        let count = unsafe recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+        return count > 0 ? Array(buffer.prefix(count)) : nil
     }
 
     private static func native(_ port: UInt16) -> sockaddr_in {

@@ -150,7 +150,16 @@ struct FaultTests {
                 "expected an IP address or a range such as 10.0.0.0/8, found '10.0.0.0/33'"
             ),
             ("server: { drain: 61m }", "1:18: error: server.drain: expected a duration from 0 to 1h, found '61m'"),
-            ("media: { addresses: [localhost] }", "expected an IP address of this machine, found 'localhost'"),
+            ("media: { addresses: [localhost] }", "expected an IP address, found 'localhost'"),
+            ("media: { public_address: gateway.example }", "expected an IP address, found 'gateway.example'"),
+            (
+                "media: { public_address: [203.0.113.5, 203.0.113.6] }",
+                "the gateway has one public address for each IP version"
+            ),
+            ("media: { public_address: [] }", "the gateway has one public address for each IP version"),
+            ("media: { public_address: 127.0.0.1 }", "nobody elsewhere reaches 127.0.0.1"),
+            ("media: { public_address: 0.0.0.0 }", "nobody elsewhere reaches 0.0.0.0"),
+            ("media: { public_address: ['::ffff:169.254.0.1'] }", "nobody elsewhere reaches ::ffff:169.254.0.1"),
             ("quotas: { s: { type: concurrency, limit: 0 } }", "expected a whole number from 1 to 10000, found '0'"),
             ("auth: { e: { type: embed_token, store: locl, tokens: [] } }", "there is no store instance named 'locl'"),
         ])

@@ -36,6 +36,19 @@ struct ICEServerTests {
     }
 
     @Test(
+        "of which those that speak STUN over UDP can be asked",
+        arguments: [
+            ("stun:stun.example.org", "stun.example.org", 3478), ("stun:192.0.2.1:19302", "192.0.2.1", 19_302),
+            ("stun:[2001:db8::1]", "2001:db8::1", 3478), ("stun:[2001:db8::1]:5000", "2001:db8::1", 5000),
+            ("stuns:stun.example.org", nil, 0), ("turn:turn.example.org", nil, 0), ("turns:turn.example.org", nil, 0),
+        ] as [(String, String?, UInt16)])
+    func endpoint(text: String, host: String?, port: UInt16) {
+        let endpoint = ICEServerURL.decode(text)?.stunEndpoint
+        #expect(endpoint == host.map { ICEServerURL.Endpoint(host: $0, port: port) })
+        #expect(ICEServerURL.decode(text) != nil)
+    }
+
+    @Test(
         "have URLs of RFC 7064 and RFC 7065",
         arguments: [
             "stun:stun.example.org", "stun:stun.example.org:3478", "stuns:stun.example.org:5349", "stun:192.0.2.1",

@@ -12,13 +12,13 @@ struct CandidatePolicyTests {
     private let own = [address("192.0.2.1", 40_000), address("198.51.100.1", 40_001), address("2001:db8::1", 40_002)]
 
     private func connection(
-        keeps: @escaping @Sendable (Candidate, Direction) -> Bool
+        mappedAddresses: [Int: SocketAddress] = [:], keeps: @escaping @Sendable (Candidate, Direction) -> Bool
     ) -> (PeerConnection, DatagramBatch) {
         let batch = DatagramBatch(capacity: 64)
         let peer = PeerConnection(
             PeerConnection.Configuration(
-                role: .answering, certificate: testCertificate, addresses: own, tag: 1, randomness: .seeded(1),
-                ntpOrigin: 0, dialRules: DialRules(), keeps: keeps, input: PCMInputQueue(frameSize: 320, capacity: 1),
+                role: .answering, certificate: testCertificate, addresses: own, mappedAddresses: mappedAddresses, tag: 1,
+                randomness: .seeded(1), ntpOrigin: 0, dialRules: DialRules(), keeps: keeps, input: PCMInputQueue(frameSize: 320, capacity: 1),
                 output: PlayoutQueue(rate: 16_000)),
             batch: batch, now: .zero)
         return (peer, batch)
@@ -44,6 +44,29 @@ struct CandidatePolicyTests {
         // Whoever reads candidates has no use for the default address, so it says none (RFC 9429 §5.3.1).
         #expect(lines.filter { $0.hasPrefix("c=") } == ["c=IN IP4 0.0.0.0"])
         #expect(lines.contains { $0.hasPrefix("m=audio 9 ") })
+    }
+
+    @Test("what NAT makes of an address is a candidate too, and does not give away what was dropped")
+    func mapped() throws {
+        let mapped = [0: address("203.0.113.5", 40_000), 2: address("2001:db8::5", 40_002)]
+        let (open, _) = connection(mappedAddresses: mapped) { _, _ in true }
+        let answer = try open.answer(offer: offer(), now: .zero)
+        #expect(answer.contains(" 203.0.113.5 40000 typ srflx raddr 192.0.2.1 rport 40000\r\n"), "\(answer)")
+        #expect(answer.contains(" 2001:db8::5 40002 typ srflx raddr 2001:db8::1 rport 40002\r\n"))
+        #expect(open.localCandidates.count == own.count + 2)
+        let (closed, _) = connection(mappedAddresses: mapped) { candidate, direction in
+            direction == .inbound || candidate.kind != .host
+        }
+        let discreet = try closed.answer(offer: offer(), now: .zero)
+        #expect(discreet.contains(" 203.0.113.5 40000 typ srflx raddr 0.0.0.0 rport 9\r\n"), "\(discreet)")
+        #expect(discreet.contains(" 2001:db8::5 40002 typ srflx raddr :: rport 9\r\n"))
+        #expect(own.allSatisfy { !discreet.contains($0.host) })
+    }
+
+    @Test("an address that no NAT has changed is no other candidate (RFC 8445 §5.1.3)")
+    func unchanged() {
+        let (peer, _) = connection(mappedAddresses: [1: own[1], 9: own[0]]) { _, _ in true }
+        #expect(peer.localCandidates.count == own.count)
     }
 
     @Test("a dropped candidate of the caller's is sent nothing, in whatever way it came", arguments: [true, false])

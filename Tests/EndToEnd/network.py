@@ -1,0 +1,91 @@
+"""Networks of a test's own: namespaces, the cables between them, and what stands in the way."""
+
+import contextlib
+import itertools
+import os
+import subprocess
+
+NUMBERS = itertools.count(1)
+
+
+def run(*words, stdin: str | None = None) -> None:
+    subprocess.run([str(word) for word in words], input=stdin, text=True, check=True, capture_output=True)
+
+
+class Namespace:
+    """A machine with a network stack of its own."""
+
+    def __init__(self, name: str):
+        self.name = f"pb{os.getpid()}-{next(NUMBERS)}-{name}"
+        run("ip", "netns", "add", self.name)
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *words) -> None:
+        run("ip", "-n", self.name, *words)
+
+    def command(self, *words) -> list[str]:
+        """What runs `words` in here."""
+        return ["ip", "netns", "exec", self.name, *map(str, words)]
+
+    def filter(self, rules: str) -> None:
+        """Loads an nftables rule set."""
+        run(*self.command("nft", "-f", "-"), stdin=rules)
+
+    def forward(self) -> None:
+        run(*self.command("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"))
+
+    def remove(self) -> None:
+        run("ip", "netns", "del", self.name)
+
+
+class Network:
+    """Namespaces that go when the test ends, and their cables with them."""
+
+    def __init__(self):
+        self.namespaces: list[Namespace] = []
+
+    def add(self, name: str) -> Namespace:
+        self.namespaces.append(Namespace(name))
+        return self.namespaces[-1]
+
+    def connect(self, left: Namespace, left_addresses: list[str], right: Namespace, right_addresses: list[str]) -> None:
+        """Lays a cable between two; addresses with the length of their prefix, as 192.0.2.1/24."""
+        ends = [f"c{os.getpid() % 100_000}x{next(NUMBERS)}" for _ in range(2)]
+        run("ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
+        for end, namespace, addresses in zip(ends, (left, right), (left_addresses, right_addresses)):
+            run("ip", "link", "set", end, "netns", namespace.name)
+            for address in addresses:
+                namespace.ip("address", "add", address, "dev", end)
+            namespace.ip("link", "set", end, "up")
+
+
+@contextlib.contextmanager
+def network():
+    made = Network()
+    try:
+        yield made
+    finally:
+        for namespace in made.namespaces:
+            namespace.remove()
+
+
+# Lets nothing in that was not asked for, as the firewall of most callers does.
+STATEFUL = """
+table inet firewall {
+  chain input {
+    type filter hook input priority 0; policy drop;
+    iif lo accept
+    ct state established,related accept
+  }
+}
+"""
+
+
+def one_to_one(public: str, private: str) -> str:
+    """The rules by which `private` is known as `public` outside, port by port, as a cloud does it."""
+    return f"""
+table ip nat {{
+  chain in {{ type nat hook prerouting priority dstnat; ip daddr {public} dnat to {private}; }}
+  chain out {{ type nat hook postrouting priority srcnat; ip saddr {private} snat to {public}; }}
+}}
+"""
