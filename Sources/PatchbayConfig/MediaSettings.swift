@@ -84,7 +84,8 @@ package struct PublicAddresses: FieldValue, Hashable {
         }
         guard let addresses = list?.map(\.address) else { return nil }
         guard !addresses.isEmpty, Set(addresses.map(\.family)).count == addresses.count else {
-            reader.fault(at: node, "the gateway has one public address for each IP version", help: "for example 203.0.113.5")
+            let help = "for example 203.0.113.5"
+            reader.fault(at: node, "the gateway has one public address for each IP version", help: help)
             return nil
         }
         for address in addresses where !address.isReachableFromElsewhere {

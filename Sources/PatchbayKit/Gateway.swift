@@ -70,7 +70,7 @@ struct Gateway: Sendable {
         let group = ServiceGroup(services: services, gracefulShutdownSignals: [], logger: logger)
         let signals = Task { await drain(group, environment.registry) }
         let servers = STUNServers(configuration.iceServers, logger: logger)
-        let gathering = Task { await servers?.follow(engine) }
+        let gathering = Task { if let servers { await servers.follow(engine) } }
         defer { for task in [signals, gathering] { task.cancel() } }
         do {
             try await group.run()

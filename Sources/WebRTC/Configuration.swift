@@ -45,7 +45,8 @@ extension PeerConnection {
 
         package init(
             role: Role = .answering, certificate: Certificate, addresses: [SocketAddress],
-            mappedAddresses: [Int: SocketAddress] = [:], tag: UInt32, randomness: RandomSource, ntpOrigin: UInt64, dialRules: DialRules,
+            mappedAddresses: [Int: SocketAddress] = [:], tag: UInt32, randomness: RandomSource, ntpOrigin: UInt64,
+            dialRules: DialRules,
             keeps: @escaping @Sendable (Candidate, Direction) -> Bool = { _, _ in true },
             inputRate: Int = 16_000, outputRate: Int = 16_000, input: PCMInputQueue, output: PlayoutQueue,
             decodes: Bool = true, encoder: EncoderSettings = EncoderSettings(), direction: MediaDirection = .sendrecv,

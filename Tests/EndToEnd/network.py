@@ -81,6 +81,19 @@ table inet firewall {
 """
 
 
+def port_restricted(public: str, private: str, service: int) -> str:
+    """The rules of a router with one address for all: datagrams get in from where some went, and TCP at one port always."""
+    return f"""
+table ip nat {{
+  chain in {{ type nat hook prerouting priority dstnat; ip daddr {public} tcp dport {service} dnat to {private}; }}
+  chain out {{ type nat hook postrouting priority srcnat; ip saddr {private} snat to {public}; }}
+}}
+table ip firewall {{
+  chain input {{ type filter hook input priority 0; ip daddr {public} drop; }}
+}}
+"""
+
+
 def one_to_one(public: str, private: str) -> str:
     """The rules by which `private` is known as `public` outside, port by port, as a cloud does it."""
     return f"""

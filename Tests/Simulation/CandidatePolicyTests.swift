@@ -17,8 +17,10 @@ struct CandidatePolicyTests {
         let batch = DatagramBatch(capacity: 64)
         let peer = PeerConnection(
             PeerConnection.Configuration(
-                role: .answering, certificate: testCertificate, addresses: own, mappedAddresses: mappedAddresses, tag: 1,
-                randomness: .seeded(1), ntpOrigin: 0, dialRules: DialRules(), keeps: keeps, input: PCMInputQueue(frameSize: 320, capacity: 1),
+                role: .answering, certificate: testCertificate, addresses: own, mappedAddresses: mappedAddresses,
+                tag: 1,
+                randomness: .seeded(1), ntpOrigin: 0, dialRules: DialRules(), keeps: keeps,
+                input: PCMInputQueue(frameSize: 320, capacity: 1),
                 output: PlayoutQueue(rate: 16_000)),
             batch: batch, now: .zero)
         return (peer, batch)

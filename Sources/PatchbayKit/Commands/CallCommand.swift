@@ -25,7 +25,9 @@ struct CallCommand: AsyncParsableCommand {
     @Option(help: "An embed token for http://, a JWT for ws://.")
     var token: String?
     @Option(
-        name: .customLong("in"), help: "What to say, over and over: a WAV file, 16-bit PCM. Without it, a second of tone bursts, then two of silence."
+        name: .customLong("in"),
+        help:
+            "What to say, over and over: a WAV file, 16-bit PCM. Without it, a second of tone bursts, then two of silence."
     )
     var speech: String?
     @Option(
