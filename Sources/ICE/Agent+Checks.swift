@@ -5,7 +5,7 @@ internal import Wire
 extension Agent {
     /// Pairs every local candidate that sends with every signalled one of its family (RFC 8445 §6.1.2.2).
     mutating func formPairs(now: MonotonicTime) {
-        guard current.remote != nil else { return }
+        guard current.remote != nil, !isLite else { return }
         for candidate in current.signalled {
             guard case .ip(let remote) = candidate.address else { continue }
             for local in locals where local.candidate.kind != .srflx && local.family == remote.family {

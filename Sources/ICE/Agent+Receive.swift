@@ -96,13 +96,13 @@ extension Agent {
             take(.controlled, now)
         case .controlled:
             guard let theirs = message.iceControlled else { return true }
-            if tieBreaker < theirs { return false }
+            if isLite || tieBreaker < theirs { return false }
             take(.controlling, now)
         }
         return true
     }
 
-    private mutating func take(_ role: Role, _ now: MonotonicTime) {
+    mutating func take(_ role: Role, _ now: MonotonicTime) {
         self.role = role
         nominateAt = nil
         for index in pairs.indices {
@@ -125,6 +125,10 @@ extension Agent {
         guard let index = findOrMakePair(request, generation, now) else { return }
         pairs[index].isInvited = true
         pairs[index].lastHeard = now
+        if isLite, pairs[index].id != selectedPair {
+            // Who gets through to a lite agent is answered on the same way (RFC 8445 §7.3.2).
+            (pairs[index].phase, pairs[index].lastResponse) = (.succeeded, now)
+        }
         let isValid = pairs[index].isValid(now)
         if !request.useCandidate || role == .controlling {
             pairs[index].wasCheckedPlainly = true
@@ -171,7 +175,7 @@ extension Agent {
         pairs[index].lastHeard = now
         if message.class == .error {
             // A stale 487, to a check in a role that is no longer ours, changes nothing (RFC 8445 §7.2.5.1).
-            if message.errorCode == 487, transaction.role == role {
+            if message.errorCode == 487, transaction.role == role, !isLite {
                 take(role == .controlling ? .controlled : .controlling, now)
                 trigger(index)
             }

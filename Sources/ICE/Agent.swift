@@ -14,6 +14,7 @@ package struct Agent: Sendable {
     package internal(set) var deadline: MonotonicTime?
     package internal(set) var counters = Counters()
 
+    let isLite: Bool
     let tieBreaker: UInt64
     let transactionTag: UInt32
     let randomness: RandomSource
@@ -40,7 +41,8 @@ package struct Agent: Sendable {
     var outputs: [Output] = []
 
     package init(_ configuration: Configuration, now: MonotonicTime) {
-        role = configuration.role
+        isLite = configuration.isLite
+        role = isLite ? .controlled : configuration.role
         tieBreaker = configuration.tieBreaker
         transactionTag = configuration.transactionTag
         randomness = configuration.randomness
@@ -98,8 +100,13 @@ package struct Agent: Sendable {
     package var localCandidates: [Candidate] { locals.map(\.candidate) }
 
     /// Gives the agent the peer's credentials, upon which checks start. A change of credentials is a `restart` first.
-    package mutating func setRemoteCredentials(_ credentials: Credentials, now: MonotonicTime) {
+    ///
+    /// - Parameter isLite: whether the peer sends no checks (RFC 8445 §6.1.1), so that this agent has to be controlling.
+    package mutating func setRemoteCredentials(
+        _ credentials: Credentials, isLite peerIsLite: Bool = false, now: MonotonicTime
+    ) {
         guard state != .closed, current.remote == nil else { return }
+        if peerIsLite, !isLite, role == .controlled { take(.controlling, now) }
         current.remote = credentials
         current.failAt = now + Timing.patience
         current.signalled.removeAll { $0.ufrag != nil && $0.ufrag != credentials.ufrag }

@@ -39,6 +39,9 @@ extension Agent {
         package var transactionTag: UInt32
         package var randomness: RandomSource
         package var mayDial: DialRules
+        /// Answers checks and sends none but for consent (RFC 8445 §2.5): for an agent that everybody reaches. Such a one is
+        /// controlled.
+        package var isLite = false
         package var limits = Limits()
 
         package init(

@@ -12,6 +12,7 @@ package final class MediaEngine: Sendable {
     package let loops: [MediaLoop]
     private let certificate: Certificate
     private let dialRules: DialRules
+    private let isLite: Bool
     /// IP versions whose public address is given, so that nobody need be asked.
     private let knownFamilies: Set<SocketAddress.Family>
     private let encoder: EncoderSettings
@@ -23,17 +24,20 @@ package final class MediaEngine: Sendable {
     /// Starts `loops` loops, the n-th on the n-th of `ports` and no more than those; nil takes any free ones.
     ///
     /// - Parameters:
+    ///   - isLite: whether answering calls send no ICE checks but for consent.
     ///   - publicAddresses: where callers elsewhere reach `addresses`, behind 1:1 NAT.
     ///   - encoder: how every call's sound is encoded.
     ///   - forbidden: addresses never dialled, the gateway's own services; port 0 stands for every port.
     /// - Throws: `MediaError`, and the errors of the DTLS and SRTP libraries, which are tested here.
     package init(
         addresses: [SocketAddress], publicAddresses: [SocketAddress] = [], ports: ClosedRange<UInt16>?,
-        loops count: Int, encoder: EncoderSettings = EncoderSettings(), forbidden: [SocketAddress] = []
+        loops count: Int, isLite: Bool = false, encoder: EncoderSettings = EncoderSettings(),
+        forbidden: [SocketAddress] = []
     ) throws {
         try SRTPLibrary.start()
         certificate = try Certificate()
         self.encoder = encoder
+        self.isLite = isLite
         knownFamilies = Set(publicAddresses.map(\.family))
         dialRules = DialRules(allowsLoopback: addresses.contains(where: \.isLoopback), forbidden: forbidden)
         var random = SystemRandomNumberGenerator()
@@ -154,7 +158,7 @@ package final class MediaEngine: Sendable {
         let configuration = PeerConnection.Configuration(
             role: role, certificate: certificate, addresses: loop.addresses,
             tag: nextTag.wrappingAdd(1, ordering: .relaxed).newValue, randomness: .system, ntpOrigin: ntpOrigin,
-            dialRules: dialRules, keeps: settings.keeps, inputRate: settings.inputRate,
+            dialRules: dialRules, isLite: isLite, keeps: settings.keeps, inputRate: settings.inputRate,
             outputRate: settings.outputRate, input: settings.input, output: settings.output,
             decodes: settings.decodes, encoder: encoder, connectTimeout: settings.connectTimeout)
         let result: Result<String, PeerConnectionError>

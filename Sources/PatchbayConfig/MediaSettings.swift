@@ -7,6 +7,8 @@ package struct MediaSettings: PluginSettings {
     package var addresses: MediaAddresses = .auto
     @Field("Where callers elsewhere reach those addresses, if not there: behind 1:1 NAT, in a container, in a cloud")
     package var publicAddress: PublicAddresses?
+    @Field("Whether callers do all of ICE's work, since every one of them reaches these addresses")
+    package var iceLite: Bool = false
     @Field("UDP ports: loop n takes the n-th") package var ports: PortRange = .init(40_000...40_063)
     @Field("Threads that carry media; one per core by default", in: 1...256) package var loops: Int?
     @Field("How speech is encoded") package var opus: OpusSettings = .init()

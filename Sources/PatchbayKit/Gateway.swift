@@ -32,7 +32,7 @@ struct Gateway: Sendable {
         let server = configuration.server
         let engine = try MediaEngine(
             addresses: addresses(), publicAddresses: publicAddresses, ports: configuration.media.ports.ports,
-            loops: loops(),
+            loops: loops(), isLite: configuration.media.iceLite,
             encoder: EncoderSettings(configuration.media.opus), forbidden: ownServices())
         defer { engine.stop() }
         warnOfUnreachableTenants()

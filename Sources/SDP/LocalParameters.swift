@@ -12,6 +12,8 @@ package struct LocalParameters: Sendable {
     /// In an offer what it says; in an answer the role to keep, where the offer allows it: `actpass` leaves the choice
     /// to the rule (active, unless the peer is).
     package var setup: Setup
+    /// Whether we send no connectivity checks (RFC 8839 §5.3).
+    package var iceLite: Bool
     /// Values of `a=candidate` lines.
     package var candidates: [String]
     package var endOfCandidates: Bool
@@ -30,14 +32,14 @@ package struct LocalParameters: Sendable {
 
     package init(
         sessionID: UInt64, sessionVersion: UInt64 = 1, iceUfrag: String, icePassword: String,
-        fingerprint: Fingerprint, setup: Setup = .actpass, candidates: [String] = [], endOfCandidates: Bool = false,
+        fingerprint: Fingerprint, setup: Setup = .actpass, iceLite: Bool = false, candidates: [String] = [], endOfCandidates: Bool = false,
         ssrc: UInt32, cname: String, streamID: String = "patchbay", trackID: String = "audio",
         direction: MediaDirection = .sendrecv, opus: OpusParameters = .preferred,
         defaultAddress: SocketAddress? = nil
     ) {
         (self.sessionID, self.sessionVersion) = (sessionID, sessionVersion)
         (self.iceUfrag, self.icePassword) = (iceUfrag, icePassword)
-        (self.fingerprint, self.setup) = (fingerprint, setup)
+        (self.fingerprint, self.setup, self.iceLite) = (fingerprint, setup, iceLite)
         (self.candidates, self.endOfCandidates) = (candidates, endOfCandidates)
         (self.ssrc, self.cname) = (ssrc, cname)
         (self.streamID, self.trackID) = (streamID, trackID)

@@ -9,6 +9,7 @@ extension SessionDescription {
             Line(type: UInt8(ascii: "v"), value: "0"), Line(type: UInt8(ascii: "o"), value: origin),
             Line(type: UInt8(ascii: "s"), value: "-"), Line(type: UInt8(ascii: "t"), value: "0 0"),
         ]
+        if local.iceLite { attributes.append("ice-lite") }
     }
 }
 

@@ -29,6 +29,8 @@ extension PeerConnection {
         /// NTP timestamp of `MonotonicTime.zero`.
         package var ntpOrigin: UInt64
         package var dialRules: DialRules
+        /// Whether ICE sends no checks but for consent; the answering side only.
+        package var isLite: Bool
         /// The candidate policy.
         package var keeps: @Sendable (Candidate, Direction) -> Bool
         /// Hz of the sound that `input` gets, and of what `output` holds: 8000, 16 000, 24 000 or 48 000.
@@ -47,6 +49,7 @@ extension PeerConnection {
             role: Role = .answering, certificate: Certificate, addresses: [SocketAddress],
             mappedAddresses: [Int: SocketAddress] = [:], tag: UInt32, randomness: RandomSource, ntpOrigin: UInt64,
             dialRules: DialRules,
+            isLite: Bool = false,
             keeps: @escaping @Sendable (Candidate, Direction) -> Bool = { _, _ in true },
             inputRate: Int = 16_000, outputRate: Int = 16_000, input: PCMInputQueue, output: PlayoutQueue,
             decodes: Bool = true, encoder: EncoderSettings = EncoderSettings(), direction: MediaDirection = .sendrecv,
@@ -60,6 +63,7 @@ extension PeerConnection {
             self.randomness = randomness
             self.ntpOrigin = ntpOrigin
             self.dialRules = dialRules
+            self.isLite = isLite
             self.keeps = keeps
             self.inputRate = inputRate
             self.outputRate = outputRate

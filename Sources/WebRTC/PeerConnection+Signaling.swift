@@ -94,14 +94,16 @@ extension PeerConnection {
             sessionID: sessionID, sessionVersion: sessionVersion, iceUfrag: credentials.ufrag,
             icePassword: credentials.password,
             fingerprint: Fingerprint(algorithm: .sha256, bytes: configuration.certificate.sha256Fingerprint),
-            setup: setup, candidates: answering ? localCandidates.map { String($0.trimmingPrefix("candidate:")) } : [],
+            setup: setup, iceLite: answering && configuration.isLite,
+            candidates: answering ? localCandidates.map { String($0.trimmingPrefix("candidate:")) } : [],
             endOfCandidates: false, ssrc: ssrc, cname: cname, direction: configuration.direction)
     }
 
     private func adopt(_ remote: RemoteParameters, now: MonotonicTime) {
         self.remote = remote
         media?.update(remote.audio)
-        ice.setRemoteCredentials(Credentials(ufrag: remote.iceUfrag, password: remote.icePassword), now: now)
+        ice.setRemoteCredentials(
+            Credentials(ufrag: remote.iceUfrag, password: remote.icePassword), isLite: remote.iceLite, now: now)
         for text in remote.candidates {
             addRemoteCandidate(text, now: now)
         }

@@ -61,12 +61,12 @@ package final class PeerConnection {
         sessionID = randomness.next() >> 2
         let credentials = Credentials.random(&randomness)
         localUfrags = [credentials.ufrag]
-        ice = Agent(
-            Agent.Configuration(
-                role: configuration.role == .offering ? .controlling : .controlled, credentials: credentials,
-                tieBreaker: randomness.next(), transactionTag: configuration.tag, randomness: randomness,
-                mayDial: configuration.dialRules),
-            now: now)
+        var agent = Agent.Configuration(
+            role: configuration.role == .offering ? .controlling : .controlled, credentials: credentials,
+            tieBreaker: randomness.next(), transactionTag: configuration.tag, randomness: randomness,
+            mayDial: configuration.dialRules)
+        agent.isLite = configuration.isLite && configuration.role == .answering
+        ice = Agent(agent, now: now)
         for (path, address) in configuration.addresses.enumerated() {
             ice.addLocalCandidate(address: address, path: path)
         }

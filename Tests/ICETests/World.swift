@@ -37,12 +37,17 @@ struct World {
     private var inFlight: [Datagram] = []
     private var generator: Seeded
 
-    init(seed: UInt64 = 1, roles: [Agent.Role] = [.controlled, .controlling], tieBreakers: [UInt64] = [1, 2]) {
+    /// - Parameter lite: the number of an agent that is.
+    init(
+        seed: UInt64 = 1, roles: [Agent.Role] = [.controlled, .controlling], tieBreakers: [UInt64] = [1, 2],
+        lite: Int? = nil
+    ) {
         generator = Seeded(seed)
         let sockets = [[address("192.0.2.1", 40000)], [address("198.51.100.2", 50000)]]
         agents = [0, 1].map { index in
             var agent = makeAgent(
-                role: roles[index], index, tieBreaker: tieBreakers[index], seed: seed &* 31 &+ UInt64(index))
+                role: roles[index], index, tieBreaker: tieBreakers[index], seed: seed &* 31 &+ UInt64(index),
+                isLite: index == lite)
             agent.addLocalCandidate(address: sockets[index][0], path: 0)
             return agent
         }
@@ -130,12 +135,13 @@ func address(_ host: String, _ port: UInt16) -> SocketAddress {
 
 func makeAgent(
     role: Agent.Role, _ index: Int = 0, tieBreaker: UInt64 = 1, seed: UInt64 = 7, mayDial: DialRules = DialRules(),
-    limits: Agent.Limits = Agent.Limits()
+    limits: Agent.Limits = Agent.Limits(), isLite: Bool = false
 ) -> Agent {
     var random = RandomSource.seeded(seed)
     var configuration = Agent.Configuration(
         role: role, credentials: .random(&random), tieBreaker: tieBreaker, transactionTag: 0xa0a0_0000 + UInt32(index),
         randomness: random, mayDial: mayDial)
     configuration.limits = limits
+    configuration.isLite = isLite
     return Agent(configuration, now: .zero)
 }

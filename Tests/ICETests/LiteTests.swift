@@ -1,0 +1,79 @@
+import ICE
+import STUN
+import Testing
+import Wire
+
+@Suite("A lite agent, RFC 8445 §2.5")
+struct LiteTests {
+    /// The requests of the lite agent, which is the first.
+    private func requests(_ world: World) -> [World.Sent] {
+        world.sent.filter { sent in
+            sent.agent == 0 && (try? STUNMessage(parsing: sent.bytes.span).class) == .request
+        }
+    }
+
+    @Test(
+        "is found by a full one whatever roles they begin in, and sends no check before it is",
+        arguments: [
+            [.controlled, .controlling], [.controlled, .controlled], [.controlling, .controlling],
+            [.controlling, .controlled],
+        ] as [[Agent.Role]], [[1, 2], [2, 1]] as [[UInt64]])
+    func connects(roles: [Agent.Role], tieBreakers: [UInt64]) {
+        var world = World(roles: roles, tieBreakers: tieBreakers, lite: 0)
+        world.tellEverything()
+        #expect(world.run(for: .seconds(2)) { $0.areConnected })
+        #expect(requests(world).isEmpty)
+        #expect(world.agents.map(\.role) == [.controlled, .controlling])
+        #expect(world.selections[0].last?.remote == world.sockets[1][0])
+    }
+
+    @Test("so is one by an agent that is told, which is controlling at once")
+    func told() {
+        var world = World(roles: [.controlled, .controlled], lite: 0)
+        world.agents[1].setRemoteCredentials(world.agents[0].localCredentials, isLite: true, now: world.now)
+        #expect(world.agents[1].role == .controlling)
+        world.tellCandidates(to: 1)
+        world.tellCredentials(to: 0)
+        #expect(world.run(for: .seconds(2)) { $0.areConnected })
+    }
+
+    @Test("at 30 % loss it is found too", arguments: 0..<50 as Range<UInt64>)
+    func loss(seed: UInt64) {
+        var world = World(seed: seed, lite: 0)
+        world.loss = 0.3
+        world.tellEverything()
+        #expect(world.run(for: .seconds(30)) { $0.areConnected })
+    }
+
+    @Test("asks for consent as others do, of the selected address only, and ends without it", arguments: [true, false])
+    func consent(peerStillAsks: Bool) {
+        var world = World(lite: 0)
+        world.tellEverything()
+        #expect(world.run(for: .seconds(2)) { $0.areConnected })
+        world.run(for: .seconds(120))
+        #expect(world.areConnected)
+        let asked = requests(world)
+        #expect((20...30).contains(asked.count))
+        #expect(asked.allSatisfy { $0.to == world.sockets[1][0] })
+        world.passes = { sent in
+            let isRequest = (try? STUNMessage(parsing: sent.bytes.span).class) == .request
+            return sent.agent == 0 || peerStillAsks && isRequest
+        }
+        #expect(world.run(for: .seconds(31)) { $0.agents[0].state == .failed })
+    }
+
+    @Test("a restart moves to the new credentials, without checks either")
+    func restart() {
+        var world = World(lite: 0)
+        world.tellEverything()
+        #expect(world.run(for: .seconds(2)) { $0.areConnected })
+        let before = world.selections[0].count
+        for index in [0, 1] {
+            let credentials = Credentials(ufrag: "again\(index)", password: String(repeating: "p\(index)", count: 12))
+            world.agents[index].restart(credentials: credentials, now: world.now)
+        }
+        world.tellEverything()
+        #expect(world.run(for: .seconds(2)) { $0.selections[0].count > before })
+        #expect(requests(world).isEmpty)
+    }
+}
