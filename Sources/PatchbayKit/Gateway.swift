@@ -33,7 +33,8 @@ struct Gateway: Sendable {
         let engine = try MediaEngine(
             addresses: addresses(), publicAddresses: publicAddresses, ports: configuration.media.ports.ports,
             loops: loops(), isLite: configuration.media.iceLite,
-            encoder: EncoderSettings(configuration.media.opus), forbidden: ownServices())
+            encoder: EncoderSettings(configuration.media.opus),
+            forbidden: Self.services([server.listen, server.admin], of: addresses() + publicAddresses))
         defer { engine.stop() }
         warnOfUnreachableTenants()
 
@@ -168,10 +169,17 @@ struct Gateway: Sendable {
     }
 
     /// Never dialled: a candidate must not make the gateway talk to itself.
-    private func ownServices() -> [SocketAddress] {
-        [configuration.server.listen, configuration.server.admin].compactMap { listen in
+    static func services(_ listeners: [ListenAddress?], of own: [SocketAddress]) -> [SocketAddress] {
+        listeners.flatMap { listener -> [SocketAddress] in
             // Port 0 is any free one; in a dial rule it would stand for every port of the host.
-            listen.flatMap { $0.port == 0 ? nil : SocketAddress($0.host, port: $0.port) }
+            guard let listener, listener.port != 0, let address = SocketAddress(listener.host, port: listener.port)
+            else { return [] }
+            guard address.isUnspecified else { return [address] }
+            return (own + [SocketAddress(ipv4: 0x7f00_0001, port: 0), SocketAddress(ipv6: 0, 1, port: 0)]).map {
+                var service = $0
+                service.port = listener.port
+                return service
+            }
         }
     }
 }

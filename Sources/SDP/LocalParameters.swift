@@ -32,7 +32,8 @@ package struct LocalParameters: Sendable {
 
     package init(
         sessionID: UInt64, sessionVersion: UInt64 = 1, iceUfrag: String, icePassword: String,
-        fingerprint: Fingerprint, setup: Setup = .actpass, iceLite: Bool = false, candidates: [String] = [], endOfCandidates: Bool = false,
+        fingerprint: Fingerprint, setup: Setup = .actpass, iceLite: Bool = false, candidates: [String] = [],
+        endOfCandidates: Bool = false,
         ssrc: UInt32, cname: String, streamID: String = "patchbay", trackID: String = "audio",
         direction: MediaDirection = .sendrecv, opus: OpusParameters = .preferred,
         defaultAddress: SocketAddress? = nil

@@ -44,7 +44,7 @@ struct ICEServerTests {
         ] as [(String, String?, UInt16)])
     func endpoint(text: String, host: String?, port: UInt16) {
         let endpoint = ICEServerURL.decode(text)?.stunEndpoint
-        #expect(endpoint == host.map { ICEServerURL.Endpoint(host: $0, port: port) })
+        #expect(endpoint?.host == host && endpoint?.port ?? 0 == port)
         #expect(ICEServerURL.decode(text) != nil)
     }
 
