@@ -1,6 +1,7 @@
 """Headless Firefox, whose microphone is a tone that it makes itself."""
 
 import socket
+import tempfile
 from contextlib import contextmanager
 
 from marionette_driver.marionette import Marionette
@@ -44,12 +45,14 @@ class Page:
 
 @contextmanager
 def firefox():
-    marionette = Marionette(
-        port=free_port(), bin="/usr/bin/firefox-esr", headless=True, prefs=PREFERENCES, startup_timeout=60
-    )
-    marionette.start_session()
-    try:
-        yield Page(marionette)
-    finally:
-        marionette.quit(in_app=False)
-        marionette.cleanup()
+    with tempfile.TemporaryDirectory() as directory:
+        marionette = Marionette(
+            port=free_port(), bin="/usr/bin/firefox-esr", headless=True, prefs=PREFERENCES, startup_timeout=60,
+            gecko_log=f"{directory}/gecko.log",
+        )
+        marionette.start_session()
+        try:
+            yield Page(marionette)
+        finally:
+            marionette.quit(in_app=False)
+            marionette.cleanup()
