@@ -56,7 +56,12 @@ package struct ReflexiveGathering: Sendable {
     }
 
     /// When to call `handleTimeout`; nil when nobody is to be asked.
-    package var deadline: MonotonicTime? { paths.map(\.due).min() }
+    package var deadline: MonotonicTime? {
+        // Asked at every wake-up of a media loop, which does not allocate.
+        var earliest: MonotonicTime?
+        for path in paths { earliest = min(earliest ?? path.due, path.due) }
+        return earliest
+    }
 
     /// The next effect, until nil.
     package mutating func poll() -> Output? {
