@@ -105,11 +105,11 @@ package struct ReflexiveGathering: Sendable {
     package mutating func receive(
         _ datagram: Span<UInt8>, path: Int, from source: SocketAddress, now: MonotonicTime
     ) -> Bool {
-        guard let index = paths.firstIndex(where: { $0.number == path }),
-            let message = try? STUNMessage(parsing: datagram),
-            message.class == .success, message.method == STUNMessage.binding, message.unknownRequired.isEmpty,
-            paths[index].transaction == message.id,
+        // Who is not the server that was asked costs no parsing.
+        guard let index = paths.firstIndex(where: { $0.number == path }), let expected = paths[index].transaction,
             source == paths[index].servers[paths[index].server % paths[index].servers.count],
+            let message = try? STUNMessage(parsing: datagram), message.id == expected,
+            message.class == .success, message.method == STUNMessage.binding, message.unknownRequired.isEmpty,
             let mapped = message.xorMappedAddress, mapped.family == source.family, mapped.port != 0
         else { return false }
         paths[index].transaction = nil
