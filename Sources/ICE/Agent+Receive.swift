@@ -125,10 +125,6 @@ extension Agent {
         guard let index = findOrMakePair(request, generation, now) else { return }
         pairs[index].isInvited = true
         pairs[index].lastHeard = now
-        if isLite, pairs[index].id != selectedPair {
-            // Who gets through to a lite agent is answered on the same way (RFC 8445 §7.3.2).
-            (pairs[index].phase, pairs[index].lastResponse) = (.succeeded, now)
-        }
         let isValid = pairs[index].isValid(now)
         if !request.useCandidate || role == .controlling {
             pairs[index].wasCheckedPlainly = true
@@ -138,7 +134,10 @@ extension Agent {
             pairs[index].awaitsSelection = true
         }
         guard !isValid else { return }
-        if pairs[index].phase == .inProgress {
+        if isLite, !pairs[index].awaitsSelection {
+            // It is asked once it is nominated, and not before.
+            pairs[index].phase = .failed
+        } else if pairs[index].phase == .inProgress {
             // Not at once: two agents whose responses are lost would else answer each other's checks with checks for ever.
             pairs[index].due = min(pairs[index].due, now + Timing.firstRepeat)
         } else {

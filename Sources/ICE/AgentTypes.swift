@@ -40,7 +40,8 @@ extension Agent {
         package var randomness: RandomSource
         package var mayDial: DialRules
         /// Answers checks and sends none but for consent (RFC 8445 §2.5): for an agent that everybody reaches. Such a one is
-        /// controlled.
+        /// controlled, and asks an address that is nominated before anything else goes there: a caller could otherwise
+        /// nominate one that it only pretends to have (§19.5).
         package var isLite = false
         package var limits = Limits()
 

@@ -9,7 +9,15 @@ package import Wire
 package struct Allocation: Sendable {
     package internal(set) var state = State.idle
     /// When to call `handleTimeout`; nil when there is nothing to wait for.
-    package var deadline: MonotonicTime? { nextDeadline }
+    package var deadline: MonotonicTime? {
+        guard state == .allocating || state == .allocated else { return nil }
+        var earliest = Self.earlier(expiresAt, refreshAt)
+        for peer in peers {
+            earliest = Self.earlier(Self.earlier(earliest, peer.renewPermissionAt), peer.renewChannelAt)
+        }
+        for transaction in transactions.values { earliest = Self.earlier(earliest, transaction.due) }
+        return earliest
+    }
 
     let configuration: Configuration
     let randomness: RandomSource
@@ -148,16 +156,6 @@ package struct Allocation: Sendable {
 
     func newID() -> TransactionID {
         TransactionID(tag: configuration.transactionTag, rest: randomness.next())
-    }
-
-    private var nextDeadline: MonotonicTime? {
-        guard state == .allocating || state == .allocated else { return nil }
-        var earliest = Self.earlier(expiresAt, refreshAt)
-        for peer in peers {
-            earliest = Self.earlier(Self.earlier(earliest, peer.renewPermissionAt), peer.renewChannelAt)
-        }
-        for transaction in transactions.values { earliest = Self.earlier(earliest, transaction.due) }
-        return earliest
     }
 
     private static func earlier(_ left: MonotonicTime?, _ right: MonotonicTime?) -> MonotonicTime? {

@@ -13,7 +13,7 @@ struct LiteTests {
     }
 
     @Test(
-        "is found by a full one whatever roles they begin in, and sends no check before it is",
+        "is found by a full one whatever roles they begin in, and sends one check, to what was nominated",
         arguments: [
             [.controlled, .controlling], [.controlled, .controlled], [.controlling, .controlling],
             [.controlling, .controlled],
@@ -22,7 +22,7 @@ struct LiteTests {
         var world = World(roles: roles, tieBreakers: tieBreakers, lite: 0)
         world.tellEverything()
         #expect(world.run(for: .seconds(2)) { $0.areConnected })
-        #expect(requests(world).isEmpty)
+        #expect(requests(world).map(\.to) == [world.sockets[1][0]])
         #expect(world.agents.map(\.role) == [.controlled, .controlling])
         #expect(world.selections[0].last?.remote == world.sockets[1][0])
     }
@@ -74,6 +74,22 @@ struct LiteTests {
         }
         world.tellEverything()
         #expect(world.run(for: .seconds(2)) { $0.selections[0].count > before })
-        #expect(requests(world).isEmpty)
+        #expect(requests(world).count == 2, "one for each nomination")
+    }
+
+    @Test("sends nothing to an address that is nominated and does not answer but checks")
+    func pretended() throws {
+        var world = World(lite: 0)
+        world.tellEverything()
+        // Its answers do not arrive, as those of an address that a caller has only made up.
+        world.passes = { sent in
+            let isRequest = (try? STUNMessage(parsing: sent.bytes.span).class) == .request
+            return sent.agent == 0 || isRequest
+        }
+        world.run(for: .seconds(39))
+        #expect(world.agents[0].selected == nil)
+        #expect(world.selections[0].isEmpty)
+        let received = world.sent.filter { $0.agent == 1 }.reduce(0) { $0 + $1.bytes.count }
+        #expect(requests(world).reduce(0) { $0 + $1.bytes.count } <= received)
     }
 }
