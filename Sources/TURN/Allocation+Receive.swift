@@ -6,7 +6,7 @@ extension Allocation {
     /// Takes one datagram from the server's address, or one frame of its stream.
     package mutating func receive(_ datagram: Span<UInt8>, now: MonotonicTime) -> Reception {
         guard state == .allocating || state == .allocated else { return .dropped(.unexpected) }
-        if let first = datagram.byte(at: 0), first >= 0x40 { return receiveChannelData(datagram) }
+        if let first = datagram.byte(at: 0), first >= 0x40 { return receiveChannelData(datagram, now: now) }
         let message: STUNMessage
         do throws(STUNError) {
             message = try STUNMessage(parsing: datagram)
@@ -15,21 +15,26 @@ extension Allocation {
         }
         switch message.class {
         case .request: return .dropped(.unexpected)
-        case .indication: return receiveIndication(message)
-        case .success, .error: return receiveResponse(message, now: now)
+        case .indication: return receiveIndication(message, now: now)
+        case .success, .error:
+            defer { updateDeadline() }
+            return receiveResponse(message, now: now)
         }
     }
 
-    private func receiveChannelData(_ datagram: Span<UInt8>) -> Reception {
+    private mutating func receiveChannelData(_ datagram: Span<UInt8>, now: MonotonicTime) -> Reception {
         guard let (channel, data) = ChannelData.parse(datagram) else { return .dropped(.malformed) }
-        for peer in peers where peer.channel == channel && peer.isBound { return .data(data, from: peer.address) }
-        return .dropped(.unknownChannel)
+        guard let peer = channels[channel], peers[peer]?.isBound ?? false else { return .dropped(.unknownChannel) }
+        peers[peer]?.lastUsed = now
+        return .data(data, from: peer)
     }
 
-    private func receiveIndication(_ message: STUNMessage) -> Reception {
+    private mutating func receiveIndication(_ message: STUNMessage, now: MonotonicTime) -> Reception {
         guard message.method == Method.data, message.unknownRequired.isEmpty else { return .dropped(.unexpected) }
         guard let peer = message.xorPeerAddress, let data = message.data else { return .dropped(.malformed) }
-        return isPermitted(peer) ? .data(data, from: peer) : .dropped(.notPermitted)
+        guard isPermitted(peer) else { return .dropped(.notPermitted) }
+        peers[peer]?.lastUsed = now
+        return .data(data, from: peer)
     }
 
     private mutating func receiveResponse(_ message: STUNMessage, now: MonotonicTime) -> Reception {
@@ -67,21 +72,26 @@ extension Allocation {
             guard let lifetime = message.lifetime, lifetime > 0 else { return end(.invalidAnswer) }
             live(for: lifetime, now: now)
         case .permit(let peer):
-            let renewal = renewal(after: Timing.permission, now: now)
-            var isNew = false
-            for index in peers.indices where peers[index].address.hasHost(of: peer) {
-                isNew = isNew || !peers[index].isPermitted
-                peers[index].isPermitted = true
-                // One of them renews it for all.
-                peers[index].renewPermissionAt = peers[index].address == peer ? renewal : nil
-            }
-            if isNew { outputs.append(.permitted(peer)) }
+            letIn(peer, now: now)
         case .bind(let peer):
-            for index in peers.indices where peers[index].address == peer {
-                peers[index].isBound = true
-                peers[index].renewChannelAt = renewal(after: Timing.channel, now: now)
-            }
+            let renewal = renewal(after: Timing.channel, now: now)
+            peers[peer]?.isBound = true
+            peers[peer]?.renewChannelAt = renewal
+            // It comes with a permission (RFC 8656 §12.2).
+            if peers[peer]?.isPermitted == false { letIn(peer, now: now) }
         }
+    }
+
+    private mutating func letIn(_ peer: SocketAddress, now: MonotonicTime) {
+        let renewal = renewal(after: Timing.permission, now: now)
+        var isNew = false
+        for address in Array(peers.keys) where address.hasHost(of: peer) {
+            isNew = isNew || !(peers[address]?.isPermitted ?? true)
+            peers[address]?.isPermitted = true
+            // One of them renews it for all.
+            peers[address]?.renewPermissionAt = address == peer ? renewal : nil
+        }
+        if isNew { outputs.append(.permitted(peer)) }
     }
 
     /// - Parameter seconds: granted by the server.

@@ -3,12 +3,15 @@ internal import Wire
 
 /// What the server is asked.
 extension Allocation {
-    mutating func request(_ purpose: Purpose, challenges: Int = 0, now: MonotonicTime) {
+    mutating func request(
+        _ purpose: Purpose, challenges: Int = 0, attempts: Int = Timing.attempts, now: MonotonicTime
+    ) {
         let id = newID()
         let bytes = message(purpose, id: id)
         let wait = configuration.transport == .datagrams ? Timing.firstRepeat : Timing.streamTimeout
         transactions[id] = Transaction(
-            purpose: purpose, bytes: bytes, isAuthenticated: key != nil, challenges: challenges, due: now + wait)
+            purpose: purpose, bytes: bytes, isAuthenticated: key != nil, challenges: challenges,
+            attempts: attempts, due: now + wait)
         outputs.append(.transmit(bytes))
     }
 
@@ -28,7 +31,7 @@ extension Allocation {
             builder.add(xorPeerAddress: peer)
         case .bind(let peer):
             builder = STUNBuilder(.request, method: Method.channelBind, id: id)
-            builder.add(channelNumber: peers.first { $0.address == peer }?.channel ?? 0)
+            builder.add(channelNumber: peers[peer]?.channel ?? 0)
             builder.add(xorPeerAddress: peer)
         }
         if let realm, let nonce, key != nil {
@@ -42,9 +45,9 @@ extension Allocation {
     /// Sends again what was not answered, and gives up what never was.
     mutating func repeatRequests(_ now: MonotonicTime) {
         for (id, transaction) in transactions where transaction.due <= now {
-            guard configuration.transport == .datagrams, transaction.sent < Timing.attempts else {
+            guard configuration.transport == .datagrams, transaction.sent < transaction.attempts else {
                 transactions[id] = nil
-                giveUp(transaction.purpose)
+                giveUp(transaction.purpose, now: now)
                 guard state != .ended else { return }
                 continue
             }
@@ -55,22 +58,23 @@ extension Allocation {
         }
     }
 
-    private mutating func giveUp(_ purpose: Purpose) {
+    private mutating func giveUp(_ purpose: Purpose, now: MonotonicTime) {
         switch purpose {
         case .allocate, .refresh: end(.unanswered)
+        // It has a while to go yet; should it not, the allocation ends too.
+        case .permit(let peer) where isPermitted(peer): request(purpose, now: now)
         case .permit(let peer), .bind(let peer): refuse(peer, purpose, code: nil)
         }
     }
 
     /// Without a channel the peer's datagrams go as indications, and without a permission not at all.
     mutating func refuse(_ peer: SocketAddress, _ purpose: Purpose, code: Int?) {
-        for index in peers.indices where peers[index].address.hasHost(of: peer) {
-            if case .bind = purpose {
-                guard peers[index].address == peer else { continue }
-                peers[index].isBound = false
-            } else {
-                peers[index].isPermitted = false
-                peers[index].renewPermissionAt = nil
+        if case .bind = purpose {
+            peers[peer]?.isBound = false
+        } else {
+            for address in Array(peers.keys) where address.hasHost(of: peer) {
+                peers[address]?.isPermitted = false
+                peers[address]?.renewPermissionAt = nil
             }
         }
         if case .permit = purpose { outputs.append(.refused(peer, code: code)) }

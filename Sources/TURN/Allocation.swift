@@ -9,15 +9,7 @@ package import Wire
 package struct Allocation: Sendable {
     package internal(set) var state = State.idle
     /// When to call `handleTimeout`; nil when there is nothing to wait for.
-    package var deadline: MonotonicTime? {
-        guard state == .allocating || state == .allocated else { return nil }
-        var earliest = Self.earlier(expiresAt, refreshAt)
-        for peer in peers {
-            earliest = Self.earlier(Self.earlier(earliest, peer.renewPermissionAt), peer.renewChannelAt)
-        }
-        for transaction in transactions.values { earliest = Self.earlier(earliest, transaction.due) }
-        return earliest
-    }
+    package private(set) var deadline: MonotonicTime?
 
     let configuration: Configuration
     let randomness: RandomSource
@@ -25,8 +17,12 @@ package struct Allocation: Sendable {
     var nonce: [UInt8]?
     var key: [UInt8]?
     var transactions: [TransactionID: Transaction] = [:]
-    var peers: [Peer] = []
+    var peers: [SocketAddress: Peer] = [:]
+    var channels: [UInt16: SocketAddress] = [:]
+    var nextPeer = 0
     var nextChannel = ChannelData.numbers.lowerBound
+    /// Channels that are given up, in the order in which the server forgets them.
+    var resting: [(channel: UInt16, until: MonotonicTime)] = []
     var refreshAt: MonotonicTime?
     var expiresAt: MonotonicTime?
     var outputs: [Output] = []
@@ -48,13 +44,15 @@ package struct Allocation: Sendable {
         guard state == .idle else { return }
         state = .allocating
         request(.allocate, now: now)
+        updateDeadline()
     }
 
     /// Asks the server now whether the allocation still lives, rather than when it is to be refreshed: `.ended` follows if
-    /// not, within 8 s.
+    /// not, within 4 s.
     package mutating func check(now: MonotonicTime) {
         guard state == .allocated, !transactions.values.contains(where: { $0.purpose.isRefresh }) else { return }
-        request(.refresh(lifetime: configuration.lifetime), now: now)
+        request(.refresh(lifetime: configuration.lifetime), attempts: Timing.attemptsOfCheck, now: now)
+        updateDeadline()
     }
 
     /// Gives the allocation back. The answer is not waited for.
@@ -62,27 +60,42 @@ package struct Allocation: Sendable {
         if state == .allocated { outputs.append(.transmit(message(.refresh(lifetime: 0), id: newID()))) }
         stop()
         state = .ended
+        deadline = nil
     }
 
-    /// Lets this address send to us through the relay (RFC 8656 §9); `.permitted` or `.refused` follows.
+    /// Lets this address send to us through the relay (RFC 8656 §9); `.permitted` or `.refused` follows. For as long as it
+    /// is made use of.
     package mutating func permit(_ peer: SocketAddress, now: MonotonicTime) {
-        guard state == .allocated, addPeer(peer), !isPermitted(peer), !isAsking(for: peer) else { return }
+        guard state == .allocated, addPeer(peer, now: now), !isPermitted(peer), !isAsking(for: peer) else { return }
         request(.permit(peer), now: now)
+        updateDeadline()
     }
 
     /// Binds a channel to this address, so that its datagrams have 4 bytes of header instead of 36 (RFC 8656 §12).
     package mutating func bind(_ peer: SocketAddress, now: MonotonicTime) {
-        guard state == .allocated, addPeer(peer), let index = peers.firstIndex(where: { $0.address == peer }),
-            peers[index].channel == nil, ChannelData.numbers.contains(nextChannel)
+        guard state == .allocated, addPeer(peer, now: now), peers[peer]?.channel == nil,
+            let channel = takeChannel(now: now)
         else { return }
-        peers[index].channel = nextChannel
-        nextChannel += 1
+        peers[peer]?.channel = channel
+        channels[channel] = peer
         request(.bind(peer), now: now)
+        updateDeadline()
+    }
+
+    /// A new one, or when they are all used up one that the server has forgotten.
+    private mutating func takeChannel(now: MonotonicTime) -> UInt16? {
+        if ChannelData.numbers.contains(nextChannel) {
+            defer { nextChannel += 1 }
+            return nextChannel
+        }
+        guard let first = resting.first, first.until <= now else { return nil }
+        return resting.removeFirst().channel
     }
 
     /// To be called at `deadline`; harmless at any other time.
     package mutating func handleTimeout(now: MonotonicTime) {
         guard state == .allocating || state == .allocated else { return }
+        defer { updateDeadline() }
         repeatRequests(now)
         guard state == .allocated else { return }
         if let expiresAt, expiresAt <= now { return end(.expired) }
@@ -90,16 +103,49 @@ package struct Allocation: Sendable {
             self.refreshAt = nil
             request(.refresh(lifetime: configuration.lifetime), now: now)
         }
-        for index in peers.indices {
-            if let at = peers[index].renewPermissionAt, at <= now {
-                peers[index].renewPermissionAt = nil
-                request(.permit(peers[index].address), now: now)
-            }
-            if let at = peers[index].renewChannelAt, at <= now {
-                peers[index].renewChannelAt = nil
-                request(.bind(peers[index].address), now: now)
-            }
+        for (address, peer) in peers.sorted(by: { $0.value.number < $1.value.number }) {
+            if let at = peer.renewPermissionAt, at <= now { renewPermission(of: address, now: now) }
+            if let at = peer.renewChannelAt, at <= now { renewChannel(of: address, now: now) }
         }
+    }
+
+    private mutating func renewPermission(of address: SocketAddress, now: MonotonicTime) {
+        peers[address]?.renewPermissionAt = nil
+        let host = peers.filter { $0.key.hasHost(of: address) }
+        guard host.contains(where: { !$0.value.isIdle(now) }) else {
+            for peer in host.keys { peers[peer]?.isPermitted = false }
+            return forgetIdle(host.keys, now: now)
+        }
+        request(.permit(address), now: now)
+    }
+
+    private mutating func renewChannel(of address: SocketAddress, now: MonotonicTime) {
+        peers[address]?.renewChannelAt = nil
+        guard let peer = peers[address], peer.isIdle(now) else { return request(.bind(address), now: now) }
+        if let channel = peer.channel {
+            resting.append((channel, now + Timing.channelRest))
+            channels[channel] = nil
+        }
+        peers[address]?.channel = nil
+        peers[address]?.isBound = false
+        forgetIdle([address], now: now)
+    }
+
+    private mutating func forgetIdle(_ addresses: some Sequence<SocketAddress>, now: MonotonicTime) {
+        for address in addresses {
+            guard let peer = peers[address], peer.isIdle(now), !peer.isPermitted, peer.channel == nil else { continue }
+            peers[address] = nil
+        }
+    }
+
+    mutating func updateDeadline() {
+        guard state == .allocating || state == .allocated else { return deadline = nil }
+        var earliest = Self.earlier(expiresAt, refreshAt)
+        for peer in peers.values {
+            earliest = Self.earlier(Self.earlier(earliest, peer.renewPermissionAt), peer.renewChannelAt)
+        }
+        for transaction in transactions.values { earliest = Self.earlier(earliest, transaction.due) }
+        deadline = earliest
     }
 
     // MARK: - Datagrams through the relay
@@ -109,27 +155,26 @@ package struct Allocation: Sendable {
     ///
     /// - Parameter count: bytes of data.
     /// - Returns: how long the framed datagram is; nil where no channel is bound, and `indication` is to be sent.
-    package func frame(
-        _ buffer: inout MutableSpan<UInt8>, count: Int, to peer: SocketAddress
+    package mutating func frame(
+        _ buffer: inout MutableSpan<UInt8>, count: Int, to peer: SocketAddress, now: MonotonicTime
     ) -> Int? {
-        guard state == .allocated, ChannelData.headerLength + count <= buffer.count else { return nil }
-        for entry in peers where entry.address == peer && entry.isBound {
-            guard let channel = entry.channel,
-                ChannelData.writeHeader(channel: channel, length: count, into: &buffer)
-            else { return nil }
-            // Over a stream the next frame begins at a multiple of four.
-            let length = ChannelData.headerLength + count
-            let padded = configuration.transport == .stream ? (length + 3) & ~3 : length
-            guard padded <= buffer.count else { return nil }
-            for index in length..<padded { buffer[index] = 0 }
-            return padded
-        }
-        return nil
+        guard state == .allocated, ChannelData.headerLength + count <= buffer.count, let entry = peers[peer],
+            entry.isBound, entry.isPermitted, let channel = entry.channel,
+            ChannelData.writeHeader(channel: channel, length: count, into: &buffer)
+        else { return nil }
+        peers[peer]?.lastUsed = now
+        // Over a stream the next frame begins at a multiple of four.
+        let length = ChannelData.headerLength + count
+        let padded = configuration.transport == .stream ? (length + 3) & ~3 : length
+        guard padded <= buffer.count else { return nil }
+        for index in length..<padded { buffer[index] = 0 }
+        return padded
     }
 
     /// A Send indication with `data` for `peer` (RFC 8656 §11.1); nil where the server would drop it.
-    package func indication(_ data: [UInt8], to peer: SocketAddress) -> [UInt8]? {
+    package mutating func indication(_ data: [UInt8], to peer: SocketAddress, now: MonotonicTime) -> [UInt8]? {
         guard state == .allocated, isPermitted(peer) else { return nil }
+        peers[peer]?.lastUsed = now
         var builder = STUNBuilder(.indication, method: Method.send, id: newID())
         builder.add(xorPeerAddress: peer)
         builder.add(data: data)
@@ -139,18 +184,22 @@ package struct Allocation: Sendable {
     // MARK: - Inside
 
     func isPermitted(_ peer: SocketAddress) -> Bool {
-        for entry in peers where entry.isPermitted && entry.address.hasHost(of: peer) { return true }
-        return false
+        if let entry = peers[peer] { return entry.isPermitted }
+        return peers.contains { $0.value.isPermitted && $0.key.hasHost(of: peer) }
     }
 
     private func isAsking(for peer: SocketAddress) -> Bool {
         transactions.values.contains { $0.purpose.permits(peer) }
     }
 
-    private mutating func addPeer(_ peer: SocketAddress) -> Bool {
-        if peers.contains(where: { $0.address == peer }) { return true }
+    private mutating func addPeer(_ peer: SocketAddress, now: MonotonicTime) -> Bool {
+        if peers[peer] != nil {
+            peers[peer]?.lastUsed = now
+            return true
+        }
         guard peers.count < configuration.maximumPeers else { return false }
-        peers.append(Peer(address: peer, isPermitted: isPermitted(peer)))
+        peers[peer] = Peer(number: nextPeer, isPermitted: isPermitted(peer), lastUsed: now)
+        nextPeer += 1
         return true
     }
 
@@ -166,11 +215,12 @@ package struct Allocation: Sendable {
     mutating func end(_ reason: EndReason) {
         stop()
         state = .ended
+        deadline = nil
         outputs.append(.ended(reason))
     }
 
     private mutating func stop() {
-        (transactions, peers) = ([:], [])
+        (transactions, peers, channels, resting) = ([:], [:], [:], [])
         (refreshAt, expiresAt) = (nil, nil)
     }
 }

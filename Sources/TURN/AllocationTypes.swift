@@ -25,7 +25,7 @@ extension Allocation {
         /// Seconds that the server is asked for; it may grant others.
         package var lifetime: UInt32 = 600
         /// Peers that may be permitted and bound.
-        package var maximumPeers = 64
+        package var maximumPeers = 1024
 
         package init(
             transport: Transport, username: String, password: String, family: SocketAddress.Family,
@@ -83,12 +83,19 @@ extension Allocation {
     }
 
     struct Peer: Sendable {
-        let address: SocketAddress
+        /// In the order they came.
+        let number: Int
         var isPermitted: Bool
+        /// When something last went to it or came from it.
+        var lastUsed: MonotonicTime
         var renewPermissionAt: MonotonicTime?
         var channel: UInt16?
         var isBound = false
         var renewChannelAt: MonotonicTime?
+
+        func isIdle(_ now: MonotonicTime) -> Bool {
+            now >= lastUsed + Timing.idle
+        }
     }
 
     /// What a request is for.
@@ -113,6 +120,8 @@ extension Allocation {
         let isAuthenticated: Bool
         /// How often the server asked for other credentials or another nonce.
         let challenges: Int
+        /// How often it may be sent.
+        let attempts: Int
         var sent = 1
         /// When it is sent again, or given up.
         var due: MonotonicTime
@@ -137,6 +146,8 @@ enum Timing {
     static let longestRepeat: Duration = .seconds(2)
     /// With these a request is given up after 7.75 s: a server that was restarted is to be noticed within ten.
     static let attempts = 6
+    /// The same where there is some doubt whether the server still knows the allocation: 3.75 s.
+    static let attemptsOfCheck = 4
     /// Over TCP nothing is repeated.
     static let streamTimeout: Duration = .seconds(8)
     /// How often in a row the server may answer 401 or 438.
@@ -146,6 +157,10 @@ enum Timing {
     /// A permission lives for 300 s and a channel for 600 (RFC 8656 §9, §12).
     static let permission: Duration = .seconds(240)
     static let channel: Duration = .seconds(540)
+    /// What nothing went through for so long is not renewed.
+    static let idle: Duration = .seconds(120)
+    /// After which a channel that was not renewed may go to another peer: its lifetime and 5 minutes (RFC 8656 §12).
+    static let channelRest: Duration = .seconds(900)
     /// Renewals are spread by up to this much, so that many calls do not ask at the same moment.
     static let jitter: Duration = .seconds(15)
 }

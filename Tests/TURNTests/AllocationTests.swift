@@ -50,6 +50,17 @@ private final class Bench {
         #expect(client.state == .allocated)
     }
 
+    /// How long a frame of `count` bytes is.
+    func frame(count: Int, to peer: SocketAddress) -> Int? {
+        var buffer = [UInt8](repeating: 1, count: count + 8)
+        var span = buffer.mutableSpan
+        return client.frame(&span, count: count, to: peer, now: now)
+    }
+
+    func indication(_ data: [UInt8], to peer: SocketAddress) -> [UInt8]? {
+        client.indication(data, to: peer, now: now)
+    }
+
     func hear(_ bytes: [UInt8]) -> Allocation.Reception { client.receive(bytes.span, now: now) }
 
     func takeEvents() -> [Allocation.Output] {
@@ -100,7 +111,7 @@ struct AllocationTests {
         #expect(bench.server.requests.suffix(2).allSatisfy { $0.method == method })
         #expect(bench.server.requests.last?.nonce == bench.server.nonce)
         if method == 8 { #expect(bench.events.last == .permitted(peer)) }
-        if method == 9 { #expect(bench.client.frame(count: 10, to: peer) == 14) }
+        if method == 9 { #expect(bench.frame(count: 10, to: peer) == 14) }
     }
 
     @Test("a server that finds each nonce stale is left after three")
@@ -210,11 +221,11 @@ struct AllocationTests {
             #expect(Array(incoming[range]) == data)
             var buffer = [UInt8](repeating: 0, count: 4) + data
             var span = buffer.mutableSpan
-            if let length = bench.client.frame(&span, count: data.count, to: peer) {
+            if let length = bench.client.frame(&span, count: data.count, to: peer, now: bench.now) {
                 #expect(hasChannel)
                 _ = try bench.server.receive(Array(buffer.prefix(length)), now: bench.now)
             } else {
-                let indication = try #require(bench.client.indication(data, to: peer))
+                let indication = try #require(bench.indication(data, to: peer))
                 _ = try bench.server.receive(indication, now: bench.now)
             }
             #expect(bench.server.relayedData.count == second)
@@ -236,7 +247,7 @@ struct AllocationTests {
     }
 
     @Test(
-        "a server that has forgotten is found out by a check, and one that is gone within 8 s",
+        "a server that has forgotten is found out by a check, and one that is gone within 4 s",
         arguments: [true, false])
     func check(forgets: Bool) throws {
         let bench = Bench()
@@ -283,8 +294,8 @@ struct AllocationTests {
         bench.client.permit(other, now: bench.now)
         try bench.settle()
         #expect(bench.takeEvents() == [.refused(peer, code: code), .permitted(other)])
-        #expect(bench.client.indication([1], to: peer) == nil)
-        #expect(bench.client.indication([1], to: other) != nil)
+        #expect(bench.indication([1], to: peer) == nil)
+        #expect(bench.indication([1], to: other) != nil)
     }
 
     @Test("a permission is for all ports of an address, and asked for once (RFC 8656 §9)")
@@ -299,9 +310,12 @@ struct AllocationTests {
         bench.client.permit(second, now: bench.now)
         try bench.settle()
         #expect(bench.server.requests.count { $0.method == 8 } == 1)
-        #expect(bench.client.indication([1], to: second) != nil)
-        #expect(bench.client.indication([1], to: other) == nil)
-        try bench.run(until: .zero + .seconds(3600))
+        #expect(bench.indication([1], to: second) != nil)
+        #expect(bench.indication([1], to: other) == nil)
+        for minute in 1...60 {
+            try bench.run(until: .zero + .seconds(60 * minute))
+            #expect(bench.indication([1], to: second) != nil)
+        }
         #expect((14...17).contains(bench.server.requests.count { $0.method == 8 }), "one in four minutes for both")
     }
 
@@ -309,11 +323,70 @@ struct AllocationTests {
     func tooManyPeers() throws {
         let bench = Bench()
         try bench.allocate()
-        for number in 0..<100 {
+        for number in 0..<1100 {
             bench.client.permit(SocketAddress(ipv4: 0xc633_0000 + UInt32(number), port: 9), now: bench.now)
             try bench.settle()
         }
-        #expect(bench.server.requests.count { $0.method == 8 } == 64)
+        #expect(bench.server.requests.count { $0.method == 8 } == 1024)
+    }
+
+    @Test("peers that nothing goes to any more are not renewed, and are let in again when something does")
+    func idlePeers() throws {
+        let bench = Bench()
+        try bench.allocate()
+        for peer in [peer, other] {
+            bench.client.permit(peer, now: bench.now)
+            bench.client.bind(peer, now: bench.now)
+        }
+        try bench.settle()
+        for minute in 1...30 {
+            try bench.run(until: .zero + .seconds(60 * minute))
+            #expect(bench.frame(count: 5, to: peer) == 9)
+        }
+        #expect(bench.frame(count: 5, to: other) == nil)
+        #expect(bench.server.requests.count { $0.xorPeerAddress == other } == 2)
+        _ = bench.takeEvents()
+        bench.client.permit(other, now: bench.now)
+        bench.client.bind(other, now: bench.now)
+        try bench.settle()
+        #expect(bench.takeEvents() == [.permitted(other)])
+        #expect(bench.frame(count: 5, to: other) == 9)
+    }
+
+    @Test("a permission that ran out while its channel lives is asked for again")
+    func lapsedPermission() throws {
+        let bench = Bench()
+        try bench.allocate()
+        bench.client.bind(peer, now: bench.now)
+        try bench.settle()
+        #expect(bench.frame(count: 5, to: peer) == 9)
+        try bench.run(until: .zero + .seconds(350))
+        #expect(bench.frame(count: 5, to: peer) == nil)
+        #expect(bench.indication([1], to: peer) == nil)
+        bench.client.permit(peer, now: bench.now)
+        bench.client.bind(peer, now: bench.now)
+        try bench.settle()
+        #expect(bench.frame(count: 5, to: peer) == 9)
+        #expect(bench.server.requests.count { $0.method == 9 } == 1)
+    }
+
+    @Test("channels do not run out: those of peers that are gone serve again, once the server has forgotten them")
+    func channelsServeAgain() throws {
+        let bench = Bench()
+        try bench.allocate()
+        func open(_ number: UInt32) throws -> Bool {
+            let peer = SocketAddress(ipv4: 0x0b00_0000 + number, port: 9)
+            bench.client.bind(peer, now: bench.now)
+            try bench.settle()
+            return bench.frame(count: 5, to: peer) != nil
+        }
+        var opened = 0
+        for hour in 0..<10 {
+            for _ in 0..<500 where try open(UInt32(opened)) { opened += 1 }
+            try bench.run(until: .zero + .seconds(3600 * (hour + 1)))
+        }
+        #expect(opened == 5000)
+        #expect(Set(bench.server.requests.filter { $0.method == 9 }.compactMap(\.channelNumber)).count == 4096)
     }
 
     @Test("what peers send who may not, and what comes on unknown channels, is dropped")
@@ -385,7 +458,7 @@ struct AllocationTests {
         bench.client.permit(other, now: bench.now)
         bench.client.handleTimeout(now: bench.now + .seconds(1000))
         #expect(bench.client.poll() == nil)
-        #expect(bench.client.indication([1], to: peer) == nil)
+        #expect(bench.indication([1], to: peer) == nil)
     }
 
     @Test("frames on a channel: 4 bytes before, and over a stream a multiple of four (RFC 8656 §12.5)")
@@ -393,17 +466,17 @@ struct AllocationTests {
         for transport in [Allocation.Transport.datagrams, .stream] {
             let bench = Bench(transport: transport)
             try bench.allocate()
-            #expect(bench.client.frame(count: 5, to: peer) == nil)
+            #expect(bench.frame(count: 5, to: peer) == nil)
             bench.client.bind(peer, now: bench.now)
             try bench.settle()
-            #expect(bench.client.frame(count: 5, to: peer) == (transport == .stream ? 12 : 9))
-            #expect(bench.client.frame(count: 5, to: other) == nil)
-            #expect(bench.client.frame(count: 70_000, to: peer) == nil)
+            #expect(bench.frame(count: 5, to: peer) == (transport == .stream ? 12 : 9))
+            #expect(bench.frame(count: 5, to: other) == nil)
+            #expect(bench.frame(count: 70_000, to: peer) == nil)
             for (length, count) in [(5, 2), (3, 0), (9, 5)] {
                 var short = [UInt8](repeating: 7, count: length)
                 var span = short.mutableSpan
                 let isEnough = length == 9 && transport == .datagrams
-                #expect((bench.client.frame(&span, count: count, to: peer) == nil) == !isEnough)
+                #expect((bench.client.frame(&span, count: count, to: peer, now: bench.now) == nil) == !isEnough)
             }
         }
     }
@@ -429,14 +502,5 @@ struct AllocationTests {
             bench.now = bench.now + .milliseconds(Int64(random.next() % 60_000))
             bench.client.handleTimeout(now: bench.now)
         }
-    }
-}
-
-extension Allocation {
-    /// How long a frame of `count` bytes is.
-    fileprivate func frame(count: Int, to peer: SocketAddress) -> Int? {
-        var buffer = [UInt8](repeating: 1, count: count + 8)
-        var span = buffer.mutableSpan
-        return frame(&span, count: count, to: peer)
     }
 }
