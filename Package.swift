@@ -67,14 +67,14 @@ let package = Package(
         module("Wire"),
         module("STUN", ["Wire", "COpenSSL"]),
         module("ICE", ["Wire", "STUN"]),
-        module("TURN", ["Wire", "STUN"]),
+        module("TURN", ["Wire", "STUN", "COpenSSL"]),
         module("SDP", ["Wire"]),
         module("RTP", ["Wire"]),
         module("DTLS", ["Wire", "COpenSSL"]),
         module("SRTP", ["Wire", "CSRTP"]),
         module("Audio", ["Wire", "COpus", "CSpeexDSP"]),
         module("WebRTC", ["Wire", "STUN", "ICE", "SDP", "RTP", "DTLS", "SRTP", "Audio"]),
-        module("Media", ["Wire", "STUN", "ICE", "WebRTC", "Audio", "DTLS", "SRTP", "CSocket"]),
+        module("Media", ["Wire", "STUN", "ICE", "TURN", "WebRTC", "Audio", "DTLS", "SRTP", "CSocket"]),
         module("PatchbayPlugin", [log]),
         module("PatchbayConfig", ["PatchbayPlugin", "Wire", "CYAML"]),
         .target(
@@ -92,7 +92,7 @@ let package = Package(
         .target(
             name: "PatchbayKit",
             dependencies: [
-                "Wire", "STUN", "SDP", "ICE", "WebRTC", "Media", "Audio", "Signaling", "PatchbayPlugin",
+                "Wire", "STUN", "TURN", "SDP", "ICE", "WebRTC", "Media", "Audio", "Signaling", "PatchbayPlugin",
                 "PatchbayConfig",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -132,7 +132,7 @@ let package = Package(
             tests("AudioTests", ["Audio", "Wire"]),
             tests("Simulation", ["Wire", "STUN", "ICE", "SDP", "RTP", "DTLS", "SRTP", "WebRTC", "Audio"]),
             tests("WebRTCTests", ["Wire", "RTP", "SDP", "WebRTC", "Audio"]),
-            tests("MediaTests", ["Wire", "STUN", "ICE", "WebRTC", "Audio", "Media"]),
+            tests("MediaTests", ["Wire", "STUN", "ICE", "TURN", "WebRTC", "Audio", "Media"]),
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
             tests("PatchbayPluginTests", ["PatchbayPlugin", "PatchbayTesting"]),
             tests(

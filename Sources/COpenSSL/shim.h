@@ -9,6 +9,7 @@
 #include <openssl/srtp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 // Macros of OpenSSL 3 that Swift does not import, as functions of the same meaning.
 
@@ -40,3 +41,11 @@ static inline uint64_t shim_SSL_OP_webrtc(void) {
 static inline int shim_SSL_set_mtu(SSL *connection, long mtu) { return SSL_set_mtu(connection, mtu) > 0; }
 
 static inline long shim_DTLSv1_handle_timeout(SSL *connection) { return DTLSv1_handle_timeout(connection); }
+
+static inline int shim_SSL_CTX_set_min_proto_version(SSL_CTX *context, int version) {
+    return SSL_CTX_set_min_proto_version(context, version);
+}
+
+static inline int shim_SSL_set_tlsext_host_name(SSL *connection, const char *name) {
+    return (int)SSL_set_tlsext_host_name(connection, name);
+}

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -54,20 +56,19 @@ static csocket_address from_sockaddr(const struct sockaddr_storage *storage) {
     return address;
 }
 
-int csocket_open(const csocket_address *local) {
+static int open_socket(const csocket_address *local, int type) {
     int family = local->family == 6 ? AF_INET6 : AF_INET;
-    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
-    int on = 1, buffer = 4 << 20, expedited = 46 << 2;
+    int on = 1, expedited = 46 << 2;
     if (family == AF_INET6) {
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
         setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &expedited, sizeof expedited);
     } else {
         setsockopt(fd, IPPROTO_IP, IP_TOS, &expedited, sizeof expedited);
     }
-    // Best effort: the kernel cuts these to net.core.rmem_max and wmem_max.
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    // A listener that starts again must not wait for the connections of the one before it.
+    if (type == SOCK_STREAM) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     struct sockaddr_storage storage;
     socklen_t length = to_sockaddr(local, &storage);
     if (bind(fd, (struct sockaddr *)&storage, length) < 0) {
@@ -76,6 +77,90 @@ int csocket_open(const csocket_address *local) {
         return -error;
     }
     return fd;
+}
+
+int csocket_open(const csocket_address *local) {
+    int fd = open_socket(local, SOCK_DGRAM), buffer = 4 << 20;
+    if (fd < 0) return fd;
+    // Best effort: the kernel cuts these to net.core.rmem_max and wmem_max.
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    return fd;
+}
+
+static void hurry(int fd) {
+    int on = 1, give_up = 10000;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    // A peer that acknowledges nothing for so many milliseconds is gone; the default is a quarter of an hour.
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &give_up, sizeof give_up);
+}
+
+int csocket_connect(const csocket_address *local, const csocket_address *remote) {
+    int fd = open_socket(local, SOCK_STREAM);
+    if (fd < 0) return fd;
+    hurry(fd);
+    struct sockaddr_storage storage;
+    socklen_t length = to_sockaddr(remote, &storage);
+    if (connect(fd, (struct sockaddr *)&storage, length) < 0 && errno != EINPROGRESS) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int csocket_listen(const csocket_address *local) {
+    int fd = open_socket(local, SOCK_STREAM);
+    if (fd < 0) return fd;
+    if (listen(fd, 512) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int csocket_accept(int listener, csocket_address *remote) {
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    int fd = accept4(listener, (struct sockaddr *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ? 0 : -errno;
+    *remote = from_sockaddr(&storage);
+    hurry(fd);
+    return fd;
+}
+
+int csocket_read(int fd, uint8_t *bytes, uint32_t capacity) {
+    ssize_t count = recv(fd, bytes, capacity, 0);
+    if (count > 0) return (int)count;
+    if (count == 0) return -EPIPE;
+    return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+int csocket_write(int fd, const uint8_t *bytes, uint32_t count) {
+    ssize_t written = send(fd, bytes, count, MSG_NOSIGNAL);
+    if (written >= 0) return (int)written;
+    return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+int csocket_poller(void) {
+    int poller = epoll_create1(EPOLL_CLOEXEC);
+    return poller < 0 ? -errno : poller;
+}
+
+bool csocket_watch(int poller, int fd, bool writing) {
+    struct epoll_event event = {.events = EPOLLIN | (writing ? EPOLLOUT : 0), .data.fd = fd};
+    return epoll_ctl(poller, EPOLL_CTL_MOD, fd, &event) == 0
+        || (errno == ENOENT && epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
+void csocket_unwatch(int poller, int fd) { epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL); }
+
+int csocket_ready(int poller, int *fds, int capacity) {
+    struct epoll_event events[BATCH];
+    int count = epoll_wait(poller, events, capacity < BATCH ? capacity : BATCH, 0);
+    for (int i = 0; i < count; i++) fds[i] = events[i].data.fd;
+    return count < 0 ? 0 : count;
 }
 
 uint16_t csocket_port(int fd) {

@@ -8,7 +8,7 @@ extension Agent {
         guard current.remote != nil, !isLite else { return }
         for candidate in current.signalled {
             guard case .ip(let remote) = candidate.address else { continue }
-            for local in locals where local.candidate.kind != .srflx && local.family == remote.family {
+            for local in locals where local.sendsChecks && local.family == remote.family {
                 let tuple = Tuple(path: local.path, remote: remote)
                 if let index = pairs.firstIndex(where: { $0.generation == current.number && $0.tuple == tuple }) {
                     // A peer-reflexive candidate turns out to be this one (RFC 8445 §7.3.1.3): its pair keeps its state.
@@ -90,8 +90,10 @@ extension Agent {
         let id = TransactionID(tag: transactionTag, rest: randomness.next())
         var request = STUNBuilder(.request, id: id)
         request.add(username: remote.ufrag + ":" + generation.local.ufrag)
-        let preference = locals.first { $0.path == pair.tuple.path }?.preference ?? 0
-        request.add(priority: Candidate.priority(.prflx, localPreference: preference))
+        let local = locals.first { $0.path == pair.tuple.path }
+        request.add(
+            priority: Candidate.priority(
+                .prflx, local?.candidate.transport ?? .udp, localPreference: local?.preference ?? 0))
         switch role {
         case .controlled: request.add(iceControlled: tieBreaker)
         case .controlling: request.add(iceControlling: tieBreaker)

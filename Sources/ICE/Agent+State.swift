@@ -9,6 +9,9 @@ extension Agent {
         let base: SocketAddress
         let path: Int
         let preference: UInt16
+
+        /// Whether checks go out for it: not as those of its base, nor over a connection that the peer has yet to open.
+        var sendsChecks: Bool { candidate.kind != .srflx && candidate.transport == .udp }
     }
 
     /// What belongs to one pair of credentials (RFC 8445 §9).

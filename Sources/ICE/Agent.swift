@@ -22,6 +22,7 @@ package struct Agent: Sendable {
     let limits: Limits
 
     var locals: [Local] = []
+    var localsMade = 0
     var current: Generation
     /// Before a restart; lives until the current one has selected a pair.
     var previous: Generation?
@@ -79,21 +80,48 @@ package struct Agent: Sendable {
     /// - Parameters:
     ///   - path: index of the local socket that sends for it; a relayed candidate has a path of its own.
     ///   - kind: a server-reflexive candidate is only told to the peer, since its checks would be those of its base.
+    ///   - transport: a TCP candidate is passive, and only told to the peer, who connects (RFC 6544).
     package mutating func addLocalCandidate(
-        address: SocketAddress, path: Int, kind: Candidate.Kind = .host, relatedAddress: SocketAddress? = nil
+        address: SocketAddress, path: Int, kind: Candidate.Kind = .host, transport: Candidate.Transport = .udp,
+        relatedAddress: SocketAddress? = nil
     ) {
         let base = relatedAddress ?? address
-        let sameBase = locals.first { $0.candidate.kind == kind && $0.base.hasHost(of: base) }
-        let preference = UInt16(clamping: 0xffff - locals.count)
+        let sameBase = locals.first {
+            $0.candidate.kind == kind && $0.candidate.transport == transport && $0.base.hasHost(of: base)
+        }
+        let preference = UInt16(clamping: 0xffff - localsMade)
+        localsMade += 1
         let candidate = Candidate(
-            foundation: sameBase?.candidate.foundation ?? String(locals.count + 1),
-            priority: Candidate.priority(kind, localPreference: preference), address: .ip(address), kind: kind,
-            relatedAddress: relatedAddress)
+            foundation: sameBase?.candidate.foundation ?? String(localsMade), transport: transport,
+            priority: Candidate.priority(kind, transport, localPreference: preference), address: .ip(address),
+            kind: kind, relatedAddress: relatedAddress, tcpType: transport == .tcp ? .passive : nil)
         locals.append(
             Local(candidate: candidate, family: address.family, base: base, path: path, preference: preference))
         guard state == .checking || state == .connected || state == .disconnected else { return }
         formPairs(now: nextCheck)
         deadline = min(deadline ?? nextCheck, nextCheck)
+    }
+
+    /// Takes back the candidates of a path that is no more, such as a relay's. Media that went by it stops, and whatever
+    /// else there is gets checked anew.
+    package mutating func removeLocalCandidates(path: Int, now: MonotonicTime) {
+        guard state != .closed, state != .failed, locals.contains(where: { $0.path == path }) else { return }
+        locals.removeAll { $0.path == path }
+        validated.removeAll { $0.tuple.path == path }
+        let isSelected = selected?.path == path
+        pairs.removeAll { $0.tuple.path == path }
+        guard isSelected else { return }
+        (selected, selectedPair, consentCheck) = (nil, nil, nil)
+        enter(.disconnected)
+        current.failAt = now + Timing.consentLifetime
+        current.checksLeft = limits.checks
+        for index in pairs.indices where pairs[index].phase == .failed {
+            pairs[index].phase = .waiting
+            pairs[index].attempts = 0
+            pairs[index].due = now
+        }
+        scheduleNomination(now)
+        advance(now)
     }
 
     /// Our candidates, in the order they were added.

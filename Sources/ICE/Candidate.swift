@@ -62,7 +62,13 @@ package struct Candidate: Sendable, Equatable {
     }
 
     /// A candidate's priority (RFC 8445 §5.1.2.1), for component 1.
-    static func priority(_ kind: Kind, localPreference: UInt16) -> UInt32 {
-        kind.preference << 24 | UInt32(localPreference) << 8 | 255
+    static func priority(
+        _ kind: Kind, _ transport: Transport = .udp, localPreference: UInt16
+    ) -> UInt32 {
+        guard transport == .tcp else { return kind.preference << 24 | UInt32(localPreference) << 8 | 255 }
+        // Behind every candidate of its kind that is not TCP (RFC 6544 §4.2, with the preferences of browsers), and among
+        // TCP ones passive comes behind active.
+        let kindPreference = kind == .relay ? kind.preference : kind.preference - 36
+        return kindPreference << 24 | (4 << 13 | UInt32(localPreference & 0x1fff)) << 8 | 255
     }
 }

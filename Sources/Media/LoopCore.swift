@@ -19,8 +19,17 @@ package import Wire
     var waker: Int32 = -1
     private var descriptors: [Int32]
     private let sockets: [UDPSocket]
+    /// Everything else that can be ready: relays' sockets, TCP connections.
+    let poller: Poller
+    let relays: RelaySearch
+    let tcp: PassiveTCP
+    /// Where callers connect to, by socket; empty where they cannot.
+    private let tcpAddresses: [SocketAddress]
+    /// Who takes a connection for a call that is not one of this loop.
+    var handOver: (@Sendable (StrayConnection) -> Void)?
+    var onRelay: (@Sendable (RelayEvent) -> Void)?
     /// What is received, decrypted in place.
-    private let slab = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: receiveBatch * slot)
+    let slab = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: receiveBatch * slot)
     private var datagrams = [csocket_datagram](repeating: csocket_datagram(), count: receiveBatch)
     private var outgoing = [csocket_datagram](repeating: csocket_datagram(), count: batchCapacity)
     private static let batchCapacity = 512
@@ -30,7 +39,7 @@ package import Wire
     /// The reading of the clock at this wake-up.
     package private(set) var now = MonotonicTime.now()
     package private(set) var counters = MediaCounters()
-    private var sessions = SessionTable()
+    var sessions = SessionTable()
     private var effort: EncoderEffort
     /// Where others see our addresses, by path.
     private(set) var mapped: [Int: SocketAddress]
@@ -38,24 +47,27 @@ package import Wire
     private var onGathered: (@Sendable (ReflexiveGathering.Output) -> Void)?
     private var running = true
 
-    init(
-        binding addresses: [SocketAddress], mapped: [Int: SocketAddress], complexities: ClosedRange<Int>
-    ) throws(MediaError) {
+    init(_ setup: MediaLoop.Setup) throws(MediaError) {
+        let (addresses, mapped) = (setup.addresses, setup.mapped)
         self.mapped = mapped
-        effort = EncoderEffort(within: complexities)
+        effort = EncoderEffort(within: setup.complexities)
         var sockets: [UDPSocket] = []
         for address in addresses {
             sockets.append(try UDPSocket(bindingTo: address))
         }
         self.sockets = sockets
-        guard addresses.count < csocket_maximum else {
-            throw .tooManyAddresses(addresses.count, limit: Int(csocket_maximum) - 1)
+        guard addresses.count <= Int(csocket_maximum) - 2 else {
+            throw .tooManyAddresses(addresses.count, limit: Int(csocket_maximum) - 2)
         }
         self.addresses = sockets.map(\.address)
         for path in mapped.keys where sockets.indices.contains(path) {
             self.mapped[path]?.port = sockets[path].address.port
         }
-        descriptors = sockets.map(\.descriptor)
+        poller = try Poller()
+        tcpAddresses = setup.tcpAddresses
+        tcp = PassiveTCP(setup.listeners, poller: poller)
+        relays = RelaySearch(local: addresses, tag: setup.tag, poller: poller, dialRules: setup.dialRules)
+        descriptors = sockets.map(\.descriptor) + [poller.descriptor]
         unsafe slab.initialize(repeating: 0)
     }
 
@@ -78,6 +90,7 @@ package import Wire
             for path in addresses.indices where ready >> UInt64(path) & 1 == 1 {
                 receive(path)
             }
+            if ready >> UInt64(addresses.count) & 1 == 1, isPolling { receiveElsewhere() }
             runTimers()
             flush()
             if effort.isDue(now), effort.measure(used: .usedByThread(), now: now) {
@@ -91,6 +104,7 @@ package import Wire
             sessions[index]?.peer.close(now: now)
             settle(index)
         }
+        relays.close()
         running = false
     }
 
@@ -110,6 +124,27 @@ package import Wire
     }
 
     // MARK: - Gathering
+
+    /// What a call that begins now may tell its peer.
+    var candidates: [PeerConnection.LocalCandidate] {
+        var candidates = addresses.enumerated().map { path, address in
+            PeerConnection.LocalCandidate(address, path: path)
+        }
+        // An address that no NAT has changed is no other candidate (RFC 8445 §5.1.3).
+        for (path, address) in addresses.enumerated() {
+            guard let mapped = mapped[path], !addresses.contains(mapped) else { continue }
+            candidates.append(.init(mapped, path: path, kind: .srflx, relatedAddress: address))
+        }
+        for (number, address) in tcpAddresses.enumerated() {
+            candidates.append(.init(address, path: LoopPath.tcp + number, transport: .tcp))
+            guard var mapped = mapped[number] else { continue }
+            mapped.port = address.port
+            guard !tcpAddresses.contains(mapped) else { continue }
+            candidates.append(
+                .init(mapped, path: LoopPath.tcp + number, kind: .srflx, transport: .tcp, relatedAddress: address))
+        }
+        return candidates + relays.candidates
+    }
 
     func gather(
         from servers: [SocketAddress], tag: UInt32, onChange: @escaping @Sendable (ReflexiveGathering.Output) -> Void
@@ -135,7 +170,9 @@ package import Wire
     // MARK: - In
 
     private func wait() -> UInt64 {
-        let deadline = min(sessions.earliestDeadline, gathering?.deadline?.nanoseconds ?? .max)
+        var deadline = min(sessions.earliestDeadline, gathering?.deadline?.nanoseconds ?? .max)
+        if let due = relays.deadline { deadline = min(deadline, due.nanoseconds) }
+        if let due = tcp.deadline { deadline = min(deadline, due.nanoseconds) }
         let timeout = deadline == .max ? -1 : max(0, deadline &- MonotonicTime.now().nanoseconds)
         return unsafe descriptors.withUnsafeBufferPointer {
             unsafe csocket_wait($0.baseAddress, Int32($0.count), timeout)
@@ -150,35 +187,41 @@ package import Wire
     }
 
     private func receive(_ path: Int) {
+        receive(descriptors[path]) { packet, source in dispatch(&packet, path: path, source: source) }
+    }
+
+    /// Reads the datagrams of a socket, and has `body` take each in place.
+    func receive(_ descriptor: Int32, _ body: (inout MutableSpan<UInt8>, SocketAddress) -> Void) {
         for _ in 0..<Self.roundsPerWake {
             let received = unsafe datagrams.withUnsafeMutableBufferPointer { datagrams in
                 unsafe csocket_receive(
-                    descriptors[path], slab.baseAddress, UInt32(Self.slot), Int32(Self.receiveBatch),
-                    datagrams.baseAddress)
+                    descriptor, slab.baseAddress, UInt32(Self.slot), Int32(Self.receiveBatch), datagrams.baseAddress)
             }
             guard received > 0 else {
                 if received < 0 { counters.socketErrors &+= 1 }
                 return
             }
             for number in 0..<Int(received) {
-                dispatch(datagrams[number], path: path)
+                let datagram = datagrams[number]
+                counters.received &+= 1
+                let start = Int(datagram.offset)
+                let end = start &+ Int(datagram.length)
+                guard end > start else {
+                    counters.oversized &+= 1
+                    continue
+                }
+                var packet = unsafe UnsafeMutableBufferPointer(rebasing: slab[start..<end]).mutableSpan
+                body(&packet, datagram.address.socketAddress)
             }
             if received < Self.receiveBatch { return }
         }
     }
 
-    private func dispatch(_ datagram: csocket_datagram, path: Int) {
-        counters.received &+= 1
-        let source = datagram.address.socketAddress
-        let start = Int(datagram.offset)
-        let end = start &+ Int(datagram.length)
-        guard end > start else {
-            counters.oversized &+= 1
-            return
-        }
-        var packet = unsafe UnsafeMutableBufferPointer(rebasing: slab[start..<end]).mutableSpan
+    func countReceived() { counters.received &+= 1 }
+
+    func dispatch(_ packet: inout MutableSpan<UInt8>, path: Int, source: SocketAddress) {
         guard let index = owner(of: packet.span, path: path, source: source), let session = sessions[index] else {
-            if gathering?.receive(packet.span, path: path, from: source, now: now) ?? false {
+            if path < LoopPath.tcp, gathering?.receive(packet.span, path: path, from: source, now: now) ?? false {
                 pumpGathering()
             } else {
                 counters.unknownSource &+= 1
@@ -210,6 +253,7 @@ package import Wire
             gathering?.handleTimeout(now: now)
             pumpGathering()
         }
+        runElsewhere()
         guard sessions.earliestDeadline <= now.nanoseconds else { return }
         for index in 0..<sessions.count where sessions.isDue(index, now) {
             guard let session = sessions[index] else { continue }
@@ -222,7 +266,7 @@ package import Wire
     }
 
     /// After every touch of a connection: hand out its events, keep the tables true, note its next deadline.
-    private func settle(_ index: Int) {
+    func settle(_ index: Int) {
         guard let session = sessions[index] else { return }
         var ended = false
         while let event = session.peer.poll() {
@@ -241,6 +285,9 @@ package import Wire
 
     private func flush() {
         guard !batch.entries.isEmpty else { return }
+        for entry in batch.entries where entry.path >= LoopPath.tcp {
+            if sendElsewhere(entry) { counters.sent &+= 1 } else { counters.unsent &+= 1 }
+        }
         for path in addresses.indices {
             var count = 0
             for entry in batch.entries where entry.path == path {

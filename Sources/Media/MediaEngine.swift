@@ -24,6 +24,7 @@ package final class MediaEngine: Sendable {
     /// Starts `loops` loops, the n-th on the n-th of `ports` and no more than those; nil takes any free ones.
     ///
     /// - Parameters:
+    ///   - tcpPort: where callers connect to whose UDP is blocked; 0 takes any free port, nil lets nobody.
     ///   - isLite: whether answering calls send no ICE checks but for consent.
     ///   - publicAddresses: where callers elsewhere reach `addresses`, behind 1:1 NAT.
     ///   - encoder: how every call's sound is encoded.
@@ -31,7 +32,7 @@ package final class MediaEngine: Sendable {
     /// - Throws: `MediaError`, and the errors of the DTLS and SRTP libraries, which are tested here.
     package init(
         addresses: [SocketAddress], publicAddresses: [SocketAddress] = [], ports: ClosedRange<UInt16>?,
-        loops count: Int, isLite: Bool = false, encoder: EncoderSettings = EncoderSettings(),
+        tcpPort: UInt16? = nil, loops count: Int, isLite: Bool = false, encoder: EncoderSettings = EncoderSettings(),
         forbidden: [SocketAddress] = []
     ) throws {
         try SRTPLibrary.start()
@@ -42,23 +43,58 @@ package final class MediaEngine: Sendable {
         dialRules = DialRules(allowsLoopback: addresses.contains(where: \.isLoopback), forbidden: forbidden)
         var random = SystemRandomNumberGenerator()
         nextTag = Atomic(random.next())
+        let listeners = try Self.listen(addresses, port: tcpPort)
         var loops: [MediaLoop] = []
         do {
             for port in ports.map({ Array($0.prefix(count)) }) ?? Array(repeating: 0, count: count) {
                 loops.append(
                     try MediaLoop(
-                        binding: addresses.map { address in
-                            var local = address
-                            local.port = port
-                            return local
-                        }, mapped: Self.mapping(of: addresses, to: publicAddresses), complexities: encoder.complexities)
-                )
+                        MediaLoop.Setup(
+                            addresses: addresses.map { $0.with(port: port) },
+                            mapped: Self.mapping(of: addresses, to: publicAddresses),
+                            tcpAddresses: listeners.map(\.address), listeners: loops.isEmpty ? listeners : [],
+                            dialRules: dialRules, tag: nextTag.wrappingAdd(1, ordering: .relaxed).newValue,
+                            complexities: encoder.complexities)))
             }
         } catch {
             Self.stop(loops)
             throw error
         }
+        let others = loops.dropFirst()
+        loops.first?.enqueue { core in core.handOver = { stray in Self.place(stray, on: others) } }
         self.loops = loops
+    }
+
+    /// One port at every address.
+    private static func listen(_ addresses: [SocketAddress], port: UInt16?) throws(MediaError) -> [TCPListener] {
+        guard var port else { return [] }
+        var listeners: [TCPListener] = []
+        for address in addresses {
+            let listener = try TCPListener(bindingTo: address.with(port: port))
+            port = listener.address.port
+            listeners.append(listener)
+        }
+        return listeners
+    }
+
+    /// Asks one loop after the other whose call it is.
+    private static func place(_ stray: StrayConnection, on loops: ArraySlice<MediaLoop>) {
+        guard let loop = loops.first else { return stray.close() }
+        let isAsked = loop.enqueue { core in
+            if !core.adopt(stray) { place(stray, on: loops.dropFirst()) }
+        }
+        if !isAsked { place(stray, on: loops.dropFirst()) }
+    }
+
+    /// Has every loop ask these TURN servers, from now on, for addresses of theirs that lead here. Relays of former
+    /// credentials go on for as long as calls go by them.
+    ///
+    /// - Parameter onChange: told, on a loop's thread, what came of it.
+    package func relay(
+        through servers: [RelayServer], onChange: @escaping @Sendable (RelayEvent) -> Void
+    ) {
+        guard !isLite else { return }
+        for loop in loops { loop.enqueue { core in core.relay(through: servers, onChange: onChange) } }
     }
 
     /// Whether the loops' threads come before all others by the system's leave (CAP_SYS_NICE or RLIMIT_RTPRIO).
@@ -123,9 +159,9 @@ package final class MediaEngine: Sendable {
     /// - Throws: `PeerConnectionError` when the offer cannot be answered; `MediaError.stopped`.
     package func answer(
         offer: String, _ settings: CallSettings, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void
-    ) async throws -> (call: MediaCall, answer: String) {
+    ) async throws -> (call: MediaCall, answer: Answer) {
         try await place(.answering, settings, onEvent: onEvent) { peer, now throws(PeerConnectionError) in
-            try peer.answer(offer: offer, now: now)
+            Answer(sdp: try peer.answer(offer: offer, now: now), isGathering: peer.isGathering)
         }
     }
 
@@ -149,26 +185,28 @@ package final class MediaEngine: Sendable {
         return loop
     }
 
-    private func place(
+    private func place<Description: Sendable>(
         _ role: PeerConnection.Configuration.Role, _ settings: CallSettings,
         onEvent: @escaping @Sendable (PeerConnection.Event) -> Void,
-        describe: @escaping @Sendable (PeerConnection, MonotonicTime) throws(PeerConnectionError) -> String
-    ) async throws -> (MediaCall, String) {
+        describe: @escaping @Sendable (PeerConnection, MonotonicTime) throws(PeerConnectionError) -> Description
+    ) async throws -> (MediaCall, Description) {
         let loop = try leastLoaded()
         let configuration = PeerConnection.Configuration(
-            role: role, certificate: certificate, addresses: loop.addresses,
+            role: role, certificate: certificate, candidates: [], onlyRelays: settings.onlyRelays,
             tag: nextTag.wrappingAdd(1, ordering: .relaxed).newValue, randomness: .system, ntpOrigin: ntpOrigin,
             dialRules: dialRules, isLite: isLite, keeps: settings.keeps, inputRate: settings.inputRate,
             outputRate: settings.outputRate, input: settings.input, output: settings.output,
             decodes: settings.decodes, encoder: encoder, connectTimeout: settings.connectTimeout)
-        let result: Result<String, PeerConnectionError>
+        let result: Result<Description, PeerConnectionError>
         do {
             result = try await loop.perform { core in
                 var configuration = configuration
-                configuration.mappedAddresses = core.mapped
+                configuration.candidates = core.candidates
+                configuration.isGathering = core.relays.isGathering
                 let peer = PeerConnection(configuration, batch: core.batch, now: core.now)
                 do throws(PeerConnectionError) {
                     let description = try describe(peer, core.now)
+                    if !peer.isGathering { peer.endOfLocalCandidates() }
                     settings.output.onPlay { [tag = configuration.tag] in loop.touch(tag) }
                     core.add(peer) { event in
                         if case .ended = event { loop.unreserve() }
@@ -189,6 +227,18 @@ package final class MediaEngine: Sendable {
     }
 }
 
+/// Our answer to an offer.
+package struct Answer: Sendable {
+    package var sdp: String
+    /// Whether candidates of ours may follow; else all that there are stand in it.
+    package var isGathering: Bool
+
+    package init(sdp: String, isGathering: Bool = false) {
+        self.sdp = sdp
+        self.isGathering = isGathering
+    }
+}
+
 /// What a call is placed with.
 package struct CallSettings: Sendable {
     package var inputRate: Int
@@ -199,6 +249,8 @@ package struct CallSettings: Sendable {
     package var connectTimeout: Duration
     /// Whether what comes is decoded; else it is counted only.
     package var decodes = true
+    /// Whether it may go by TURN relays only.
+    package var onlyRelays = false
 
     package init(
         inputRate: Int, outputRate: Int, input: PCMInputQueue, output: PlayoutQueue,
@@ -222,8 +274,10 @@ package struct MediaCall: Sendable {
     /// Answers a later offer of the same peer.
     ///
     /// - Throws: `PeerConnectionError`, `.ended` among others when the call is over.
-    package func answer(offer: String) async throws -> String {
-        try await with { core, peer throws(PeerConnectionError) in try peer.answer(offer: offer, now: core.now) }
+    package func answer(offer: String) async throws -> Answer {
+        try await with { core, peer throws(PeerConnectionError) in
+            Answer(sdp: try peer.answer(offer: offer, now: core.now), isGathering: peer.isGathering)
+        }
     }
 
     /// Takes the answer to our offer.

@@ -1,5 +1,6 @@
 internal import CSocket
 import Glibc
+import ICE
 import STUN
 import Synchronization
 package import Wire
@@ -20,16 +21,26 @@ package final class MediaLoop: Sendable {
         var stopped = false
     }
 
+    /// What a loop is made with.
+    struct Setup {
+        /// One for each local IP address; port 0 takes any free one.
+        var addresses: [SocketAddress]
+        /// Where others see those, by their position; ports stay as they are.
+        var mapped: [Int: SocketAddress]
+        /// Where callers connect to by TCP, one for each address or none.
+        var tcpAddresses: [SocketAddress] = []
+        /// Those whose connections this loop takes first.
+        var listeners: [TCPListener] = []
+        var dialRules: DialRules
+        /// First 32 bits of the transaction ids of what the loop itself asks servers.
+        var tag: UInt32
+        /// What the calls' encoders may come down to while the thread is short of time, and what they are set to.
+        var complexities: ClosedRange<Int>
+    }
+
     /// Binds the sockets and starts the thread.
-    ///
-    /// - Parameters:
-    ///   - addresses: one for each local IP address; port 0 takes any free port.
-    ///   - mapped: where others see those, by their position; ports stay as they are.
-    ///   - complexities: what the calls' encoders may come down to while the thread is short of time, and what they are set to.
-    package init(
-        binding addresses: [SocketAddress], mapped: [Int: SocketAddress], complexities: ClosedRange<Int>
-    ) throws(MediaError) {
-        let core = try LoopCore(binding: addresses, mapped: mapped, complexities: complexities)
+    init(_ setup: Setup) throws(MediaError) {
+        let core = try LoopCore(setup)
         self.addresses = core.addresses
         waker = csocket_waker()
         guard waker >= 0 else { throw .thread(errno: errno) }

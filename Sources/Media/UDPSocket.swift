@@ -25,6 +25,15 @@ final class UDPSocket {
     deinit {
         close(descriptor)
     }
+
+    /// Sends one datagram, unless the kernel will not.
+    func send(_ datagram: Span<UInt8>, to destination: SocketAddress) {
+        var entry = csocket_datagram(
+            offset: 0, length: UInt32(clamping: datagram.count), address: csocket_address(destination))
+        unsafe datagram.withUnsafeBufferPointer { bytes in
+            _ = unsafe csocket_send(descriptor, bytes.baseAddress, &entry, 1)
+        }
+    }
 }
 
 extension csocket_address {
@@ -43,7 +52,11 @@ extension csocket_address {
 /// What can go wrong before media flows.
 package enum MediaError: Error, Equatable, CustomStringConvertible {
     case bind(SocketAddress, errno: Int32)
+    case listen(SocketAddress, errno: Int32)
+    case connect(SocketAddress, errno: Int32)
     case thread(errno: Int32)
+    /// There is no socket of the server's IP version to ask from.
+    case noLocalAddress(SocketAddress)
     /// One loop cannot wait on so many sockets.
     case tooManyAddresses(Int, limit: Int)
     /// The loop was asked to do something after it was told to stop.
@@ -53,8 +66,14 @@ package enum MediaError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .bind(let address, let code):
             "cannot bind UDP \(address): \(unsafe String(cString: strerror(code)))"
+        case .listen(let address, let code):
+            "cannot listen on TCP \(address): \(unsafe String(cString: strerror(code)))"
+        case .connect(let address, let code):
+            "cannot connect to \(address): \(unsafe String(cString: strerror(code)))"
         case .thread(let code):
             "cannot start a media thread: \(unsafe String(cString: strerror(code)))"
+        case .noLocalAddress(let server):
+            "no address of this machine from which to reach \(server)"
         case .tooManyAddresses(let count, let limit):
             "\(count) media addresses; a media loop serves at most \(limit)"
         case .stopped:

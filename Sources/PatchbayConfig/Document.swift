@@ -6,7 +6,7 @@ struct Document: PluginSettings {
     @Field("Version of this format") var version: FormatVersion
     @Field("Where the gateway listens") var server: ServerSettings = .init()
     @Field("How sound travels") var media: MediaSettings = .init()
-    @Field("Servers that callers get TURN credentials for") var iceServers: [ICEServerSettings] = []
+    @Field("STUN and TURN servers, for callers and for the gateway itself") var iceServers: [ICEServerSettings] = []
     @Field("Where plugins keep what outlives a call") var stores: [String: SettingsNode] = [:]
     @Field("Who may call") var auth: [String: SettingsNode] = [:]
     @Field("How much") var quotas: [String: SettingsNode] = [:]

@@ -15,15 +15,32 @@ package struct ICEServerURL: FieldScalar, Hashable {
         package var port: UInt16
     }
 
-    /// Whom to ask over UDP; nil unless it is a `stun:` URL.
-    package var stunEndpoint: Endpoint? {
-        guard text.hasPrefix("stun:") else { return nil }
-        let rest = text.dropFirst("stun:".count)
-        let isLiteral = rest.hasPrefix("[")
-        let host = isLiteral ? rest.dropFirst().prefix { $0 != "]" } : rest.prefix { $0 != ":" }
-        let port = rest.dropFirst(host.count + (isLiteral ? 2 : 0)).dropFirst()
-        return Endpoint(host: String(host), port: UInt16(port) ?? 3478)
+    /// How the server is spoken to (RFC 7064 §3.1, RFC 7065 §3.1).
+    package enum Transport: Hashable, Sendable {
+        case udp, tcp, tls
+        /// DTLS, and TLS to a server that only does STUN.
+        case other
     }
+
+    package var endpoint: Endpoint {
+        let rest = text.drop { $0 != ":" }.dropFirst()
+        let isLiteral = rest.hasPrefix("[")
+        let host = isLiteral ? rest.dropFirst().prefix { $0 != "]" } : rest.prefix { $0 != ":" && $0 != "?" }
+        let port = rest.dropFirst(host.count + (isLiteral ? 2 : 0)).dropFirst().prefix { $0 != "?" }
+        return Endpoint(host: String(host), port: UInt16(port) ?? (isSecure ? 5349 : 3478))
+    }
+
+    package var transport: Transport {
+        switch (isSecure, isTURN) {
+        case (false, true): text.hasSuffix("?transport=tcp") ? .tcp : .udp
+        case (false, false): .udp
+        // What RFC 7065 leaves open is TLS.
+        case (true, true): text.hasSuffix("?transport=udp") ? .other : .tls
+        case (true, false): .other
+        }
+    }
+
+    private var isSecure: Bool { text.hasPrefix("turns:") || text.hasPrefix("stuns:") }
 
     package static let noun = "the URL of a STUN or TURN server"
     package static let schema: JSONValue = ["type": "string", "pattern": #"^(stun|turn)s?:|\$\{"#]

@@ -9,6 +9,10 @@ package struct MediaSettings: PluginSettings {
     package var publicAddress: PublicAddresses?
     @Field("Whether callers do all of ICE's work, since every one of them reaches these addresses")
     package var iceLite: Bool = false
+    @Field("TCP port, the same at each address, for callers whose UDP is blocked (ICE-TCP, passive); none by default", in: 1...65_535)
+    package var tcpPort: Int?
+    @Field("Whether the gateway itself is to be reached through the TURN servers of ice_servers; by default only where a tenant's policy allows no other way")
+    package var relay: Bool?
     @Field("UDP ports: loop n takes the n-th") package var ports: PortRange = .init(40_000...40_063)
     @Field("Threads that carry media; one per core by default", in: 1...256) package var loops: Int?
     @Field("How speech is encoded") package var opus: OpusSettings = .init()

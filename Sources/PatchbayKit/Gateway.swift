@@ -32,7 +32,7 @@ struct Gateway: Sendable {
         let server = configuration.server
         let engine = try MediaEngine(
             addresses: addresses(), publicAddresses: publicAddresses, ports: configuration.media.ports.ports,
-            loops: loops(), isLite: configuration.media.iceLite,
+            tcpPort: configuration.media.tcpPort.flatMap { UInt16(exactly: $0) }, loops: loops(), isLite: configuration.media.iceLite,
             encoder: EncoderSettings(configuration.media.opus),
             forbidden: Self.services([server.listen, server.admin], of: addresses() + publicAddresses))
         defer { engine.stop() }
@@ -70,8 +70,7 @@ struct Gateway: Sendable {
         try await deployment.start()
         let group = ServiceGroup(services: services, gracefulShutdownSignals: [], logger: logger)
         let signals = Task { await drain(group, environment.registry) }
-        let servers = STUNServers(configuration.iceServers, logger: logger)
-        let gathering = Task { if let servers { await servers.follow(engine) } }
+        let gathering = Task { await gather(with: engine) }
         defer { for task in [signals, gathering] { task.cancel() } }
         do {
             try await group.run()
@@ -80,6 +79,21 @@ struct Gateway: Sendable {
             throw error
         }
         await deployment.stop()
+    }
+
+    /// Asks STUN and TURN servers under which addresses callers elsewhere reach the engine, until cancelled.
+    private func gather(with engine: MediaEngine) async {
+        let reflexive = STUNServers(configuration.iceServers, logger: logger)
+        let relays = RelayServers(configuration.iceServers, logger: logger, wallClock: deployment.wallClock)
+        await withTaskGroup(of: Void.self) { group in
+            if let reflexive { group.addTask { await reflexive.follow(engine) } }
+            if let relays, isRelayed { group.addTask { await relays.follow(engine) } }
+        }
+    }
+
+    /// Whether the gateway itself is to have relayed addresses.
+    private var isRelayed: Bool {
+        configuration.media.relay ?? deployment.tenants.contains(where: \.onlyRelays)
     }
 
     /// Waits for SIGTERM or SIGINT, lets live calls end for as long as the configuration says, and then shuts down. A second
@@ -156,9 +170,13 @@ struct Gateway: Sendable {
         let own =
             addresses().map { PatchbayPlugin.Candidate(kind: .host, address: $0.host, port: 1024) }
             + publicAddresses.map { PatchbayPlugin.Candidate(kind: .serverReflexive, address: $0.host, port: 1024) }
+        let hasRelays = isRelayed && configuration.iceServers.contains(where: \.hasCredentials)
         for tenant in deployment.tenants where !own.contains(where: { tenant.outbound.keeps($0, .outbound) }) {
+            guard !tenant.onlyRelays || !hasRelays else { continue }
             logger.warning(
-                "the outbound ICE policy drops every address of media.addresses and media.public_address; calls will not connect",
+                tenant.onlyRelays
+                    ? "the outbound ICE policy allows relays only, and ice_servers has no TURN server with credentials; calls will not connect"
+                    : "the outbound ICE policy drops every address of media.addresses and media.public_address; calls will not connect",
                 metadata: ["tenant": "\(tenant.name)"])
         }
     }

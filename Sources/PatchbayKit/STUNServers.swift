@@ -16,7 +16,7 @@ struct STUNServers: Sendable {
 
     /// Nil when there is none.
     init?(_ servers: [ICEServerSettings], logger: Logger) {
-        endpoints = servers.flatMap(\.urls).compactMap(\.stunEndpoint)
+        endpoints = servers.flatMap(\.urls).filter { !$0.isTURN && $0.transport == .udp }.map(\.endpoint)
         self.logger = logger
         if endpoints.isEmpty { return nil }
     }
@@ -28,7 +28,7 @@ struct STUNServers: Sendable {
             var addresses: [SocketAddress] = []
             var isComplete = true
             for endpoint in endpoints {
-                let found = await Self.resolve(endpoint)
+                let found = await endpoint.addresses()
                 addresses += found
                 guard found.isEmpty else { continue }
                 isComplete = false
@@ -53,17 +53,15 @@ struct STUNServers: Sendable {
                 metadata: ["servers": "\(endpoints.map { "\($0.host):\($0.port)" }.joined(separator: " "))"])
         }
     }
+}
 
-    private static func resolve(_ endpoint: ICEServerURL.Endpoint) async -> [SocketAddress] {
+extension ICEServerURL.Endpoint {
+    /// What the name stands for, with the port; none where it leads nowhere.
+    func addresses() async -> [SocketAddress] {
         await withCheckedContinuation { continuation in
             // It blocks, for as long as a name server takes.
             DispatchQueue.global().async {
-                let addresses = Interfaces.addresses(of: endpoint.host).map { address in
-                    var server = address
-                    server.port = endpoint.port
-                    return server
-                }
-                continuation.resume(returning: addresses)
+                continuation.resume(returning: Interfaces.addresses(of: host).map { $0.with(port: port) })
             }
         }
     }

@@ -70,6 +70,23 @@ extension Allocation {
         case expired
     }
 
+}
+
+extension Allocation.EndReason: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .tryAlternate(let address): "it names another server, \(address) (300)"
+        case .unauthorized: "it does not take the credentials (401)"
+        case .mismatch: "it does not know the allocation (437)"
+        case .refused(let code, let reason): "it refuses: \(code)\(reason.isEmpty ? "" : " \(reason)")"
+        case .unanswered: "no answer"
+        case .invalidAnswer: "its answer makes no sense"
+        case .expired: "the allocation could not be refreshed in its lifetime"
+        }
+    }
+}
+
+extension Allocation {
     /// What became of what the server sent.
     package enum Reception: Sendable, Equatable {
         /// Data from a peer lies in this range of the datagram.

@@ -19,10 +19,12 @@ extension PeerConnection {
 
         package var role: Role
         package var certificate: Certificate
-        /// Addresses of the local sockets; the position is the path.
-        package var addresses: [SocketAddress]
-        /// Where peers elsewhere see those, by path: through NAT.
-        package var mappedAddresses: [Int: SocketAddress]
+        /// Under which addresses of ours datagrams come in, at the beginning.
+        package var candidates: [LocalCandidate]
+        /// Whether more of them are looked for, so that it is not over with the answer.
+        package var isGathering = false
+        /// Whether only relayed candidates may be used. Nothing is then sent from any other address, nor received there.
+        package var onlyRelays: Bool
         /// Unique among the connections on a port: names the connection, and starts its STUN transaction ids.
         package var tag: UInt32
         package var randomness: RandomSource
@@ -46,10 +48,8 @@ extension PeerConnection {
         package var connectTimeout: Duration
 
         package init(
-            role: Role = .answering, certificate: Certificate, addresses: [SocketAddress],
-            mappedAddresses: [Int: SocketAddress] = [:], tag: UInt32, randomness: RandomSource, ntpOrigin: UInt64,
-            dialRules: DialRules,
-            isLite: Bool = false,
+            role: Role = .answering, certificate: Certificate, candidates: [LocalCandidate], onlyRelays: Bool = false,
+            tag: UInt32, randomness: RandomSource, ntpOrigin: UInt64, dialRules: DialRules, isLite: Bool = false,
             keeps: @escaping @Sendable (Candidate, Direction) -> Bool = { _, _ in true },
             inputRate: Int = 16_000, outputRate: Int = 16_000, input: PCMInputQueue, output: PlayoutQueue,
             decodes: Bool = true, encoder: EncoderSettings = EncoderSettings(), direction: MediaDirection = .sendrecv,
@@ -57,8 +57,8 @@ extension PeerConnection {
         ) {
             self.role = role
             self.certificate = certificate
-            self.addresses = addresses
-            self.mappedAddresses = mappedAddresses
+            self.candidates = candidates
+            self.onlyRelays = onlyRelays
             self.tag = tag
             self.randomness = randomness
             self.ntpOrigin = ntpOrigin
@@ -76,6 +76,36 @@ extension PeerConnection {
         }
     }
 
+    /// An address of ours that peers may be told of.
+    package struct LocalCandidate: Sendable, Equatable {
+        package var address: SocketAddress
+        /// Which way datagrams to it come, and those from it go: a local socket, or a relay.
+        package var path: Int
+        package var kind: Candidate.Kind
+        package var transport: Candidate.Transport
+        /// Of the path, where NAT has changed it; where a relay sees us from.
+        package var relatedAddress: SocketAddress?
+
+        package init(
+            _ address: SocketAddress, path: Int, kind: Candidate.Kind = .host, transport: Candidate.Transport = .udp,
+            relatedAddress: SocketAddress? = nil
+        ) {
+            self.address = address
+            self.path = path
+            self.kind = kind
+            self.transport = transport
+            self.relatedAddress = relatedAddress
+        }
+    }
+
+    /// A candidate of ours as signaling tells it when it is found after the description (RFC 8840).
+    package struct TrickledCandidate: Sendable, Equatable {
+        /// `candidate:…`
+        package var candidate: String
+        package var mid: String?
+        package var mediaIndex: Int
+    }
+
     /// What a connection tells its owner.
     package enum Event: Sendable, Equatable {
         /// ICE and DTLS are through and the keys are in: media may flow both ways.
@@ -83,6 +113,10 @@ extension PeerConnection {
         /// No answer to consent checks for some seconds; it may come back.
         case disconnected
         case reconnected
+        /// One that the description did not have yet; nil when no more come.
+        case localCandidate(TrickledCandidate?)
+        /// Only relays may be used, and there is none.
+        case noRelay
         /// The caller pressed a key (RFC 4733): 0-9, *, #, A-D.
         case keyPress(Character)
         /// Over; nothing comes after this.

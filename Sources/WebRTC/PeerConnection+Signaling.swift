@@ -3,7 +3,7 @@ import ICE
 import SDP
 package import Wire
 
-/// The offer/answer exchange (RFC 9429, audio only) and trickled candidates (RFC 8838).
+/// The offer/answer exchange (RFC 9429, audio only).
 extension PeerConnection {
     /// Takes an offer, the first or a later one, and writes the answer. A later offer with new ICE credentials restarts ICE.
     package func answer(offer text: String, now: MonotonicTime) throws(PeerConnectionError) -> String {
@@ -52,38 +52,6 @@ extension PeerConnection {
         }
         dtlsRole = dtlsRole ?? (remote.setup == .active ? .server : .client)
         adopt(remote, now: now)
-    }
-
-    /// A candidate that came by itself; text as in `a=candidate:`. One that cannot be used is passed over.
-    @discardableResult
-    package func addRemoteCandidate(_ text: String, now: MonotonicTime) -> Bool {
-        guard !hasEnded, let candidate = Candidate(parsing: text), configuration.keeps(candidate, .inbound) else {
-            return false
-        }
-        let outcome = ice.addRemoteCandidate(candidate, now: now)
-        pumpICE(now: now)
-        return outcome == .added
-    }
-
-    /// The peer has no more candidates.
-    package func endOfRemoteCandidates(now: MonotonicTime) {
-        guard !hasEnded else { return }
-        ice.endOfRemoteCandidates(now: now)
-        pumpICE(now: now)
-    }
-
-    /// What we tell the peer of ours: its values are those of `a=candidate` lines.
-    package var localCandidates: [String] {
-        let kept = ice.localCandidates.filter { configuration.keeps($0, .outbound) }
-        return kept.map { candidate in
-            var candidate = candidate
-            // What the policy keeps back does not stand in another candidate either (RFC 8839 §5.1).
-            if let base = candidate.relatedAddress, !kept.contains(where: { $0.address == .ip(base) }) {
-                candidate.relatedAddress =
-                    base.family == .ipv4 ? SocketAddress(ipv4: 0, port: 9) : SocketAddress(ipv6: 0, 0, port: 9)
-            }
-            return candidate.description
-        }
     }
 
     private func localParameters(setup: Setup) -> LocalParameters {

@@ -30,6 +30,8 @@ package final class PeerConnection {
     var ice: Agent
     /// Counts up when `localUfrags` changes.
     package private(set) var ufragGeneration = 0
+    /// Whether candidates of ours may come yet: `.localCandidate(nil)` is the end of it.
+    package internal(set) var isGathering: Bool
     /// The user fragments by which requests find this connection: one, or two during an ICE restart.
     package private(set) var localUfrags: [String]
     var remote: RemoteParameters?
@@ -67,14 +69,9 @@ package final class PeerConnection {
             mayDial: configuration.dialRules)
         agent.isLite = configuration.isLite && configuration.role == .answering
         ice = Agent(agent, now: now)
-        for (path, address) in configuration.addresses.enumerated() {
-            ice.addLocalCandidate(address: address, path: path)
-        }
-        for (path, address) in configuration.addresses.enumerated() {
-            guard let mapped = configuration.mappedAddresses[path], !configuration.addresses.contains(mapped) else {
-                continue
-            }
-            ice.addLocalCandidate(address: mapped, path: path, kind: .srflx, relatedAddress: address)
+        isGathering = configuration.isGathering
+        for candidate in configuration.candidates where !configuration.onlyRelays || candidate.kind == .relay {
+            ice.add(candidate)
         }
         self.randomness = randomness
         dtlsLimiter = RateLimiter(perSecond: 60, now: now)

@@ -4,6 +4,9 @@
 package final class DatagramBatch {
     /// Room for one datagram, in bytes: 1500 less nothing, so any Ethernet payload fits.
     package static let slotSize = 1500
+    /// Room before each datagram for what frames it on a relay's channel or a stream, and after it for padding.
+    package static let headroom = 4
+    private static let stride = headroom + slotSize + 4
 
     package struct Entry: Sendable {
         /// Where the bytes start in `storage`.
@@ -23,7 +26,7 @@ package final class DatagramBatch {
     /// - Parameter capacity: how many datagrams it holds.
     package init(capacity: Int) {
         self.capacity = capacity
-        storage = [UInt8](repeating: 0, count: capacity * Self.slotSize)
+        storage = [UInt8](repeating: 0, count: capacity * Self.stride)
         entries.reserveCapacity(capacity)
     }
 
@@ -33,7 +36,7 @@ package final class DatagramBatch {
             dropped &+= 1
             return
         }
-        let offset = entries.count * Self.slotSize
+        let offset = entries.count * Self.stride + Self.headroom
         let count = datagram.count
         unsafe storage.withUnsafeMutableBytes { slab in
             unsafe datagram.withUnsafeBytes { bytes in
@@ -41,6 +44,15 @@ package final class DatagramBatch {
             }
         }
         entries.append(Entry(offset: offset, count: count, destination: destination, path: path))
+    }
+
+    /// Lets `body` frame a datagram where it lies: it begins after `headroom` bytes.
+    package func frame<Result>(_ entry: Entry, _ body: (inout MutableSpan<UInt8>) -> Result) -> Result {
+        let start = entry.offset - Self.headroom
+        return unsafe storage.withUnsafeMutableBufferPointer { slab in
+            var slot = unsafe UnsafeMutableBufferPointer(rebasing: slab[start..<start + Self.stride]).mutableSpan
+            return body(&slot)
+        }
     }
 
     package func removeAll() {

@@ -69,6 +69,13 @@ extension SocketAddress {
         return embedded.map { SocketAddress(ipv4: UInt32(truncatingIfNeeded: $0), port: port) } ?? self
     }
 
+    /// The same host at another port.
+    package func with(port: UInt16) -> SocketAddress {
+        var address = self
+        address.port = port
+        return address
+    }
+
     /// Whether the two differ in their port at most.
     package func hasHost(of other: SocketAddress) -> Bool {
         family == other.family && high == other.high && low == other.low

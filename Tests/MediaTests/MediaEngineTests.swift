@@ -198,7 +198,7 @@ struct MediaEngineTests {
         #expect(throws: MediaError.bind(SocketAddress(ipv4: 0xc000_0201, port: 0), errno: 99)) {
             try makeEngine(addresses: [SocketAddress(ipv4: 0xc000_0201, port: 0)])
         }
-        #expect(throws: MediaError.tooManyAddresses(64, limit: 63)) {
+        #expect(throws: MediaError.tooManyAddresses(64, limit: 62)) {
             try makeEngine(addresses: [SocketAddress](repeating: loopback, count: 64))
         }
     }

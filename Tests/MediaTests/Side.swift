@@ -51,7 +51,7 @@ struct EngineCall: Sendable {
         let offered = try await offering.offer(caller.settings) { caller.note($0) }
         let answered = try await answering.answer(offer: offered.offer, callee.settings) { callee.note($0) }
         (outgoing, incoming) = (offered.call, answered.call)
-        try await outgoing.accept(answer: answered.answer)
+        try await outgoing.accept(answer: answered.answer.sdp)
         for candidate in try await outgoing.localCandidates() { incoming.addRemoteCandidate(candidate) }
     }
 

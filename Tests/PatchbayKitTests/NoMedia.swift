@@ -18,15 +18,15 @@ final class NoMedia: MediaHost {
 
     func place(
         offer: String, _ settings: CallSettings, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void
-    ) async throws -> (leg: any MediaLeg, answer: String) {
+    ) async throws -> (leg: any MediaLeg, answer: Answer) {
         let answer = try Self.answer(offer)
         live.withLock { $0 += 1 }
         return (Leg(host: self, onEvent: onEvent), answer)
     }
 
-    static func answer(_ offer: String) throws -> String {
+    static func answer(_ offer: String) throws -> Answer {
         if offer.hasPrefix("bad") { throw CallerError("it is bad") }
-        return "answer to " + offer
+        return Answer(sdp: "answer to " + offer)
     }
 
     /// A peer connection that does nothing, until it is closed.
@@ -41,7 +41,7 @@ final class NoMedia: MediaHost {
             self.onEvent = onEvent
         }
 
-        func answer(offer: String) async throws -> String { try NoMedia.answer(offer) }
+        func answer(offer: String) async throws -> Answer { try NoMedia.answer(offer) }
         func addRemoteCandidate(_ text: String) { host.candidates.withLock { $0.append(text) } }
         func endOfRemoteCandidates() {}
         /// Does not notice that nobody waits any more, as a loop that is stuck would not.

@@ -36,7 +36,7 @@ final class Endpoint: Node {
         input = PCMInputQueue(frameSize: 320, capacity: hears)
         peer = PeerConnection(
             PeerConnection.Configuration(
-                role: role, certificate: testCertificate, addresses: [address], tag: UInt32(truncatingIfNeeded: seed),
+                role: role, certificate: testCertificate, candidates: [.init(address, path: 0)], tag: UInt32(truncatingIfNeeded: seed),
                 randomness: .seeded(seed), ntpOrigin: 0xe000_0000_0000_0000, dialRules: dialRules, input: input,
                 output: output, encoder: encoder, connectTimeout: connectTimeout),
             batch: batch, now: now)

@@ -34,7 +34,7 @@ struct LoopCalls {
             }
             let offered = try await engines.0.offer(caller.settings, onEvent: note)
             let answered = try await engines.1.answer(offer: offered.offer, callee.settings, onEvent: note)
-            try await offered.call.accept(answer: answered.answer)
+            try await offered.call.accept(answer: answered.answer.sdp)
         }
         for (number, caller) in callers.enumerated() {
             try await caller.output.play(speech(seconds: seconds + 8, seed: UInt64(number)))

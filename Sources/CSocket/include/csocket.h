@@ -32,6 +32,33 @@ int csocket_receive(int fd, uint8_t *slab, uint32_t slot, int capacity, csocket_
 /// The number sent.
 int csocket_send(int fd, const uint8_t *slab, const csocket_datagram *datagrams, int count);
 
+/// A TCP socket that is being connected from `local` (port 0: any free one) to `remote`: what is written before it is
+/// waits. -errno on failure.
+int csocket_connect(const csocket_address *local, const csocket_address *remote);
+
+/// A TCP socket that listens at `local`. -errno on failure.
+int csocket_listen(const csocket_address *local);
+
+/// The next connection of a listening socket and whose it is; 0 when there is none, -errno on failure.
+int csocket_accept(int listener, csocket_address *remote);
+
+/// Reads up to `capacity` bytes of a connection; 0 when there are none yet, -errno when it is over (-EPIPE when the peer
+/// has closed it).
+int csocket_read(int fd, uint8_t *bytes, uint32_t capacity);
+
+/// Writes as much as the kernel takes of `count` bytes; -errno when the connection is over.
+int csocket_write(int fd, const uint8_t *bytes, uint32_t count);
+
+/// A descriptor that can be read while one of those that it watches is ready. -errno on failure.
+int csocket_poller(void);
+
+/// Watches `fd`, or goes on watching it, and whether it can be written to as well. What is closed is watched no more.
+bool csocket_watch(int poller, int fd, bool writing);
+void csocket_unwatch(int poller, int fd);
+
+/// The descriptors that are ready, up to `capacity`; does not wait.
+int csocket_ready(int poller, int *fds, int capacity);
+
 /// How many descriptors csocket_wait watches.
 enum { csocket_maximum = 64 };
 

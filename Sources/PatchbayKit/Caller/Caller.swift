@@ -131,7 +131,9 @@ struct Caller: Sendable {
                     try await Task.sleep(for: .seconds(target.seconds))
                     send.yield(.timeIsUp)
                 }
-            case .media(.disconnected), .media(.reconnected), .media(.keyPress): break
+            case .media(.disconnected), .media(.reconnected), .media(.keyPress), .media(.noRelay): break
+            // It asks no servers, so its candidates are complete before they are sent.
+            case .media(.localCandidate): break
             case .media(.ended(let reason, let statistics)):
                 report.end = "\(reason)"
                 report.statistics = statistics

@@ -13,6 +13,7 @@ struct Admission: Sendable {
     let request: CallRequest
     private(set) var leases = LeaseHolder()
     private let name: CallRegistry.PeerName
+    var pcID: String { name.pcID }
     private let runs: WorkflowRuns
     /// As the store has it, or as it will be written down.
     private var run: WorkflowRun
@@ -159,6 +160,9 @@ extension Denial {
     static let draining = Denial(
         code: "server_draining", message: "The server is about to restart. Please try again in a moment.")
     static let noRoom = Denial(code: "concurrency_limit_exceeded", message: "Concurrent call limit reached")
+    static let noRelay = Denial(
+        code: "relay_unavailable",
+        message: "Calls go through a relay here, and none is available at the moment. Please try again shortly.")
     static let quotaUnknown = Denial(
         code: "quota_check_failed", message: "Could not verify the call's quota. Please try again.")
 }

@@ -4,6 +4,7 @@ import Logging
 import Media
 import PatchbayConfig
 import PatchbayPlugin
+import Signaling
 import Synchronization
 import WebRTC
 import Wire
@@ -40,18 +41,19 @@ struct CallSupervisor: Sendable {
     private let started = ContinuousClock.now
     /// Set before anything is given back.
     private let isOver: OnlyOnce
+    private let tell: @Sendable (ServerMessage) -> Void
 
     /// Answers an offer. The call has what it was admitted with, and holds it until `run` returns.
     ///
     /// - Throws: `PeerConnectionError` for an offer that cannot be answered; everything is given back then.
     static func answer(
         offer: String, _ admission: Admission, tenant: Tenant, context: [String: JSONValue],
-        environment: Environment, sendToClient: @escaping @Sendable (ClientEvent) -> Void
-    ) async throws -> (CallSupervisor, answer: String) {
+        environment: Environment, sendToClient: @escaping @Sendable (ServerMessage, _ isDroppable: Bool) -> Void
+    ) async throws -> (CallSupervisor, answer: Answer) {
         let request = admission.request
         let format = type(of: tenant.pipeline(forWorkflow: request.workflowID)).audio
         let (signals, send) = AsyncStream<Signal>.makeStream()
-        let settings = CallSettings(
+        var settings = CallSettings(
             inputRate: format.inputRate, outputRate: format.outputRate,
             input: PCMInputQueue(frameSize: format.inputRate / 50), output: PlayoutQueue(rate: format.outputRate),
             keeps: { candidate, direction in
@@ -60,8 +62,9 @@ struct CallSupervisor: Sendable {
                 } ?? true
             },
             connectTimeout: tenant.limits.connect)
+        settings.onlyRelays = tenant.onlyRelays
         let leg: any MediaLeg
-        let answer: String
+        let answer: Answer
         do {
             (leg, answer) = try await environment.media.place(offer: offer, settings) { event in
                 send.yield(.media(leg: 0, event))
@@ -80,13 +83,13 @@ struct CallSupervisor: Sendable {
             id: request.callID, tenant: request.tenant, principal: request.principal, workflowID: request.workflowID,
             workflowRunID: request.workflowRunID, contextVariables: context,
             leaseMetadata: admission.leases.metadata, logger: logger, dtmf: dtmf,
-            send: { event in if !isOver.hasRun { sendToClient(event) } },
+            send: { event in if !isOver.hasRun { sendToClient(.event(event), true) } },
             hangUp: { reason in send.yield(.hangUp(reason: reason)) })
         let legs = MediaLegs(leg)
         let supervisor = CallSupervisor(
             id: request.callID, legs: legs, settings: settings, signals: signals, send: send,
             environment: environment, tenant: tenant, call: call, admission: admission, keys: keys,
-            isOver: isOver)
+            isOver: isOver, tell: { message in sendToClient(message, false) })
         environment.registry.add(
             CallRegistry.Entry(
                 id: request.callID, tenant: request.tenant, workflowID: request.workflowID,
@@ -105,7 +108,7 @@ struct CallSupervisor: Sendable {
     /// Gives the call a new peer connection in place of the old one; pipeline, leases and run go on.
     ///
     /// - Throws: `PeerConnectionError`; the call then keeps the peer connection that it has.
-    func restart(offer: String) async throws -> String {
+    func restart(offer: String) async throws -> Answer {
         let number = legs.nextNumber()
         let (leg, answer) = try await environment.media.place(offer: offer, settings) { [send] event in
             send.yield(.media(leg: number, event))
@@ -198,13 +201,19 @@ struct CallSupervisor: Sendable {
     private func untilTheEnd() async -> (reason: String, statistics: CallStatistics?) {
         for await signal in signals {
             switch signal {
-            case .media(let leg, _) where leg != legs.current.number: continue
+            // What a new one says may come before it is the current one.
+            case .media(let leg, _) where leg < legs.current.number: continue
             case .media(_, .connected):
                 environment.registry.set("connected", of: id)
                 call.logger.info("call connected")
             case .media(_, .disconnected): environment.registry.set("disconnected", of: id)
             case .media(_, .reconnected): environment.registry.set("connected", of: id)
             case .media(_, .keyPress(let key)): keys.yield(key)
+            case .media(_, .localCandidate(let candidate)):
+                tell(.iceCandidate(pcID: admission.pcID, candidate.map(ServerMessage.Candidate.init)))
+            case .media(_, .noRelay):
+                call.logger.warning("only relays may be used for this call, and no TURN server relays to this gateway")
+                tell(.error(message: Denial.noRelay.message, errorType: Denial.noRelay.code))
             case .media(_, .ended(let reason, let statistics)):
                 call.logger.info("media ended", metadata: ["reason": "\(reason)"])
                 return ("peer_connection_closed", statistics)
@@ -295,5 +304,11 @@ extension PatchbayPlugin.Candidate {
             }
         guard let kind = Kind(rawValue: candidate.kind.rawValue) else { return nil }
         self.init(kind: kind, address: address, port: port, transport: candidate.transport.rawValue)
+    }
+}
+
+extension ServerMessage.Candidate {
+    fileprivate init(_ candidate: PeerConnection.TrickledCandidate) {
+        self.init(candidate: candidate.candidate, sdpMid: candidate.mid, sdpMLineIndex: candidate.mediaIndex)
     }
 }

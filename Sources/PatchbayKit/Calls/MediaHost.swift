@@ -6,7 +6,7 @@ protocol MediaHost: Sendable {
     /// Answers a first offer.
     func place(
         offer: String, _ settings: CallSettings, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void
-    ) async throws -> (leg: any MediaLeg, answer: String)
+    ) async throws -> (leg: any MediaLeg, answer: Answer)
 
     /// Calls that are alive.
     var load: Int { get }
@@ -18,7 +18,7 @@ protocol MediaHost: Sendable {
 /// One peer connection, for who is not on its loop.
 protocol MediaLeg: Sendable {
     /// Answers a later offer of the same peer.
-    func answer(offer: String) async throws -> String
+    func answer(offer: String) async throws -> Answer
     /// Takes a trickled candidate; one that cannot be used is passed over.
     func addRemoteCandidate(_ text: String)
     /// The peer has no more candidates.
@@ -34,7 +34,7 @@ extension MediaCall: MediaLeg {}
 extension MediaEngine: MediaHost {
     func place(
         offer: String, _ settings: CallSettings, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void
-    ) async throws -> (leg: any MediaLeg, answer: String) {
+    ) async throws -> (leg: any MediaLeg, answer: Answer) {
         let (call, answer) = try await answer(offer: offer, settings, onEvent: onEvent)
         return (call, answer)
     }

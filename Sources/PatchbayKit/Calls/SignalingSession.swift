@@ -1,4 +1,5 @@
 import Foundation
+import Media
 import PatchbayPlugin
 import Signaling
 
@@ -159,7 +160,7 @@ actor SignalingSession {
                 request(callID: UUID().uuidString.lowercased()), pcID: pcID, tenant: tenant, environment: environment)
             let (supervisor, answer) = try await CallSupervisor.answer(
                 offer: sdp, admission, tenant: tenant, context: contextVariables(adding: context),
-                environment: environment, sendToClient: { [client] event in client.send(.event(event), true) })
+                environment: environment, sendToClient: client.send)
             onFirstCall()
             // Before the pipeline runs: it may have something to send at once.
             reply(answer: answer, pcID: pcID)
@@ -207,10 +208,10 @@ actor SignalingSession {
         client.send(message, false)
     }
 
-    /// All our candidates stand in the answer, and that is said behind it.
-    private func reply(answer: String, pcID: String) {
-        reply(.answer(pcID: pcID, sdp: answer))
-        reply(.iceCandidate(pcID: pcID, nil))
+    /// Where all our candidates stand in the answer, that is said behind it.
+    private func reply(answer: Answer, pcID: String) {
+        reply(.answer(pcID: pcID, sdp: answer.sdp))
+        if !answer.isGathering { reply(.iceCandidate(pcID: pcID, nil)) }
     }
 
     private func deny(_ denial: Denial) {
