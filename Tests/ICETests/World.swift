@@ -18,6 +18,7 @@ struct World {
     struct Sent {
         var at: MonotonicTime
         var agent: Int
+        var path: Int
         var to: SocketAddress
         var bytes: [UInt8]
     }
@@ -118,7 +119,7 @@ struct World {
             case .state(let state): states[index].append(state)
             case .selected(let tuple): selections[index].append(tuple)
             case .transmit(let bytes, let path, let to):
-                let packet = Sent(at: now, agent: index, to: to, bytes: bytes)
+                let packet = Sent(at: now, agent: index, path: path, to: to, bytes: bytes)
                 sent.append(packet)
                 guard passes(packet), Double.random(in: 0..<1, using: &generator) >= loss else { continue }
                 let at = now + .milliseconds(Int64.random(in: delay, using: &generator))
