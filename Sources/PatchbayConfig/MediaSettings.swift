@@ -9,9 +9,9 @@ package struct MediaSettings: PluginSettings {
     package var publicAddress: PublicAddresses?
     @Field("Whether callers do all of ICE's work, since every one of them reaches these addresses")
     package var iceLite: Bool = false
-    @Field("TCP port, the same at each address, for callers whose UDP is blocked (ICE-TCP, passive); none by default", in: 1...65_535)
+    @Field("TCP port, the same at each address, for callers whose UDP is blocked; none by default", in: 1...65_535)
     package var tcpPort: Int?
-    @Field("Whether the gateway itself is to be reached through the TURN servers of ice_servers; by default only where a tenant's policy allows no other way")
+    @Field("Whether the gateway itself is reached through TURN; by default where a tenant's policy has no other way")
     package var relay: Bool?
     @Field("UDP ports: loop n takes the n-th") package var ports: PortRange = .init(40_000...40_063)
     @Field("Threads that carry media; one per core by default", in: 1...256) package var loops: Int?

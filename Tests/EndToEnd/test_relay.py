@@ -158,6 +158,6 @@ def test_a_turn_server_that_is_restarted_costs_ten_seconds_at_most(routed, tmp_p
         code, call, log = place_call(routed, tmp_path, [f"turn:{TURN}"], seconds=25, meanwhile=restart)
     assert code == 0 and call["end"] == "hung up", (call, log)
     gap = figure(log, "gap_max_ms")
-    print(f"no sound for {gap:.0f} ms")
+    print(f"no sound for {gap:.0f} ms", log)
     assert 500 < gap < 10_000, log
     assert log.count("relays to this gateway no more") >= 1
