@@ -20,7 +20,6 @@ HARMLESS, HARMLESS6 = "51.15.100.1", "2a05:d018:100::1"
 DESK = "10.77.0.1"  # signaling goes by a cable of its own
 CALLERS = [f"10.77.0.{number}" for number in range(2, 18)]  # one address may have 20 sockets without a call
 HTTP, ADMIN = 8080, 9090
-SOURCES = itertools.cycle(CALLERS)
 
 OFFER = (Path(__file__).parents[1] / "Vectors/offers/chromium-156-audio-gathered.sdp").read_text()
 OFFER = re.sub(r"(?m)^a=candidate:.*\n", "", OFFER.replace("\r\n", "\n"))
@@ -53,23 +52,30 @@ def config(*changes: tuple[str, str]) -> str:
 class Outpost:
     """The machines, the gateway on its own, and the far end of its default route, where nobody answers."""
 
-    def __init__(self, net, directory: Path, template: str, **settings):
+    def __init__(self, net, directory: Path, template: str, callers: list[str], **settings):
+        self.sources = itertools.cycle(callers)
         self.gateway_machine, self.caller, self.void = (net.add(name) for name in ("gateway", "caller", "void"))
-        net.connect(self.gateway_machine, [f"{DESK}/24"], self.caller, [f"{each}/24" for each in CALLERS])
-        near, self.void_end = net.connect(
+        net.connect(self.gateway_machine, [f"{DESK}/24"], self.caller, [f"{each}/24" for each in callers])
+        self.caller.ip("route", "add", "default", "via", DESK)
+        self.near, self.void_end = net.connect(
             self.gateway_machine, [f"{HERE}/24", f"{HERE6}/64"], self.void, ["51.15.7.1/24", "2a05:d018:7::1/64"]
         )
         for family, router in ("-4", "51.15.7.1"), ("-6", "2a05:d018:7::1"):
             self.gateway_machine.ip(family, "route", "add", "default", "via", router)
         self.void.filter(SWALLOW)
-        for interface in "all", near:
+        for interface in "all", self.near:
             self.gateway_machine.sysctl(f"net/ipv4/conf/{interface}/rp_filter", 0)
-        self.cable = Cable(self.void, self.void_end, self.gateway_machine, near)
+        self.cable = Cable(self.void, self.void_end, self.gateway_machine, self.near)
         with self.gateway_machine.entered():
             configuration = write_config(directory, template, listen=f"0.0.0.0:{HTTP}", seats=500, **settings)
             self.gateway = Gateway(configuration)
         self.gateway.url, self.gateway.admin = f"http://{DESK}:{HTTP}", f"http://{DESK}:{ADMIN}"
-        self.ports = range(*map(int, re.search(r"ports: (\d+)-(\d+)", configuration.read_text()).groups()))
+
+    def media_ports(self) -> list[int]:
+        """Those that are open."""
+        lines = Path(f"/proc/{self.gateway.pid}/net/udp").read_text().splitlines()[1:]
+        address = socket.inet_aton(HERE)[::-1].hex().upper()
+        return sorted(int(port, 16) for host, port in (line.split()[1].split(":") for line in lines) if host == address)
 
     def look(self) -> dict:
         with self.caller.entered():
@@ -78,6 +84,16 @@ class Outpost:
     def signaling(self, policy="none", workflow=2) -> str:
         path = "" if policy == "none" else f"/t/{policy}"
         return f"ws://{DESK}:{HTTP}{path}/api/v1/ws/signaling/{workflow}/{next(FRESH_RUNS)}?token={jwt()}"
+
+    @contextlib.asynccontextmanager
+    async def stranger(self, policy="none"):
+        """A caller with an open socket. To be called in the callers' machine."""
+        connector = aiohttp.TCPConnector(local_addr=(next(self.sources), 0))
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.ws_connect(self.signaling(policy), max_msg_size=0) as socket,
+        ):
+            yield Stranger(socket)
 
     def at(self, address: str, port: int) -> socket.socket:
         """A socket of the gateway's own machine, for those source addresses that its kernel takes from nowhere else."""
@@ -99,9 +115,9 @@ table inet void {
 
 
 @contextlib.contextmanager
-def outpost(directory: Path, template: str | None = None, **settings):
+def outpost(directory: Path, template: str | None = None, callers=CALLERS, **settings):
     with network() as net:
-        post = Outpost(net, directory, template or config(), **settings)
+        post = Outpost(net, directory, template or config(), callers, **settings)
         try:
             yield post
             code = post.gateway.stop()
@@ -158,13 +174,6 @@ class Stranger:
     def port(self, address: str) -> int:
         """Where the gateway has this call's media."""
         return int(re.search(rf"a=candidate:.* {re.escape(address)} (\d+) typ host", self.gateways)[1])
-
-
-@contextlib.asynccontextmanager
-async def stranger(url: str):
-    connector = aiohttp.TCPConnector(local_addr=(next(SOURCES), 0))
-    async with aiohttp.ClientSession(connector=connector) as session, session.ws_connect(url, max_msg_size=0) as socket:
-        yield Stranger(socket)
 
 
 def is_ipv6(host: str) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pytest
 from aioice import stun
 
-from hostile import ADMIN, DESK, HARMLESS, HARMLESS6, HERE, HERE6, HTTP, PASSWORD, PUBLIC, UFRAG, config, is_ipv6, outpost, stranger
+from hostile import ADMIN, DESK, HARMLESS, HARMLESS6, HERE, HERE6, HTTP, PASSWORD, PUBLIC, UFRAG, config, is_ipv6, outpost
 from packets import TCP, capturing
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -302,7 +302,7 @@ async def play(post, cases: list[Case], harmless: bool) -> dict[int, int]:
         form = RELAY if cases[0].policy == "all" else HOST
         lines = [case.line(harmless) for case in cases]
         lines += [form.text.format(host=host, port=port) for host in (HARMLESS, HARMLESS6)]
-        async with room, stranger(post.signaling(cases[0].policy)) as made:
+        async with room, post.stranger(cases[0].policy) as made:
             await cases[0].way(made, lines)
             await asyncio.sleep(PATIENCE)
 
@@ -394,7 +394,7 @@ def test_nothing_goes_to_an_offers_default_candidate(tmp_path):
 
         async def call(host: str, number: int):
             beside = [HOST.text.format(host=each, port=number + 3) for each in (HARMLESS, HARMLESS6)]
-            async with room, stranger(post.signaling()) as made:
+            async with room, post.stranger() as made:
                 await made.offer(*beside, change=change(host, number), end=True)
                 await asyncio.sleep(1)
 
@@ -475,7 +475,7 @@ def test_nothing_goes_to_whom_a_datagram_pretends_to_be_from(tmp_path, lite):
     async def main(post) -> tuple[int, int]:
         """How many datagrams were sent, and how many arrived."""
         count, before = 0, post.look()["media"]["received"]
-        async with stranger(post.signaling()) as first, stranger(post.signaling()) as second:
+        async with post.stranger() as first, post.stranger() as second:
             for call, order in (first, 1), (second, -1):
                 await call.offer()
                 datagrams = list(pretended(call).values())[::order]
