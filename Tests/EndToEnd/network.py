@@ -1,11 +1,13 @@
 """Networks of a test's own: namespaces, the cables between them, and what stands in the way."""
 
 import contextlib
+import ctypes
 import itertools
 import os
 import subprocess
 
 NUMBERS = itertools.count(1)
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def run(*words, stdin: str | None = None) -> None:
@@ -27,12 +29,30 @@ class Namespace:
         """What runs `words` in here."""
         return ["ip", "netns", "exec", self.name, *map(str, words)]
 
+    @contextlib.contextmanager
+    def entered(self):
+        """What this thread opens and starts inside is in here: sockets, and processes with theirs."""
+        with open("/proc/thread-self/ns/net") as outside, open(f"/run/netns/{self.name}") as inside:
+            self._enter(inside)
+            try:
+                yield self
+            finally:
+                self._enter(outside)
+
+    @staticmethod
+    def _enter(namespace) -> None:
+        if LIBC.setns(namespace.fileno(), 0):
+            raise OSError(ctypes.get_errno(), "setns")
+
     def filter(self, rules: str) -> None:
         """Loads an nftables rule set."""
         run(*self.command("nft", "-f", "-"), stdin=rules)
 
     def forward(self) -> None:
-        run(*self.command("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"))
+        self.sysctl("net/ipv4/ip_forward", 1)
+
+    def sysctl(self, name: str, value) -> None:
+        run(*self.command("sh", "-c", f"echo {value} > /proc/sys/{name}"))
 
     def remove(self) -> None:
         run("ip", "netns", "del", self.name)
@@ -48,15 +68,17 @@ class Network:
         self.namespaces.append(Namespace(name))
         return self.namespaces[-1]
 
-    def connect(self, left: Namespace, left_addresses: list[str], right: Namespace, right_addresses: list[str]) -> None:
-        """Lays a cable between two; addresses with the length of their prefix, as 192.0.2.1/24."""
+    def connect(self, left: Namespace, left_addresses: list[str], right: Namespace, right_addresses: list[str]) -> list[str]:
+        """Lays a cable between two; addresses with the length of their prefix, as 192.0.2.1/24. The names of its ends."""
         ends = [f"c{os.getpid() % 100_000}x{next(NUMBERS)}" for _ in range(2)]
         run("ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
         for end, namespace, addresses in zip(ends, (left, right), (left_addresses, right_addresses)):
             run("ip", "link", "set", end, "netns", namespace.name)
             for address in addresses:
-                namespace.ip("address", "add", address, "dev", end)
+                # Nobody else has it: the kernel need not ask around for seconds.
+                namespace.ip("address", "add", address, "dev", end, *["nodad"] * (":" in address))
             namespace.ip("link", "set", end, "up")
+        return ends
 
 
 @contextlib.contextmanager

@@ -87,6 +87,11 @@ ELSEWHERE = {
         "script/test runs the quick one; the others take many minutes",
     ),
     ".venv/bin/python -m pytest Tests/EndToEnd/test_lease.py": "script/test runs it, with the rest",
+    "(umask 077 && openssl rand -hex 32 > data/turn.secret)": "test_turn_server.py",
+    **{
+        f'turnutils_uclient -v -n 1 -c -u check -W "$(cat data/turn.secret)" -e {peer} -r 40000 turn.example.org': "test_turn_server.py"
+        for peer in ("203.0.113.5", "127.0.0.1")
+    },
 }
 PARTS = ("format", "house", "unit", "example", "peers", "quality")
 

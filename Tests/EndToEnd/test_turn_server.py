@@ -1,0 +1,478 @@
+"""docs/turn.md as it stands, run with the real coturn: callers reach the gateway through it, and nothing else."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import ipaddress
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import ssl
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from aioice import stun, turn
+from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnection
+
+import speech
+from gateway import ROOT, TURN_SECRET, Gateway, changed_config, http, write_config
+from network import network
+from packets import UDP, capturing
+from peer import Microphone, calling
+from test_docs import FENCE
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+GATEWAY, SERVER, CALLER = "203.0.113.5", "203.0.113.9", "203.0.113.7"
+GATEWAY6, SERVER6, CALLER6 = "2001:db8::5", "2001:db8::9", "2001:db8::7"
+DOCUMENT = ROOT / "docs/turn.md"
+BLOCKS = FENCE.findall(DOCUMENT.read_text())
+
+
+def block(language: str, sign: str) -> str:
+    """The document's block in a language that has `sign` in it."""
+    found = [text for each, text in BLOCKS if each == language and sign in text]
+    assert len(found) == 1, sign
+    return found[0]
+
+
+def configuration(directory) -> str:
+    """turnserver.conf of the document, with a secret and a certificate."""
+    made = block("text", "static-auth-secret=")
+    replacements = {
+        r"static-auth-secret=.*": f"static-auth-secret={TURN_SECRET}",
+        r"cert=.*": f"cert={directory}/turn.pem",
+        r"pkey=.*": f"pkey={directory}/turn.key",
+    }
+    for pattern, value in replacements.items():
+        made, count = re.subn(f"(?m)^{pattern}$", value, made)
+        assert count == 1, pattern
+    return made
+
+
+def configuration_for_callers(directory) -> str:
+    """The same with the document's other list of peers, for a gateway that relays."""
+    kept = [line for line in configuration(directory).splitlines() if "-peer-ip=" not in line]
+    return "\n".join(kept) + "\n" + block("text", "denied-peer-ip=10.0.0.0")
+
+
+class Machines:
+    """The gateway's, the TURN server's and a caller's, all on one network."""
+
+    def __init__(self, net, directory):
+        self.directory = directory
+        self.gateway, self.server, self.caller, switch = (net.add(name) for name in ("gateway", "turn", "caller", "switch"))
+        switch.ip("link", "add", "bridge", "type", "bridge")
+        switch.ip("link", "set", "bridge", "up")
+        hosts = (self.gateway, GATEWAY, GATEWAY6), (self.server, SERVER, SERVER6), (self.caller, CALLER, CALLER6)
+        for machine, address, address6 in hosts:
+            _, far = net.connect(machine, [f"{address}/24", f"{address6}/64"], switch, [])
+            switch.ip("link", "set", far, "master", "bridge")
+        # Addresses that are elsewhere lead to a machine that has none of them.
+        for family, router in ("-4", GATEWAY), ("-6", GATEWAY6):
+            self.server.ip(family, "route", "add", "default", "via", router)
+        self.make_certificate()
+
+    def make_certificate(self):
+        directory = self.directory
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj"]
+            + ["/CN=turn.example.org", "-keyout", directory / "turn.key", "-out", directory / "turn.pem"],
+            check=True,
+            capture_output=True,
+        )
+        shutil.chown(directory / "turn.key", "turnserver")  # coturn is no longer root when it reads a second one
+
+    @contextlib.contextmanager
+    def serving(self, text: str):
+        """A coturn with this configuration; its log, once it has ended, is in the list."""
+        file, log = self.directory / "turnserver.conf", []
+        file.write_text(text)
+        words = self.server.command("turnserver", "-c", file, "--pidfile", self.directory / "turnserver.pid")
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            self.await_port(process, 3478)
+            yield log
+        finally:
+            process.terminate()
+            log.append(process.communicate(timeout=20)[0])
+
+    def await_port(self, process, port: int, timeout=10.0):
+        deadline = time.monotonic() + timeout
+        listening = ["ss", "-Hlun", "src", f"{SERVER}:{port}"]
+        while not subprocess.run(self.server.command(*listening), capture_output=True, check=True).stdout:
+            assert process.poll() is None and time.monotonic() < deadline, "coturn does not listen"
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def machines():
+    # Not pytest's own, which only root may enter.
+    with tempfile.TemporaryDirectory(prefix="patchbay-turn-") as directory, network() as net:
+        os.chmod(directory, 0o755)
+        yield Machines(net, Path(directory))
+
+
+# MARK: - A client
+
+
+FAMILY = 0x0017, "REQUESTED-ADDRESS-FAMILY", stun.pack_unsigned, stun.unpack_unsigned
+stun.ATTRIBUTES_BY_TYPE[FAMILY[0]] = stun.ATTRIBUTES_BY_NAME[FAMILY[1]] = FAMILY
+
+
+def credentials(id="7", lifetime=600, secret=TURN_SECRET) -> tuple[str, str]:
+    name = f"{int(time.time()) + lifetime}:{id}"
+    return name, base64.b64encode(hmac.digest(secret.encode(), name.encode(), hashlib.sha1)).decode()
+
+
+class Client:
+    """An allocation by UDP, and what the server says of its wishes: 200 or the code of an error."""
+
+    @classmethod
+    async def connect(cls, name: str | None, password: str | None) -> "Client":
+        made, server = cls(), (SERVER, 3478)
+
+        def protocol():
+            return turn.TurnClientUdpProtocol(server, username=name, password=password, lifetime=600, channel_refresh_time=500)
+
+        _, made.protocol = await asyncio.get_running_loop().create_datagram_endpoint(protocol, remote_addr=server)
+        return made
+
+    async def ask(self, method: stun.Method, **attributes) -> int:
+        request = stun.Message(method, stun.Class.REQUEST)
+        for name, value in attributes.items():
+            request.attributes[name.replace("_", "-")] = value
+        try:
+            self.response, _ = await self.protocol.request_with_retry(request)
+        except stun.TransactionFailed as refusal:
+            return refusal.response.error_code
+        return 200
+
+    async def allocate(self, ipv6=False, transport=turn.UDP_TRANSPORT) -> int:
+        family = {"REQUESTED_ADDRESS_FAMILY": 0x02000000} if ipv6 else {}
+        return await self.ask(stun.Method.ALLOCATE, LIFETIME=600, REQUESTED_TRANSPORT=transport, **family)
+
+    async def permit(self, host: str) -> int:
+        return await self.ask(stun.Method.CREATE_PERMISSION, XOR_PEER_ADDRESS=(host, 40_000))
+
+    async def bind(self, host: str, number: int) -> int:
+        return await self.ask(stun.Method.CHANNEL_BIND, CHANNEL_NUMBER=number, XOR_PEER_ADDRESS=(host, 40_000))
+
+    async def refresh(self) -> int:
+        return await self.ask(stun.Method.REFRESH, LIFETIME=600)
+
+
+async def allocation(*how, ipv6=False) -> Client:
+    client = await Client.connect(*(how or credentials()))
+    assert await client.allocate(ipv6) == 200
+    return client
+
+
+def run(machines, main):
+    with machines.caller.entered():
+        return asyncio.run(main)
+
+
+# MARK: - To whom
+
+# Every one is refused by both lists.
+INSIDE = [
+    "127.0.0.1", "127.255.255.254", "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.100.100.200", "169.254.169.254",
+    "168.63.129.16", "172.16.0.1", "172.31.255.254", "192.0.0.192", "192.168.1.1", "198.18.0.1", "224.0.0.1", "239.255.255.250",
+    "240.0.0.1", "255.255.255.255", SERVER, CALLER,
+    "::1", "::", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "::ffff:0:127.0.0.1",
+    "64:ff9b::7f00:1", "64:ff9b:1::a00:1", "2002:7f00:1::", "2001:0:1:2:3:4:80ff:fffe", "100::1", "fe80::1", "fec0::1", "fc00::1",
+    "fd00::1", "fd00:ec2::254", "fd20:ce::254", "ff02::1", "ff0e::1", SERVER6, CALLER6,
+]
+OUTSIDE = ["51.15.8.8", "1.1.1.1", "::ffff:51.15.8.8", "2a05:d018:100::1", "2620:fe::9"]
+
+
+async def answers(hosts: list[str], how=("permit", "bind")) -> dict[tuple[str, str], int]:
+    """By host and way of asking; IPv6 peers need an allocation of their own kind."""
+    four, six = await allocation(*credentials("four")), await allocation(*credentials("six"), ipv6=True)
+    found = {}
+    for number, host in enumerate(hosts):
+        client = six if ":" in host else four
+        if "permit" in how:
+            found[host, "permit"] = await client.permit(host)
+        if "bind" in how:
+            found[host, "bind"] = await client.bind(host, 0x4000 + number)
+    return found
+
+
+def test_only_the_gateway_can_be_a_peer(machines):
+    near = [str(ipaddress.ip_address(each) + step) for each in (GATEWAY, GATEWAY6) for step in (-1, 1)]
+    others = INSIDE + OUTSIDE + near + [f"::ffff:{GATEWAY}", f"::{GATEWAY}", f"64:ff9b::{GATEWAY}"]
+    with machines.serving(configuration(machines.directory)) as log:
+        found = run(machines, answers([GATEWAY, GATEWAY6, *others]))
+        assert {found[host, way] for host in (GATEWAY, GATEWAY6) for way in ("permit", "bind")} == {200}
+        assert {each: code for each, code in found.items() if each[0] not in (GATEWAY, GATEWAY6) and code != 403} == {}
+    print(f"{len(others)} other addresses, each asked for in two ways")
+    assert "Black listing: 0.0.0.0-255.255.255.255" in "".join(log)
+
+
+def test_the_list_for_a_gateway_that_relays_leaves_the_internet(machines):
+    with machines.serving(configuration_for_callers(machines.directory)):
+        found = run(machines, answers(INSIDE + OUTSIDE + [GATEWAY, GATEWAY6]))
+    internet = [host for host in OUTSIDE if "ffff" not in host]
+    assert {found[host, way] for host in internet for way in ("permit", "bind")} == {200}, found
+    assert {each: code for each, code in found.items() if each[0] not in internet and code != 403} == {}
+
+
+def test_without_the_list_peers_are_anywhere(machines):
+    """The tests above could fail: it is these lines that refuse."""
+    text = "\n".join(line for line in configuration(machines.directory).splitlines() if "-peer-ip=" not in line)
+    with machines.serving(text):
+        found = run(machines, answers([GATEWAY, "10.0.0.1", "169.254.169.254", SERVER, "fd00:ec2::254"]))
+        assert set(found.values()) == {200}
+
+
+def test_the_firewall_holds_what_coturn_would_let_out(machines):
+    """Its rules beside a coturn that refuses nobody: datagrams leave for the gateway, and for nowhere else."""
+    text = "\n".join(line for line in configuration(machines.directory).splitlines() if "-peer-ip=" not in line)
+
+    async def send():
+        hosts = [GATEWAY, CALLER, "10.0.0.1", "169.254.169.254", GATEWAY6, CALLER6, "fd00:ec2::254"]
+        four, six = await allocation(*credentials("four")), await allocation(*credentials("six"), ipv6=True)
+        for host in hosts:
+            client = six if ":" in host else four
+            assert await client.permit(host) == 200
+            indication = stun.Message(stun.Method.SEND, stun.Class.INDICATION)
+            indication.attributes["XOR-PEER-ADDRESS"] = host, 40_000
+            indication.attributes["DATA"] = b"hello"
+            client.protocol.send_stun(indication, client.protocol.server)
+        await asyncio.sleep(0.5)
+
+    def reached() -> set[str]:
+        with machines.serving(text), capturing(machines.server) as capture:
+            run(machines, send())
+            time.sleep(0.3)
+            sent = capture.close()
+        return {each.destination for each in sent if each.protocol == UDP and each.port == 40_000}
+
+    assert len(reached()) == 7
+    machines.server.filter(block("text", "table inet turn"))
+    assert reached() == {GATEWAY, GATEWAY6}
+
+
+def test_tcp_is_not_relayed(machines):
+    async def main():
+        client = await Client.connect(*credentials())
+        return await client.allocate(transport=turn.TCP_TRANSPORT)
+
+    with machines.serving(configuration(machines.directory)):
+        assert run(machines, main()) in (400, 403, 442)
+
+
+# MARK: - Who, and how much
+
+
+def test_credentials_are_good_until_they_expire(machines):
+    async def main():
+        for what, (name, password) in {
+            "another secret": credentials(secret="f" * 32),
+            "expired": credentials(lifetime=-5),
+            "a later time than was signed": (credentials(lifetime=9000)[0], credentials()[1]),
+            "another id than was signed": (credentials("8")[0], credentials()[1]),
+            "no password": (credentials()[0], ""),
+            "nothing": (None, None),
+        }.items():
+            client = await Client.connect(name, password)
+            assert await client.allocate() == 401, what
+        short = credentials(lifetime=3)
+        client = await allocation(*short)
+        await asyncio.sleep(5)
+        late = await Client.connect(*short)
+        assert await late.allocate() == 401
+        assert await client.refresh() == 200 and await client.permit(GATEWAY) == 200, "what exists goes on"
+
+    with machines.serving(configuration(machines.directory)) as log:
+        run(machines, main())
+    log = "".join(log)
+    assert TURN_SECRET not in log and credentials()[1] not in log
+
+
+def test_two_secrets_may_stand_side_by_side(machines):
+    async def main():
+        return [await (await Client.connect(*credentials(secret=each))).allocate() for each in (TURN_SECRET, "f" * 32, "e" * 32)]
+
+    with machines.serving(configuration(machines.directory) + f"\nstatic-auth-secret={'f' * 32}\n"):
+        assert run(machines, main()) == [200, 200, 401]
+
+
+def test_a_caller_has_so_many_allocations(machines):
+    """Counted by id, not by name: credentials asked for again make no new caller."""
+
+    async def main() -> list[int]:
+        clients = [await Client.connect(*credentials(lifetime=600 + number)) for number in range(16)]
+        codes = [await client.allocate() for client in clients]
+        other = await Client.connect(*credentials("8"))
+        assert await other.allocate() == 200
+        return codes
+
+    with machines.serving(configuration(machines.directory)):
+        codes = run(machines, main())
+    # coturn sometimes admits one more than the quota.
+    assert codes[:12] == [200] * 12 and set(codes[13:]) == {486}, codes
+
+
+def test_all_have_so_many_allocations(machines):
+    text = configuration(machines.directory).replace("total-quota=1000", "total-quota=20")
+
+    async def main() -> list[int]:
+        return [await (await Client.connect(*credentials(str(number)))).allocate() for number in range(30)]
+
+    with machines.serving(text):
+        codes = run(machines, main())
+    print(codes)
+    assert codes[:20] == [200] * 20 and set(codes[22:]) == {486}
+
+
+def test_turns_is_tls_of_today(machines):
+    async def main():
+        trust = ssl.create_default_context(cafile=machines.directory / "turn.pem")
+        trust.check_hostname = False
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_connection(
+            lambda: turn.TurnClientTcpProtocol(
+                (SERVER, 5349), username=name, password=password, lifetime=600, channel_refresh_time=500
+            ),
+            SERVER, 5349, ssl=trust,
+        )
+        await protocol.connect()
+        version = transport.get_extra_info("ssl_object").version()
+        await protocol.delete()
+        return protocol.relayed_address[0], version
+
+    name, password = credentials()
+    with machines.serving(configuration(machines.directory)):
+        address, version = run(machines, main())
+        assert address == SERVER and version in ("TLSv1.2", "TLSv1.3")
+        # A new certificate, which is trusted alone from here on.
+        machines.make_certificate()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            run(machines, main())
+        os.kill(int((machines.directory / "turnserver.pid").read_text()), signal.SIGUSR2)
+        time.sleep(0.5)
+        assert run(machines, main())[0] == SERVER
+        udp = subprocess.run(machines.server.command("ss", "-Hlun"), capture_output=True, text=True, check=True).stdout
+        tcp = subprocess.run(machines.server.command("ss", "-Hltn"), capture_output=True, text=True, check=True).stdout
+        pid = (machines.directory / "turnserver.pid").read_text().strip()
+        assert Path(f"/proc/{pid}").owner() == "turnserver"
+    # 5349 by UDP would be DTLS; what else listens would be the console or the web interface.
+    assert {int(line.split()[3].rpartition(":")[2]) for line in tcp.splitlines()} == {3478, 5349}
+    assert {int(line.split()[3].rpartition(":")[2]) for line in udp.splitlines()} <= {3478, 5349}
+
+
+# MARK: - With the gateway
+
+
+NO_UDP = f"""
+table inet firewall {{
+  chain out {{
+    type filter hook output priority 0
+    ip daddr {GATEWAY} meta l4proto udp drop
+    ip6 daddr {GATEWAY6} meta l4proto udp drop
+  }}
+}}
+"""
+
+
+@pytest.fixture
+def gateway(machines):
+    """A gateway with the document's `ice_servers`, that callers cannot reach directly by UDP."""
+    servers = block("yaml", "ice_servers").replace("data/turn.secret", str(machines.directory / "turn.secret"))
+    servers = re.sub(r"secret: \{ (.*) \}", r"secret: {{ \1 }}", servers.replace("turn.example.org", SERVER))
+    template = changed_config(
+        ("  addresses: [127.0.0.1]\n", f'  addresses: [{GATEWAY}, "{GATEWAY6}"]\n'),
+        ("admin: 127.0.0.1:0", f"admin: {GATEWAY}:0"),
+        ("  player: {{ type: player, path: {player} }}\n", ""),
+        (', "3": player', ""),
+        ("stores:\n", f"{servers}stores:\n"),
+    )
+    machines.caller.filter(NO_UDP)
+    with machines.gateway.entered():
+        made = Gateway(write_config(machines.directory, template, listen=f"{GATEWAY}:8080"))
+    try:
+        yield made
+    finally:
+        assert made.stop() == 0, made.log.read_text()[-4000:]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_call_through_it_has_sound_both_ways(machines, gateway, sentences, noisy, transport):
+    said = speech.read(noisy["harbour"])[: 7 * speech.RATE]
+
+    async def main():
+        url = gateway.embed_session("emb_echo")
+        asked = f"{gateway.url}/api/v1/public/embed/turn-credentials/{url.rpartition('/')[2]}"
+        status, _, body = http("GET", asked, headers={"Origin": "http://localhost"})
+        assert status == 200, body
+        given = json.loads(body)
+        assert int(given["username"].partition(":")[0]) - time.time() <= 3600
+        uris = [uri for uri in given["uris"] if uri == f"turn:{SERVER}:3478?transport={transport}"]
+        servers = [RTCIceServer(uris, given["username"], given["password"])]
+        async with calling(url, said) as caller:
+            caller.pc = RTCPeerConnection(RTCConfiguration(servers, iceTransportPolicy=RTCIceTransportPolicy.RELAY))
+            caller.microphone = Microphone(said)
+            caller._wire()
+            await caller.offer()
+            await caller.connected()
+            await asyncio.sleep(7)
+            ice = caller.pc.getTransceivers()[0].sender.transport.transport._connection
+            kinds = {each.type for each in ice.local_candidates}
+            pair = ice._nominated[1]
+            return kinds, (pair.local_candidate.host, pair.remote_candidate.host), caller.heard(), await caller.packets(), given
+
+    with machines.serving(configuration(machines.directory)) as log:
+        kinds, pair, heard, packets, given = run(machines, main())
+        with machines.caller.entered():
+            gateway.await_idle()
+    assert kinds == {"relay"} and pair == (SERVER, GATEWAY)
+    print(packets)
+    speech.assert_heard("harbour", sentences, heard)
+    print(packets)
+    assert packets["sent"] > 300 and packets["received"] > 300
+    assert packets["lost"] == packets["remote_lost"] == 0
+    assert given["password"] not in "".join(log)
+
+
+def test_without_it_the_call_does_not_connect(machines, gateway):
+    """The call above did go through the TURN server: it is the only way there is."""
+
+    async def main():
+        async with calling(gateway.embed_session("emb_echo")) as caller:
+            await caller.offer()
+            await asyncio.sleep(4)
+            return caller.pc.connectionState
+
+    assert run(machines, main()) != "connected"
+
+
+def test_what_the_document_does_to_see_whether_it_works(machines):
+    """`turnutils_uclient` on the caller's machine: the gateway is let through, and this machine is not."""
+    lines = [line for line in block("sh", "turnutils_uclient").splitlines() if line]
+    (machines.directory / "data").mkdir()
+    make = block("sh", "openssl rand").partition(" #")[0]
+    subprocess.run(make, shell=True, cwd=machines.directory, check=True)
+    secret = machines.directory / "data/turn.secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    said = []
+    with machines.serving(configuration(machines.directory).replace(TURN_SECRET, secret.read_text().strip())):
+        for line in lines:
+            words = shlex.join(machines.caller.command("sh", "-c", line.replace("turn.example.org", SERVER)))
+            run = subprocess.run(
+                words, shell=True, cwd=machines.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
+            )
+            said.append(run.stdout)
+    assert re.search(r"channel bind sent\n.*cb response received: \n.*success", said[0]), said[0]
+    assert "403" not in said[0]
+    assert "error 403 (Forbidden IP)" in said[1], said[1]
