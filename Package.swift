@@ -121,7 +121,7 @@ let package = Package(
                 path: "Plugins/\($0.kind)/\($0.name)/Sources", swiftSettings: strict)
         }
         + [
-            .target(name: "TestSupport", dependencies: ["Wire"], path: "Tests/Support", swiftSettings: strict),
+            .target(name: "TestSupport", dependencies: ["Wire", "STUN", "TURN"], path: "Tests/Support", swiftSettings: strict),
             tests("STUNTests", ["STUN", "Wire"]),
             tests("ICETests", ["ICE", "STUN", "Wire"]),
             tests("TURNTests", ["TURN", "STUN", "Wire"]),

@@ -42,6 +42,19 @@ final class TestSocket {
         return count > 0 ? Array(buffer.prefix(count)) : nil
     }
 
+    /// The same, and the port that it came from.
+    func receiveWithSource() -> (bytes: [UInt8], port: UInt16)? {
+        var buffer = [UInt8](repeating: 0, count: 2048)
+        var source = Self.native(0)
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let count = unsafe withUnsafeMutablePointer(to: &source) {
+            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe recvfrom(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT), $0, &length)
+            }
+        }
+        return count > 0 ? (Array(buffer.prefix(count)), UInt16(bigEndian: source.sin_port)) : nil
+    }
+
     private static func native(_ port: UInt16) -> sockaddr_in {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)

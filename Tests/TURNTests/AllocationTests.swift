@@ -6,7 +6,7 @@ import Wire
 
 /// A client and a server with nothing between them but what `loses` says.
 private final class Bench {
-    let server = FakeServer()
+    let server = FakeTURNServer()
     var client: Allocation
     var now = MonotonicTime.zero
     var loses: (_ datagram: [UInt8]) -> Bool = { _ in false }
@@ -78,10 +78,10 @@ struct AllocationTests {
     func allocate() throws {
         let bench = Bench()
         try bench.allocate()
-        #expect(bench.takeEvents() == [.allocated(relayed: FakeServer.relayed, mapped: FakeServer.mapped)])
+        #expect(bench.takeEvents() == [.allocated(relayed: FakeTURNServer.relayed, mapped: FakeTURNServer.mapped)])
         let requests = bench.server.requests
         #expect(requests.map(\.username) == [nil, "1700000000:me"])
-        #expect(requests.map(\.realm) == [nil, FakeServer.realm])
+        #expect(requests.map(\.realm) == [nil, FakeTURNServer.realm])
         #expect(requests.allSatisfy { $0.requestedTransport == 17 && $0.requestedAddressFamily == nil })
         #expect(requests[0].id != requests[1].id)
         #expect(Set(requests.map(\.id.tag)) == [7])

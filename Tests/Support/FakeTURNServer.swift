@@ -1,44 +1,47 @@
-import STUN
+package import STUN
 import TURN
-import Wire
+package import Wire
 
 /// A TURN server with one client, which keeps to RFC 8656 and its clock, unless told otherwise.
-final class FakeServer {
-    static let relayed = SocketAddress(ipv4: 0xcb00_7109, port: 49_152)
-    static let mapped = SocketAddress(ipv4: 0xcb00_7101, port: 5000)
-    static let realm = "example.org"
+package final class FakeTURNServer {
+    package static let relayed = SocketAddress(ipv4: 0xcb00_7109, port: 49_152)
+    package static let mapped = SocketAddress(ipv4: 0xcb00_7101, port: 5000)
+    package static let realm = "example.org"
 
-    var password = "secret"
-    var nonce = Array("nonce 1".utf8)
+    package var password = "secret"
+    package var nonce = Array("nonce 1".utf8)
     /// Seconds.
-    var lifetime: UInt32 = 600
-    var relayed = FakeServer.relayed
+    package var lifetime: UInt32 = 600
+    package var relayed = FakeTURNServer.relayed
     /// Answers every request with credentials so, as long as it is set.
-    var error: (code: Int, method: UInt16?)?
-    var alternate: SocketAddress?
-    var rotatesForEachRequest = false
-    var isSilent = false
+    package var error: (code: Int, method: UInt16?)?
+    package var alternate: SocketAddress?
+    package var rotatesForEachRequest = false
+    package var isSilent = false
+    package var refusesIPv6 = false
     private var rotations = 1
 
-    private(set) var requests: [STUNMessage] = []
-    private(set) var allocationEnds: MonotonicTime?
+    package private(set) var requests: [STUNMessage] = []
+    package private(set) var allocationEnds: MonotonicTime?
     private var permissions: [(peer: SocketAddress, ends: MonotonicTime)] = []
     private var channels: [UInt16: (peer: SocketAddress, ends: MonotonicTime)] = [:]
     /// What was relayed to peers.
-    private(set) var relayedData: [(peer: SocketAddress, data: [UInt8])] = []
+    package private(set) var relayedData: [(peer: SocketAddress, data: [UInt8])] = []
 
-    func rotate() {
+    package init() {}
+
+    package func rotate() {
         rotations += 1
         nonce = Array("nonce \(rotations)".utf8)
     }
 
-    func forget() {
+    package func forget() {
         (allocationEnds, permissions, channels) = (nil, [], [:])
         rotate()
     }
 
     /// What it answers to a datagram from its client.
-    func receive(_ datagram: [UInt8], now: MonotonicTime) throws -> [UInt8]? {
+    package func receive(_ datagram: [UInt8], now: MonotonicTime) throws -> [UInt8]? {
         guard !isSilent else { return nil }
         if datagram.first.map({ $0 >= 0x40 }) ?? false {
             guard let (channel, range) = ChannelData.parse(datagram.span), let entry = channels[channel],
@@ -60,7 +63,7 @@ final class FakeServer {
     }
 
     /// What its client gets when `peer` sends `data`.
-    func relay(_ data: [UInt8], from peer: SocketAddress, now: MonotonicTime) -> [UInt8]? {
+    package func relay(_ data: [UInt8], from peer: SocketAddress, now: MonotonicTime) -> [UInt8]? {
         guard let allocationEnds, allocationEnds > now, isPermitted(peer, now) else { return nil }
         if let (number, _) = channels.first(where: { $0.value.peer == peer && $0.value.ends > now }) {
             var bytes: [UInt8] = []
@@ -117,6 +120,7 @@ final class FakeServer {
     private func perform(_ message: STUNMessage, _ now: MonotonicTime) -> Int? {
         if message.method == 3 {
             guard message.requestedTransport == 17 else { return 442 }
+            if refusesIPv6, message.requestedAddressFamily == .ipv6 { return 440 }
             guard allocationEnds == nil else { return 437 }
             allocationEnds = now + .seconds(Int64(lifetime))
             return nil
