@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from gateway import FRESH_RUNS, Gateway, changed_config, jwt, write_config
-from network import Namespace, network
+from network import network
 from packets import Cable
 
 # Addresses that no policy takes for private, unlike those that are kept for examples. No packet leaves the namespaces.
@@ -28,9 +28,24 @@ PASSWORD = re.search(r"a=ice-pwd:(.*)", OFFER)[1]
 
 TENANTS = """\
 tenants:
-  default: {{ match: any, auth: [users, embeds], quotas: [seats], pipeline: echo, ice: {{ inbound: none, outbound: none }} }}
-  private: {{ match: {{ path: /t/private }}, auth: [users], quotas: [seats], pipeline: echo, ice: {{ inbound: private, outbound: private }} }}
-  all: {{ match: {{ path: /t/all }}, auth: [users], quotas: [seats], pipeline: echo, ice: {{ inbound: all, outbound: none }} }}
+  default:
+    match: any
+    auth: [users, embeds]
+    quotas: [seats]
+    pipeline: echo
+    ice: {{ inbound: none, outbound: none }}
+  private:
+    match: {{ path: /t/private }}
+    auth: [users]
+    quotas: [seats]
+    pipeline: echo
+    ice: {{ inbound: private, outbound: private }}
+  all:
+    match: {{ path: /t/all }}
+    auth: [users]
+    quotas: [seats]
+    pipeline: echo
+    ice: {{ inbound: all, outbound: none }}
 """
 
 

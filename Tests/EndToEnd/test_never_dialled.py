@@ -430,7 +430,8 @@ FORGED = [
       if write(address) not in ("::0.0.0.0",)),
 ]
 # And what is taken from the machine itself: a neighbour process, or the gateway's own listeners.
-NEIGHBOURS = [("127.0.0.1", 40_000), ("127.9.9.9", 40_000), ("::1", 40_000), (HERE, HTTP), (HERE, ADMIN), (HERE6, HTTP), (HERE6, ADMIN)]
+NEIGHBOURS = [("127.0.0.1", 40_000), ("127.9.9.9", 40_000), ("::1", 40_000)]
+NEIGHBOURS += [(host, port) for host in (HERE, HERE6) for port in (HTTP, ADMIN)]
 
 
 KINDS = 9  # of datagrams, below
