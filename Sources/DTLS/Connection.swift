@@ -44,10 +44,13 @@ package import Wire
     private var retransmitTime: MonotonicTime?
     private let handshakeEnd: MonotonicTime
 
-    package init(certificate: Certificate, role: Role, now: MonotonicTime) throws(DTLSError) {
+    /// - Parameter until: when a handshake has to be through that was begun before; else `handshakeLimit` from now.
+    package init(
+        certificate: Certificate, role: Role, until end: MonotonicTime? = nil, now: MonotonicTime
+    ) throws(DTLSError) {
         self.role = role
         filter = RecordFilter(sender: role == .client ? .server : .client)
-        handshakeEnd = now + Self.handshakeLimit
+        handshakeEnd = end ?? now + Self.handshakeLimit
         unsafe connection = try unsafe Self.make(certificate, role, bio)
     }
 

@@ -34,7 +34,8 @@ struct Gateway: Sendable {
             addresses: addresses(), publicAddresses: publicAddresses, ports: configuration.media.ports.ports,
             tcpPort: configuration.media.tcpPort.flatMap { UInt16(exactly: $0) }, loops: loops(), isLite: configuration.media.iceLite,
             encoder: EncoderSettings(configuration.media.opus),
-            forbidden: Self.services([server.listen, server.admin], of: addresses() + publicAddresses))
+            forbidden: Self.services(
+                [server.listen, server.admin], of: addresses() + publicAddresses + Interfaces.usableAddresses()))
         defer { engine.stop() }
         warnOfUnreachableTenants()
 
@@ -190,13 +191,11 @@ struct Gateway: Sendable {
     static func services(_ listeners: [ListenAddress?], of own: [SocketAddress]) -> [SocketAddress] {
         listeners.flatMap { listener -> [SocketAddress] in
             // Port 0 is any free one; in a dial rule it would stand for every port of the host.
-            guard let listener, listener.port != 0, let address = SocketAddress(listener.host, port: listener.port)
-            else { return [] }
-            guard address.isUnspecified else { return [address] }
-            return (own + [SocketAddress(ipv4: 0x7f00_0001, port: 0), SocketAddress(ipv6: 0, 1, port: 0)]).map {
-                var service = $0
-                service.port = listener.port
-                return service
+            guard let listener, listener.port != 0 else { return [] }
+            let addresses = Interfaces.addresses(of: listener.host)
+            let loopback = [SocketAddress(ipv4: 0x7f00_0001, port: 0), SocketAddress(ipv6: 0, 1, port: 0)]
+            return (addresses.contains(where: \.isUnspecified) ? own + loopback : addresses).map {
+                $0.with(port: listener.port)
             }
         }
     }

@@ -89,7 +89,9 @@ extension PeerConnection {
     private func startDTLS(now: MonotonicTime) {
         guard dtls == nil, let dtlsRole, ice.selected != nil else { return }
         do throws(DTLSError) {
-            let connection = try Connection(certificate: configuration.certificate, role: dtlsRole, now: now)
+            dtlsEnd = dtlsEnd ?? now + Connection.handshakeLimit
+            let connection = try Connection(
+                certificate: configuration.certificate, role: dtlsRole, until: dtlsEnd, now: now)
             dtls = connection
             connection.start(now: now)
         } catch {
@@ -100,18 +102,38 @@ extension PeerConnection {
 
     func pumpDTLS(now: MonotonicTime) {
         guard let dtls else { return }
+        var datagrams: [[UInt8]] = []
         while let output = dtls.poll() {
             switch output {
             case .transmit(let bytes):
-                send(bytes)
+                datagrams.append(bytes)
             case .connected(let material):
+                for bytes in datagrams { send(bytes) }
+                datagrams = []
                 startMedia(material, now: now)
             case .closed:
+                for bytes in datagrams { send(bytes) }
                 return end(.closedByPeer, now: now)
             case .failed(let error):
+                // Its alert stays here: the peer would believe it.
+                if mayBeginAnew(after: error) { return beginAnew(now: now) }
+                for bytes in datagrams { send(bytes) }
                 return end(.dtlsFailed("\(error)"), now: now)
             }
         }
+        for bytes in datagrams { send(bytes) }
+    }
+
+    /// Until its end a handshake is in the clear, and whoever forges the peer's address can spoil it.
+    private func mayBeginAnew(after error: DTLSError) -> Bool {
+        guard case .library(.handshake, _, _) = error, media == nil else { return false }
+        return dtlsAttempts < Self.dtlsAttempts
+    }
+
+    private func beginAnew(now: MonotonicTime) {
+        dtlsAttempts += 1
+        dtls = nil
+        startDTLS(now: now)
     }
 
     /// Sends what the association still has to say, and reads nothing else of it.

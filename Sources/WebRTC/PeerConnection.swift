@@ -37,6 +37,10 @@ package final class PeerConnection {
     var remote: RemoteParameters?
     var dtls: Connection?
     var dtlsRole: Connection.Role?
+    /// Handshakes that failed, of how many, and when the last one has to be through.
+    var dtlsAttempts = 0
+    static let dtlsAttempts = 3
+    var dtlsEnd: MonotonicTime?
     var media: MediaSession?
     /// The most complexity that the encoder may have, 0 … 10; never less than its settings allow.
     package var complexityLimit = 10 {

@@ -515,7 +515,6 @@ def test_nothing_goes_to_whom_a_datagram_pretends_to_be_from(tmp_path, lite):
     assert set(sent) == set(controls)
 
 
-@pytest.mark.xfail(strict=True, reason="a listener on 0.0.0.0 is forbidden at the addresses of `media` and loopback only")
 def test_nothing_goes_to_the_gateways_listeners_at_its_other_addresses(tmp_path):
     tried = [Case(Target("own service", DESK, port), HOST, in_offer, "none", port, 0) for port in (HTTP, ADMIN)]
     with outpost(tmp_path) as post:

@@ -12,12 +12,19 @@ struct OwnServicesTests {
         "are forbidden to candidates where they listen; on all addresses, at each of ours",
         arguments: [
             ("10.0.0.2", 8080, ["10.0.0.2:8080"]), ("192.0.2.9", 80, ["192.0.2.9:80"]), ("127.0.0.1", 0, []),
-            ("0.0.0.0", 0, []), ("gateway.example", 8080, []),
+            ("0.0.0.0", 0, []),
             ("0.0.0.0", 8080, ["10.0.0.2:8080", "203.0.113.5:8080", "127.0.0.1:8080", "[::1]:8080"]),
             ("::", 8080, ["10.0.0.2:8080", "203.0.113.5:8080", "127.0.0.1:8080", "[::1]:8080"]),
         ] as [(String, UInt16, [String])])
     func forbidden(host: String, port: UInt16, services: [String]) {
         let found = Gateway.services([ListenAddress(host: host, port: port), nil], of: Self.own)
         #expect(found.map(\.description) == services)
+    }
+
+    @Test("and so is what the name of a listener stands for")
+    func named() {
+        let found = Gateway.services([ListenAddress(host: "localhost", port: 8080)], of: Self.own)
+        #expect(found.map(\.description).contains("127.0.0.1:8080"))
+        #expect(found.allSatisfy { $0.isLoopback })
     }
 }
