@@ -4,6 +4,7 @@ import Logging
 import Media
 import PatchbayConfig
 import PatchbayPlugin
+import Signaling
 import Synchronization
 import WebRTC
 import Wire
@@ -46,7 +47,7 @@ struct CallSupervisor: Sendable {
     /// - Throws: `PeerConnectionError` for an offer that cannot be answered; everything is given back then.
     static func answer(
         offer: String, _ admission: Admission, tenant: Tenant, context: [String: JSONValue],
-        environment: Environment, sendToClient: @escaping @Sendable (ClientEvent) -> Void
+        environment: Environment
     ) async throws -> (CallSupervisor, answer: String) {
         let request = admission.request
         let format = type(of: tenant.pipeline(forWorkflow: request.workflowID)).audio
@@ -80,7 +81,9 @@ struct CallSupervisor: Sendable {
             id: request.callID, tenant: request.tenant, principal: request.principal, workflowID: request.workflowID,
             workflowRunID: request.workflowRunID, contextVariables: context,
             leaseMetadata: admission.leases.metadata, logger: logger, dtmf: dtmf,
-            send: { event in if !isOver.hasRun { sendToClient(event) } },
+            send: { [client = admission.client] event in
+                if !isOver.hasRun { client.send(.event(event), isDroppable: true) }
+            },
             hangUp: { reason in send.yield(.hangUp(reason: reason)) })
         let legs = MediaLegs(leg)
         let supervisor = CallSupervisor(
@@ -90,9 +93,15 @@ struct CallSupervisor: Sendable {
         environment.registry.add(
             CallRegistry.Entry(
                 id: request.callID, tenant: request.tenant, workflowID: request.workflowID,
-                workflowRunID: request.workflowRunID, state: "connecting", leg: { legs.current.leg }))
+                workflowRunID: request.workflowRunID, state: "connecting", client: admission.client,
+                leg: { legs.current.leg }))
         return (supervisor, answer)
     }
+
+    var logMetadata: Logger.Metadata { ["call": "\(id)", "tenant": "\(call.tenant)"] }
+
+    /// Where the call's client is.
+    var client: CallClient { admission.client }
 
     /// The peer connection that the call has now.
     var media: any MediaLeg { legs.current.leg }
@@ -136,7 +145,7 @@ struct CallSupervisor: Sendable {
     /// Lives the call's life.
     ///
     /// - Returns: why it ended, in the words of the wire: `peer_connection_closed`, `pipeline_finished`, `pipeline_failed`,
-    ///   `time_limit`, `idle`, or what the pipeline or the socket said.
+    ///   `time_limit`, `idle`, `socket_lost`, or what the pipeline or the socket said.
     func run() async -> String {
         let pipeline = tenant.pipeline(forWorkflow: call.workflowID)
         let pipelineTask = Task(executorPreference: PipelineExecutor.shared) { [call, send] in
@@ -173,7 +182,7 @@ struct CallSupervisor: Sendable {
         return reason
     }
 
-    /// Renewals, and the limits of the call's length and of its silence, until cancelled.
+    /// Renewals, and the limits of the call's length, of its silence and of its client's absence, until cancelled.
     private func runTimers() async {
         async let renewals: Void = admission.keepAlive(logger: call.logger)
         let now = ContinuousClock.now
@@ -184,12 +193,16 @@ struct CallSupervisor: Sendable {
             let now = ContinuousClock.now
             let spokenNow = settings.input.spoken + settings.output.spoken
             if spokenNow != spoken || settings.output.isSpeaking { (spoken, quietSince) = (spokenNow, now) }
+            if client.abandon(at: now) != nil {
+                send.yield(.hangUp(reason: "socket_lost"))
+                break
+            }
             let deadline = min(end, quietSince + tenant.limits.idle)
             if now >= deadline {
                 send.yield(.hangUp(reason: now >= end ? "time_limit" : "idle"))
                 break
             }
-            try? await Task.sleep(until: min(deadline, now + .seconds(1)))
+            try? await Task.sleep(until: min(deadline, client.awaitedUntil ?? deadline, now + .seconds(1)))
         }
         await renewals
     }
