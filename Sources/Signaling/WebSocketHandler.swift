@@ -280,6 +280,8 @@ extension WebSocketHandler {
         if readHeld { return isLost.succeed(false) }
         probes.append(isLost)
         guard probes.count == 1 else { return }
+        // The pong is not the peer's idea.
+        allowance += 1
         send(.ping, ByteBuffer())
         probeTimer = after(patience) { $0.lose() }
     }
