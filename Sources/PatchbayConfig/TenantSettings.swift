@@ -34,6 +34,8 @@ package struct LimitSettings: PluginSettings {
     package var connect: Duration = .seconds(60)
     @Field("How long nobody speaks, neither caller nor pipeline", in: .seconds(1)...(.seconds(86_400)))
     package var idle: Duration = .seconds(300)
+    @Field("How long a call waits for its caller when the socket is lost", in: .zero ... .seconds(120))
+    package var grace: Duration = .seconds(10)
 
     package init() {}
 }

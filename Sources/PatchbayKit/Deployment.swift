@@ -206,6 +206,7 @@ struct Tenant: Sendable {
             case .accept(var principal):
                 // Ids are unique within an instance only: another's user 7 is somebody else.
                 if case .user(let id) = principal.runOwner { principal.runOwner = .user("\(instance.name)/\(id)") }
+                principal.authInstance = instance.name
                 return .accept(principal)
             case .reject(let denial): return .reject(denial)
             }

@@ -76,9 +76,11 @@ struct Gateway: Sendable {
         do {
             try await group.run()
         } catch {
+            await environment.registry.endAbandoned()
             await deployment.stop()
             throw error
         }
+        await environment.registry.endAbandoned()
         await deployment.stop()
     }
 

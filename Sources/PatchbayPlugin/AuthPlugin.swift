@@ -62,11 +62,16 @@ public struct Principal: Sendable, Hashable {
     public var contextVariables: [String: JSONValue]
     /// Whether the caller's own `call_context_vars` may be added to them.
     public var mayAddContext: Bool
+    /// When the credential ends, since 1970-01-01 UTC; nil where it does not.
+    public var expires: Duration?
+    /// The auth instance that accepted the caller; nil for one whom nobody knows.
+    package var authInstance: String?
 
     /// Makes a principal. Its runs are its organisation's, or its own when it has none, unless `runOwner` says otherwise.
     public init(
         id: String, organization: String? = nil, runOwner: RunOwner? = nil, workflowID: Int? = nil,
-        workflowRunID: Int? = nil, contextVariables: [String: JSONValue] = [:], mayAddContext: Bool = true
+        workflowRunID: Int? = nil, contextVariables: [String: JSONValue] = [:], mayAddContext: Bool = true,
+        expires: Duration? = nil
     ) {
         self.id = id
         self.organization = organization
@@ -75,6 +80,7 @@ public struct Principal: Sendable, Hashable {
         self.workflowRunID = workflowRunID
         self.contextVariables = contextVariables
         self.mayAddContext = mayAddContext
+        self.expires = expires
     }
 }
 

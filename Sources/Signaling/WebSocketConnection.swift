@@ -10,7 +10,8 @@ package final class WebSocketConnection: Sendable {
         case text(String)
         case binary([UInt8])
         /// Always the last element: the code and reason of the close frame that came first, the peer's or ours.
-        /// 1006 when the connection was lost without one, 1005 when the peer's frame had no code (RFC 6455 §7.1.5).
+        /// 1006 when the connection was lost without one or the peer has fallen silent, 1005 when the peer's frame had no
+        /// code (RFC 6455 §7.1.5).
         case closed(code: UInt16, reason: String)
     }
 
@@ -57,6 +58,14 @@ package final class WebSocketConnection: Sendable {
         let interval = TimeAmount(interval)
         let task = channel.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in body() }
         channel.closeFuture.whenComplete { _ in task.cancel() }
+    }
+
+    /// Whether the peer is gone without a word. It is asked with a ping and has `patience` to say anything; the socket of
+    /// one that does not closes as after a keep-alive that was missed.
+    package func isLost(after patience: Duration) async -> Bool {
+        let isLost = channel.eventLoop.makePromise(of: Bool.self)
+        channel.eventLoop.execute { [handler] in handler.value.probe(patience, isLost) }
+        return (try? await isLost.futureResult.get()) ?? true
     }
 
     /// Sends a close frame, waits for the peer's or 5 s, and returns when the connection is gone.

@@ -24,11 +24,16 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var unread = 0
     private var readHeld = false
     private var closeSent = false
+    /// What `inbound` ended with.
+    private var closeCode: UInt16?
     /// When the last frame came, of any kind.
     private var lastHeard = NIODeadline.now()
     /// The first ping that nothing was heard since.
     private var unanswered: NIODeadline?
     private var pingTimer: Scheduled<Void>?
+    /// Told whether the peer is gone as soon as that is known.
+    private var probes: [EventLoopPromise<Bool>] = []
+    private var probeTimer: Scheduled<Void>?
     private var deadline: Scheduled<Void>?
 
     init(limits: Limits, role: Role, remoteAddress: String) {
@@ -69,8 +74,10 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     /// The first one counts; a finished stream takes no more.
     private func finish(code: UInt16, reason: String) {
+        if closeCode == nil { closeCode = code }
         yield.yield(.closed(code: code, reason: reason))
         yield.finish()
+        endProbes(isLost: closeCode == 1006)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -96,6 +103,7 @@ extension WebSocketHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let frame = unwrapInboundIn(data)
         lastHeard = .now()
+        endProbes(isLost: false)
         if closeSent {
             // Data that crossed our close frame has no reader any more.
             if frame.opcode == .connectionClose { context.close(promise: nil) }
@@ -257,12 +265,40 @@ extension WebSocketHandler {
         if let unanswered, lastHeard < unanswered {
             // The timer may come a moment before the ping is as old as it says.
             if now + .milliseconds(10) >= unanswered + TimeAmount(limits.pongTimeout) {
-                return startClose(code: 1011, reason: "keepalive ping timeout")
+                return lose()
             }
         } else if context?.channel.isWritable == true {
             unanswered = now
         }
         send(.ping, ByteBuffer())
+    }
+
+    /// Asks whether the peer is there.
+    func probe(_ patience: Duration, _ isLost: EventLoopPromise<Bool>) {
+        if let closeCode { return isLost.succeed(closeCode == 1006) }
+        // While reading is held back, what the peer says waits in the kernel.
+        if readHeld { return isLost.succeed(false) }
+        probes.append(isLost)
+        guard probes.count == 1 else { return }
+        // The pong is not the peer's idea.
+        allowance += 1
+        send(.ping, ByteBuffer())
+        probeTimer = after(patience) { $0.lose() }
+    }
+
+    private func endProbes(isLost: Bool) {
+        if probes.isEmpty { return }
+        probeTimer?.cancel()
+        for probe in probes { probe.succeed(isLost) }
+        probes = []
+    }
+
+    /// The peer is silent. What it is told, should it still hear, is not how it went.
+    private func lose() {
+        guard !closeSent else { return }
+        let reason = "keepalive ping timeout"
+        finish(code: 1006, reason: reason)
+        sendClose(code: 1011, reason: reason) {}
     }
 
     private func after(_ delay: Duration, _ body: @escaping (WebSocketHandler) -> Void) -> Scheduled<Void>? {

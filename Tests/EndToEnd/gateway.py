@@ -63,7 +63,7 @@ tenants:
     pipeline: parrot
     pipelines: {{ "2": echo, "3": player }}
     ice: {{ inbound: none, outbound: none }}
-    limits: {{ call: 30m, connect: {connect} }}
+    limits: {{ call: 30m, connect: {connect}, grace: {grace} }}
 """
 
 
@@ -107,7 +107,7 @@ def write_config(directory: Path, template=CONFIG, **changes) -> Path:
     for name, secret in ("jwt.secret", SECRET), ("turn.secret", TURN_SECRET):
         (directory / name).write_text(secret)
         (directory / name).chmod(0o600)
-    defaults = {"seats": 50, "connect": "60s", "patience": "30s", "listen": "127.0.0.1:0", "drain": "0s"}
+    defaults = {"seats": 50, "connect": "60s", "patience": "30s", "listen": "127.0.0.1:0", "drain": "0s", "grace": "10s"}
     path = directory / "config.yaml"
     path.write_text(template.format(directory=directory, ports=free_ports(), **{**defaults, **changes}))
     return path

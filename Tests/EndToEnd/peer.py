@@ -174,6 +174,13 @@ class Caller:
         await self.offer(message="renegotiate", restart_pc=True)
         await first.close()
 
+    async def move(self, socket: aiohttp.ClientWebSocketResponse):
+        """Goes on with another socket in the place of the first."""
+        self._tasks[0].cancel()
+        await asyncio.wait(self._tasks[:1])
+        self.socket, self.close_code, self.close_reason = socket, None, None
+        self._tasks[0] = asyncio.ensure_future(self._read_socket())
+
     async def closed(self, timeout=5.0) -> tuple[int, str]:
         """Waits for the socket's end: the code and reason of the close."""
         await self.until(lambda: self.close_code is not None, timeout, "the close")

@@ -1,12 +1,15 @@
 """A real browser: the playground through the parrot, and a page of our own through the echo."""
 
+import asyncio
 import re
+import threading
 
 import pytest
 from playwright.sync_api import expect
 
 import speech
 from browser import chromium, open_caller, record
+from relay import Relay
 
 
 # The cells of the playground's table.
@@ -112,6 +115,28 @@ def test_the_playground_shows_how_the_call_is_at_the_server(gateway, browser):
     assert float(cells["v-up-mos"]) > 4 and float(cells["v-down-mos"]) > 4
     assert -127 <= server["audio_level_dbov"] <= 0
     gateway.await_idle()
+
+
+def test_the_playground_comes_back_when_its_socket_is_lost(gateway, browser):
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    relay = asyncio.run_coroutine_threadsafe(Relay(gateway.url).__aenter__(), loop).result(5)
+    page = browser.new_page()
+    page.goto(relay.url)
+    page.get_by_role("button", name="Talk").click()
+    await_state(page, "connected")
+    loop.call_soon_threadsafe(relay.reset)
+    answers = "() => [...document.querySelectorAll('#log b')].filter(type => type.textContent === 'answer').length === 2"
+    page.wait_for_function(answers, timeout=5000)
+    assert [call["state"] for call in gateway.look()["calls"]] == ["connected"]
+    before = page.evaluate("window.patchbay.stats.packetsSent")
+    page.wait_for_function("before => window.patchbay.stats.packetsSent > before + 100", arg=before, timeout=5000)
+    assert page.evaluate("window.patchbay.state") == "connected"
+    page.get_by_role("button", name="Hang up").click()
+    await_state(page, "ended")
+    gateway.await_idle()
+    asyncio.run_coroutine_threadsafe(relay.__aexit__(), loop).result(5)
+    loop.call_soon_threadsafe(loop.stop)
 
 
 def test_candidates_trickle_both_ways(gateway, browser):

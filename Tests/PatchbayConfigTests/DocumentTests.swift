@@ -30,6 +30,7 @@ struct DocumentTests {
         #expect(tenant.inboundPolicy == "none" && tenant.outboundPolicy == "none")
         #expect(tenant.runs == .open && tenant.store == "local")
         #expect(tenant.limits.call == .seconds(1800) && tenant.limits.connect == .seconds(60))
+        #expect(tenant.limits.grace == .seconds(10))
         #expect(tenant.limits.idle == .seconds(300) && configuration.server.drain == .seconds(20))
     }
 
@@ -54,7 +55,7 @@ struct DocumentTests {
                 allow_anonymous: true
                 pipeline: e
                 ice: { inbound: private, outbound: mine }
-              a: { match: any, allow_anonymous: true, pipeline: p, quotas: [q], limits: { call: 5m, idle: 30s } }
+              a: { match: any, allow_anonymous: true, pipeline: p, quotas: [q], limits: { call: 5m, idle: 30s, grace: 0s } }
             """)
         #expect(configuration.tenants.map(\.name) == ["a", "b"])
         #expect(configuration.tenants.map(\.matches) == [[.any], [.host("voice.acme.example"), .path("/t/acme")]])
@@ -62,6 +63,7 @@ struct DocumentTests {
         #expect(configuration.tenants.map(\.outboundPolicy) == ["none", "mine"])
         #expect(configuration.tenants.map(\.limits.call) == [.seconds(300), .seconds(1800)])
         #expect(configuration.tenants.map(\.limits.idle) == [.seconds(30), .seconds(300)])
+        #expect(configuration.tenants.map(\.limits.grace) == [.zero, .seconds(10)])
         #expect(configuration.server.drain == .zero)
         #expect(configuration.server.trustedProxies.map(\.written) == ["10.0.0.0/8", "::1"])
         #expect(configuration.instances[.icePolicy]?.keys.sorted() == ["mine", "none", "private"])

@@ -47,10 +47,12 @@ struct TestRouter {
         try #require(deployment.tenants.first { $0.name == tenant }).runs
     }
 
-    func token(_ user: String, _ organization: String? = nil) async throws -> String {
+    func token(
+        _ user: String, _ organization: String? = nil, lifetime: Duration = .seconds(60)
+    ) async throws -> String {
         let minter = try #require(deployment.auth["users"] as? any TokenMinter)
         return try await minter.mint(
-            TokenRequest(user: user, organization: organization, lifetime: .seconds(60)))
+            TokenRequest(user: user, organization: organization, lifetime: lifetime))
     }
 
     static func request(_ path: String, token: String? = nil, address: String = "192.0.2.1") -> Request {

@@ -98,7 +98,7 @@ struct CallSupervisorTests {
         let tenant = Tenant.test(pipeline: pipeline)
         let admission = try await Admission(testRequest, pcID: "PC-1", tenant: tenant, environment: environment)
         let (supervisor, _) = try await CallSupervisor.answer(
-            offer: "one", admission, tenant: tenant, context: [:], environment: environment, sendToClient: { _ in })
+            offer: "one", admission, tenant: tenant, context: [:], environment: environment)
         let first = try #require(supervisor.media as? NoMedia.Leg)
         first.onEvent(.connected)
         for key in "12" { first.onEvent(.keyPress(key)) }
@@ -167,8 +167,7 @@ struct CallSupervisorTests {
             testRequest, pcID: "PC-1", tenant: tenant, environment: loopback.environment)
         await #expect(throws: (any Error).self) {
             _ = try await CallSupervisor.answer(
-                offer: sdp, admission, tenant: tenant, context: [:], environment: loopback.environment,
-                sendToClient: { _ in })
+                offer: sdp, admission, tenant: tenant, context: [:], environment: loopback.environment)
         }
         #expect(quota.tally == CountingQuota.Tally(admitted: 1, renewed: 0, released: 1))
         #expect(loopback.engine.load == 0)

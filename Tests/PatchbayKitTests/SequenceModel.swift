@@ -18,6 +18,8 @@ enum Step: CustomStringConvertible {
     /// What is no message.
     case malformed(WebSocketConnection.Inbound)
     case closing
+    /// The connection goes without a word.
+    case losing
     case hangUp
 
     private static let names = ["PC-a", "PC-b", "PC-c"]
@@ -35,7 +37,8 @@ enum Step: CustomStringConvertible {
         case ..<61: .question(generator.chance(0.8) ? name : "")
         case ..<75: .silent(pick(silence, &generator).replacing("PC-?", with: name))
         case ..<85: .malformed(pick(malformed, &generator))
-        case ..<92: .closing
+        case ..<89: .closing
+        case ..<94: .losing
         default: .hangUp
         }
     }
@@ -79,7 +82,17 @@ enum Step: CustomStringConvertible {
         case .halfOffer(let text), .silent(let text): .text(text)
         case .offerOfType(let type, let pcID): .text(TestSocket.offer(pcID, type: type))
         case .malformed(let message): message
-        case .closing, .hangUp: nil
+        case .closing, .losing, .hangUp: nil
+        }
+    }
+
+    /// The call it is about, so that a caller is back with it; nil when it is about none.
+    var pcID: String? {
+        switch self {
+        case .offer(let pcID, _), .renegotiation(let pcID, _, _), .question(let pcID): pcID
+        case .silent(let text):
+            text.contains("ice-candidate") ? Self.names.first { text.contains(#""pc_id":"\#($0)""#) } : nil
+        case .halfOffer, .offerOfType, .malformed, .closing, .losing, .hangUp: nil
         }
     }
 
@@ -87,7 +100,12 @@ enum Step: CustomStringConvertible {
         switch message {
         case .text(let text): text
         case .binary(let bytes): "binary \(bytes)"
-        case .closed, nil: if case .closing = self { "the client closes" } else { "the pipeline hangs up" }
+        case .closed, nil:
+            switch self {
+            case .closing: "the client closes"
+            case .losing: "the client is lost"
+            default: "the pipeline hangs up"
+            }
         }
     }
 }
@@ -102,14 +120,22 @@ struct SequenceModel {
 
     static let runID = 501
     private var run = Run.free
+    /// Whether the call's socket is lost, and its caller not back yet.
+    private(set) var isAway = false
+
+    /// What the user has to ask about to have a call on its socket again; nil when none waits.
+    var awaited: String? {
+        if isAway, case .live(let pcID) = run { pcID } else { nil }
+    }
 
     /// Calls that are alive.
     var calls: Int {
         if case .live = run { 1 } else { 0 }
     }
 
-    /// Does the step and says what comes back; a socket that closes takes its call along.
+    /// Does the step and says what comes back; a socket that closes takes its call along, one that is lost does not.
     mutating func expect(_ step: Step) -> [Sent] {
+        if let pcID = step.pcID, run == .live(pcID: pcID) { isAway = false }
         switch step {
         case .offer(let pcID, let sdp): return offer(pcID, sdp)
         case .renegotiation(let pcID, let sdp, _):
@@ -122,7 +148,12 @@ struct SequenceModel {
         case .silent: return []
         case .malformed: return [.error("Malformed message: …"), .closedAsMalformed] + end("socket_closed")
         case .closing: return end("socket_closed")
-        case .hangUp: return end("hung up")
+        case .losing:
+            isAway = calls == 1
+            return []
+        case .hangUp:
+            defer { if isAway { (run, isAway) = (.ended, false) } }
+            return end("hung up")
         }
     }
 
@@ -142,7 +173,7 @@ struct SequenceModel {
     }
 
     private mutating func end(_ reason: String) -> [Sent] {
-        guard case .live(let pcID) = run else { return [] }
+        guard case .live(let pcID) = run, !isAway else { return [] }
         run = .ended
         return [.callEnded(pcID, run: Self.runID, reason: reason), .closedAfterCall]
     }

@@ -81,7 +81,7 @@ struct SequenceTests {
         var sockets: [TestSocket?] = users.map { _ in nil }
         var heard: [[[Sent]]] = users.map { _ in [] }
         let active = Set(steps.map(\.user))
-        for (user, step) in steps + active.map({ ($0, Step.closing) }) {
+        func play(_ user: Int, _ step: Step) async throws {
             let socket: TestSocket
             if let open = sockets[user] {
                 socket = open
@@ -95,10 +95,13 @@ struct SequenceTests {
                 reply = await socket.send(message)
             } else if case .hangUp = step, hadCall {
                 try await hangUp(users[user], in: world)
-                try await wait { socket.sent.count == expected.count }
+                try await wait { socket.sent.count == expected.count && world.names(of: users[user]).isEmpty }
                 reply = socket.take()
             }
             switch step {
+            case .losing:
+                reply += await socket.close(code: 1006)
+                sockets[user] = nil
             case .closing, .hangUp, .malformed:
                 // As the server does it: once we close, or the client has, no message comes through.
                 reply += await socket.close()
@@ -114,6 +117,11 @@ struct SequenceTests {
             if isAlone, (world.media.load, world.leases) != (calls, 2 * calls) {
                 throw CallerError("\(step): \(calls) calls, \(world.media.load) connections, \(world.leases) leases")
             }
+        }
+        for (user, step) in steps { try await play(user, step) }
+        for user in active {
+            if let pcID = models[user].awaited { try await play(user, .question(pcID)) }
+            try await play(user, .closing)
         }
         return heard
     }

@@ -122,33 +122,12 @@ struct StatisticsTests {
         let tenant = Tenant.test(pipeline: ScriptedPipeline { _, _ in })
         let admission = try await Admission(testRequest, pcID: "PC-1", tenant: tenant, environment: environment)
         let (supervisor, _) = try await CallSupervisor.answer(
-            offer: "v=0", admission, tenant: tenant, context: [:], environment: environment, sendToClient: { _ in })
+            offer: "v=0", admission, tenant: tenant, context: [:], environment: environment)
         #expect(await supervisor.run() == "pipeline_finished")
         let line = try #require(log.lines.byMessage.withLock { $0["call ended"] })
         for (name, value) in Self.full.metadata { #expect(line[name] == value, "\(name)") }
         #expect(line["reason"] == "pipeline_finished")
         #expect(line["call"] == "call")
         #expect(Int(try #require(line["duration_ms"]).description) ?? -1 >= 0)
-    }
-}
-
-/// The last line of each message.
-private struct RecordedLog: LogHandler {
-    final class Lines: Sendable {
-        let byMessage = Mutex<[String: Logger.Metadata]>([:])
-    }
-
-    let lines = Lines()
-    var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.trace
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) {
-        let metadata = metadata.merging(event.metadata ?? [:]) { _, new in new }
-        lines.byMessage.withLock { $0["\(event.message)"] = metadata }
     }
 }

@@ -93,12 +93,12 @@ extension Tenant {
         pipeline: ScriptedPipeline = ScriptedPipeline { _, audio in for await _ in audio.input {} },
         quotas: [Quota] = [], auth: [any AuthPlugin] = [], store: any StorePlugin = MemoryStore(),
         runsAreRegistered: Bool = false, callLimit: Duration = .seconds(60), idleLimit: Duration = .seconds(60),
-        connectLimit: Duration = .seconds(60)
+        connectLimit: Duration = .seconds(60), grace: Duration = .seconds(10), name: String = "default"
     ) -> Tenant {
         var limits = LimitSettings()
-        (limits.call, limits.idle, limits.connect) = (callLimit, idleLimit, connectLimit)
+        (limits.call, limits.idle, limits.connect, limits.grace) = (callLimit, idleLimit, connectLimit, grace)
         return Tenant(
-            name: "default", matches: [.any], auth: auth.map { Auth(name: "door", plugin: $0) }, allowsAnonymous: false,
+            name: name, matches: [.any], auth: auth.map { Auth(name: "door", plugin: $0) }, allowsAnonymous: false,
             quotas: quotas, pipeline: pipeline,
             pipelinesByWorkflow: [:], inbound: OpenPolicy(), outbound: OpenPolicy(),
             runs: WorkflowRuns(store: store, tenant: "default"), runsAreRegistered: runsAreRegistered, limits: limits)
@@ -112,9 +112,11 @@ extension Tenant.Quota {
 }
 
 extension CallSupervisor.Environment {
-    static func test(media: any MediaHost) -> CallSupervisor.Environment {
+    static func test(
+        media: any MediaHost, log: any LogHandler = SwiftLogNoOpLogHandler()
+    ) -> CallSupervisor.Environment {
         CallSupervisor.Environment(
-            media: media, registry: CallRegistry(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            media: media, registry: CallRegistry(), logger: Logger(label: "test") { _ in log })
     }
 }
 
@@ -147,16 +149,16 @@ struct LoopbackCall {
             output: PlayoutQueue(rate: 16_000))
         let (media, offer) = try await caller.offer(settings) { _ in }
         let (supervisor, answer) = try await CallSupervisor.answer(
-            offer: offer, admission, tenant: tenant, context: [:], environment: environment, sendToClient: { _ in })
+            offer: offer, admission, tenant: tenant, context: [:], environment: environment)
         try await media.accept(answer: answer)
         return (supervisor, media)
     }
 }
 
 /// Waits until `condition` holds; false after 10 s.
-func eventually(_ condition: () async -> Bool) async -> Bool {
+func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
     for _ in 0..<1000 {
-        if await condition() { return true }
+        if try await condition() { return true }
         try? await Task.sleep(for: .milliseconds(10))
     }
     return false

@@ -68,8 +68,10 @@ struct TURNServerTests {
         #expect(TURNServer([]) == nil)
     }
 
-    private func answer(_ request: Request, turn: TURNServer?) async throws -> (Int, JSONValue, [String: String]) {
-        let response = await (try TestRouter(turn: turn)).router.respond(to: request)
+    private func answer(
+        _ request: Request, turn: TURNServer?, by test: TestRouter? = nil
+    ) async throws -> (Int, JSONValue, [String: String]) {
+        let response = await (try test ?? TestRouter(turn: turn)).router.respond(to: request)
         let body = try JSONValue(parsing: String(decoding: response.body, as: UTF8.self))
         return (response.status, body, response.headers)
     }
@@ -83,12 +85,52 @@ struct TURNServerTests {
         request.headers["authorization"] = "Bearer \(token)"
         let (status, body, headers) = try await answer(request, turn: Self.server())
         #expect(status == 200)
+        // The token is good for a minute only.
         #expect(
             body == [
-                "username": "1800003600:7", "password": "Jhf19nSwCUWFIxSHwSHk3KhD1WU=", "ttl": 3600,
+                "username": "1800000060:7", "password": "Tm6x3QSLpKf8sb6wTLj1YWJgQLM=", "ttl": 60,
                 "uris": ["turn:t.example.org:3478", "turns:t.example.org?transport=tcp"],
             ])
         #expect(headers["cache-control"] == "no-store")
+    }
+
+    @Test(
+        "end with the token, if that is sooner than the server's setting",
+        arguments: [(60, 0, 60), (60, 59, 1), (60, 80, 1), (3600, 0, 3600), (7200, 0, 3600), (7200, 3601, 3599)])
+    func expiry(lifetime: Int, later: Int, seconds: Int) async throws {
+        let test = try TestRouter(turn: Self.server())
+        var request = TestRouter.request(Self.path)
+        request.headers["authorization"] = "Bearer \(try await test.token("7", lifetime: .seconds(lifetime)))"
+        test.clock.advance(by: .seconds(later))
+        let (status, body, _) = try await answer(request, turn: nil, by: test)
+        #expect((status, body["ttl"]) == (200, .integer(seconds)))
+        #expect(body["username"] == .string("\(1_800_000_000 + later + seconds):7"))
+    }
+
+    @Test("are given twenty at once to one caller, then one a second, and to others all the same")
+    func limit() async throws {
+        let test = try TestRouter(turn: Self.server())
+        func status(_ user: String, _ tenant: String = "") async throws -> (Int, JSONValue?) {
+            var request = TestRouter.request(tenant + Self.path)
+            request.headers["authorization"] = "Bearer \(try await test.token(user))"
+            let answer = try await answer(request, turn: nil, by: test)
+            return (answer.0, answer.1["detail"])
+        }
+        for _ in 0..<20 { #expect(try await status("7").0 == 200) }
+        #expect(try await status("7") == (429, "Too many TURN credentials. Please try again shortly"))
+        #expect(try await status("8").0 == 200)
+        #expect(try await status("7", "/r").0 == 200)
+        test.clock.advance(by: .seconds(1))
+        #expect(try await status("7").0 == 200)
+        #expect(try await status("7").0 == 429)
+    }
+
+    @Test("that there are none of are not counted")
+    func noServer() async throws {
+        let test = try TestRouter()
+        var request = TestRouter.request(Self.path)
+        request.headers["authorization"] = "Bearer \(try await test.token("7"))"
+        for _ in 0..<25 { #expect(try await answer(request, turn: nil, by: test).0 == 503) }
     }
 
     @Test(

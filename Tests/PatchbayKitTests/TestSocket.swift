@@ -73,6 +73,17 @@ extension Sent {
 final class TestSocket: Sendable {
     private final class Record: Sendable {
         let sent = Mutex<[Sent]>([])
+        let isLost = Mutex<Bool?>(false)
+        let timesAsked = Mutex(0)
+        let hasCalled = Mutex(false)
+
+        func lost() async -> Bool {
+            timesAsked.withLock { $0 += 1 }
+            while true {
+                if let known = isLost.withLock({ $0 }) { return known }
+                try? await Task.sleep(for: .milliseconds(1))
+            }
+        }
     }
 
     /// Tells when the session has done what the last message asked for: it then wants the next.
@@ -96,24 +107,25 @@ final class TestSocket: Sendable {
     }
 
     let user: String
-    let run: Int
     private let record = Record()
     private let inbound: AsyncStream<WebSocketConnection.Inbound>.Continuation
     private let wantsNext: AsyncStream<Void>
     private let running: Task<Void, Never>
 
-    init(_ world: World, user: String, run: Int) async {
-        (self.user, self.run) = (user, run)
+    /// - Parameter tenant: another than the world's own.
+    init(_ world: World, _ principal: Principal, run: Int = 501, tenant: Tenant? = nil) async {
+        user = principal.id
         let session = SignalingSession(
             client: SignalingSession.Client(
                 send: { [record] message, _ in record.sent.withLock { $0.append(Sent(message.text)) } },
                 close: { [record] code, reason in
                     record.sent.withLock { $0.append(.close(code: code, reason: reason)) }
-                }),
-            tenant: world.tenant,
+                },
+                isLost: { [record] in await record.lost() }),
+            tenant: tenant ?? world.tenant,
             target: SignalingSession.Target(
-                principal: Principal(id: user), workflowID: World.workflow, workflowRunID: run),
-            environment: world.environment)
+                principal: principal, workflowID: World.workflow, workflowRunID: run),
+            environment: world.environment, onFirstCall: { [record] in record.hasCalled.withLock { $0 = true } })
         let (messages, inbound) = AsyncStream<WebSocketConnection.Inbound>.makeStream()
         let (wantsNext, continuation) = AsyncStream<Void>.makeStream()
         (self.inbound, self.wantsNext) = (inbound, wantsNext)
@@ -124,6 +136,17 @@ final class TestSocket: Sendable {
     private func untilDone() async {
         for await _ in wantsNext { return }
     }
+
+    /// Whether the client turns out to be gone when it is asked; nil while that is not known.
+    func set(isLost: Bool?) {
+        record.isLost.withLock { $0 = isLost }
+    }
+
+    /// How often the client was asked whether it is there.
+    var timesAsked: Int { record.timesAsked.withLock { $0 } }
+
+    /// Whether the socket has shown what it is for.
+    var hasCalled: Bool { record.hasCalled.withLock { $0 } }
 
     /// Everything that has come back.
     var sent: [Sent] { record.sent.withLock { $0 } }
@@ -158,11 +181,21 @@ final class TestSocket: Sendable {
         #"{"type":"get-statistics","payload":{"pc_id":"\#(pcID)"}}"#
     }
 
-    /// The client is gone; the session with all its calls has ended when this returns.
+    /// The client is gone, without a word when `code` is 1006; else the session with all its calls has ended when this
+    /// returns.
     @discardableResult
-    func close() async -> [Sent] {
-        inbound.yield(.closed(code: 1001, reason: ""))
+    func close(code: UInt16 = 1001) async -> [Sent] {
+        inbound.yield(.closed(code: code, reason: ""))
         await running.value
         return take()
+    }
+}
+
+extension Principal {
+    /// A user of no organisation, known to one auth instance.
+    static func user(_ id: String) -> Principal {
+        var principal = Principal(id: id)
+        principal.authInstance = "door"
+        return principal
     }
 }

@@ -19,15 +19,20 @@ struct World: Sendable {
     let newCall = GateQuota<AtNewCall>()
     let store: any StorePlugin
     let pipelines = Pipelines()
+    let log = RecordedLog()
     let tenant: Tenant
 
-    /// - Parameter script: what the pipeline does; by default it listens until the call's end.
+    /// - Parameters:
+    ///   - grace: how long a call waits for its caller.
+    ///   - environment: another than its own.
+    ///   - script: what the pipeline does; by default it listens until the call's end.
     init(
-        store: any StorePlugin = MemoryStore(),
+        store: any StorePlugin = MemoryStore(), grace: Duration = .seconds(60),
+        environment: CallSupervisor.Environment? = nil,
         script: @escaping @Sendable (Call, CallAudio) async throws -> Void = { _, audio in for await _ in audio.input {}
         }
     ) {
-        environment = .test(media: media)
+        self.environment = environment ?? .test(media: media, log: log)
         self.store = store
         let pipeline = ScriptedPipeline { [pipelines] call, audio in
             pipelines.calls.withLock { $0[call.principal.id] = call }
@@ -38,11 +43,11 @@ struct World: Sendable {
             quotas: [
                 Tenant.Quota(name: "credits", plugin: everyOffer, admitsWhenUnavailable: false),
                 Tenant.Quota(name: "seats", plugin: newCall, admitsWhenUnavailable: false),
-            ], store: store)
+            ], store: store, grace: grace)
     }
 
     func socket(user: String = "7", run: Int = 501) async -> TestSocket {
-        await TestSocket(self, user: user, run: run)
+        await TestSocket(self, .user(user), run: run)
     }
 
     func run(_ id: Int = 501, user: String = "7") -> WorkflowRun {
@@ -74,10 +79,13 @@ struct World: Sendable {
         return left
     }
 
+    /// The connections of a user's calls.
+    func names(of user: String) -> [String] {
+        ["PC-a", "PC-b", "PC-c"].filter { !isFree($0, user: user) }
+    }
+
     private func isFree(_ pcID: String, user: String) -> Bool {
-        let name = CallRegistry.PeerName(tenant: tenant.name, owner: .user(user), sessionRunID: nil, pcID: pcID)
-        let claimed = environment.registry.claim(name)
-        if claimed { environment.registry.giveBack(name) }
-        return claimed
+        let name = CallRegistry.PeerName(tenant: tenant.name, principal: .user(user), pcID: pcID)
+        return environment.registry.client(name) == nil
     }
 }

@@ -121,17 +121,17 @@ struct EmbedLimitTests {
 struct RateLimitTests {
     @Test("gives a third at once, then at its rate, and never more than the third again")
     func rate() {
-        var limit = RateLimit(perMinute: 60)
-        #expect(admitted(&limit, "a", at: .zero) == 20)
-        #expect(admitted(&limit, "a", at: .milliseconds(999)) == 0)
-        #expect(admitted(&limit, "a", at: .seconds(1), of: 1) == 1)
-        #expect(admitted(&limit, "a", at: .seconds(1)) == 0)
-        #expect(admitted(&limit, "a", at: .seconds(900)) == 20)
-        #expect(admitted(&limit, "b", at: .seconds(900)) == 20)
+        let limit = RateLimit(perMinute: 60)
+        #expect(admitted(limit, "a", at: .zero) == 20)
+        #expect(admitted(limit, "a", at: .milliseconds(999)) == 0)
+        #expect(admitted(limit, "a", at: .seconds(1), of: 1) == 1)
+        #expect(admitted(limit, "a", at: .seconds(1)) == 0)
+        #expect(admitted(limit, "a", at: .seconds(900)) == 20)
+        #expect(admitted(limit, "b", at: .seconds(900)) == 20)
     }
 
     /// How many attempts at once are admitted.
-    private func admitted(_ limit: inout RateLimit, _ key: String, at now: Duration, of attempts: Int = 30) -> Int {
+    private func admitted(_ limit: RateLimit, _ key: String, at now: Duration, of attempts: Int = 30) -> Int {
         var admitted = 0
         for _ in 0..<attempts where limit.admit(key, now: now) { admitted += 1 }
         return admitted
@@ -139,20 +139,20 @@ struct RateLimitTests {
 
     @Test("a clock that is put back does not shut a key out for longer than its bucket takes to fill")
     func clockPutBack() {
-        var limit = RateLimit(perMinute: 60)
-        #expect(admitted(&limit, "a", at: .seconds(9_000)) == 20)
-        #expect(admitted(&limit, "a", at: .zero) == 0)
-        #expect(admitted(&limit, "a", at: .milliseconds(999)) == 0)
-        #expect(admitted(&limit, "a", at: .seconds(1), of: 1) == 1)
+        let limit = RateLimit(perMinute: 60)
+        #expect(admitted(limit, "a", at: .seconds(9_000)) == 20)
+        #expect(admitted(limit, "a", at: .zero) == 0)
+        #expect(admitted(limit, "a", at: .milliseconds(999)) == 0)
+        #expect(admitted(limit, "a", at: .seconds(1), of: 1) == 1)
     }
 
     @Test("remembers no more keys than it may, and forgets the emptiest last")
     func bounded() {
-        var limit = RateLimit(perMinute: 3, capacity: 100)
+        let limit = RateLimit(perMinute: 3, capacity: 100)
         for key in 0..<10_000 {
-            #expect(admitted(&limit, "\(key)", at: .milliseconds(key), of: 1) == 1)
+            #expect(admitted(limit, "\(key)", at: .milliseconds(key), of: 1) == 1)
             #expect(limit.count <= 100)
         }
-        #expect(admitted(&limit, "9999", at: .seconds(10)) == 0)
+        #expect(admitted(limit, "9999", at: .seconds(10)) == 0)
     }
 }

@@ -42,6 +42,26 @@ struct EmbedSessionRouteTests {
         #expect(names[0] == names[1] && names[0] != names[2])
     }
 
+    @Test("a session gets TURN credentials five times at once, then every ten minutes, at no other's cost")
+    func limit() async throws {
+        let page = try EmbedFixture()
+        let (session, other) = (try await page.session(), try await page.session())
+        func status(_ session: String, turn: TURNAccess = TURNAccess(issuer: Self.issuer())) async throws -> Int {
+            try await page.send("GET", "turn-credentials/\(session)", turn: turn).status
+        }
+        // Those that there are none of are not counted.
+        for _ in 0..<9 { #expect(try await status(session, turn: TURNAccess()) == 503) }
+        for _ in 0..<5 { #expect(try await status(session) == 200) }
+        let refused = try await page.send("GET", "turn-credentials/\(session)", turn: TURNAccess(issuer: Self.issuer()))
+        #expect(refused.status == 429)
+        #expect(try refused.json == ["detail": "Too many TURN credentials. Please try again shortly"])
+        #expect(refused.headers["access-control-allow-origin"] == EmbedFixture.page)
+        #expect(try await status(other) == 200)
+        page.clock.advance(by: .seconds(600))
+        #expect(try await status(session) == 200)
+        #expect(try await status(session) == 429)
+    }
+
     /// What the session token is, and what happened since it was made.
     struct Row: Sendable {
         var session: String?

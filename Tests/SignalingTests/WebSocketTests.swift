@@ -236,19 +236,85 @@ struct WebSocketTests {
         }
     }
 
-    @Test("a client that answers no ping is closed with 1011", arguments: [(100, 60), (60, 100), (80, 80)])
+    @Test(
+        "a client that answers no ping is closed with 1011, and counts as lost",
+        arguments: [(100, 60), (60, 100), (80, 80)])
     func silent(interval: Int, timeout: Int) async throws {
+        let ends = Mutex<[WebSocketConnection.Inbound]>([])
         var limits = Limits()
         limits.pingInterval = .milliseconds(interval)
         limits.pongTimeout = .milliseconds(timeout)
         limits.closeTimeout = .milliseconds(100)
-        try await withServer(limits: limits, onUpgrade: echo) { server in
+        let upgrade: @Sendable (Request) async -> Upgrade = { _ in
+            .accept(subprotocol: nil) { socket in
+                for await message in socket.inbound { ends.withLock { $0.append(message) } }
+            }
+        }
+        try await withServer(limits: limits, onUpgrade: upgrade) { server in
             let reply = try await server.frames([])
             // One ping at least; more when the time to answer is longer than the time between two.
             let opcodes = reply.frames.map(\.opcode)
             #expect(opcodes.last == 8)
             #expect(opcodes.count >= 2 && opcodes.dropLast().allSatisfy { $0 == 9 })
             #expect(reply.closeCode == 1011)
+        }
+        #expect(ends.withLock { $0 } == [.closed(code: 1006, reason: "keepalive ping timeout")])
+    }
+
+    /// What a client does whose server asks whether it is there.
+    enum Asked: CaseIterable {
+        case answers, isSilent, hasClosed, isLost
+    }
+
+    @Test(
+        "who is asked whether it is there is lost when it says nothing, or was lost already", arguments: Asked.allCases)
+    func isLost(client: Asked) async throws {
+        var limits = Limits()
+        limits.closeTimeout = .milliseconds(100)
+        let (answers, answer) = AsyncStream.makeStream(of: [Bool].self)
+        let (starts, start) = AsyncStream.makeStream(of: Void.self)
+        let (ends, end) = AsyncStream.makeStream(of: WebSocketConnection.Inbound.self)
+        try await withSockets(limits: limits) { _ in
+            .accept(subprotocol: nil) { socket in
+                start.finish()
+                if client == .hasClosed || client == .isLost {
+                    for await message in socket.inbound { end.yield(message) }
+                }
+                let patience = Duration.milliseconds(client == .isSilent ? 300 : 30_000)
+                async let first = socket.isLost(after: patience)
+                async let second = socket.isLost(after: patience)
+                let replies = await [first, second]
+                answer.yield(replies + [await socket.isLost(after: patience)])
+                if client == .isSilent { for await message in socket.inbound { end.yield(message) } }
+            }
+        } body: { server in
+            let began = ContinuousClock.now
+            var iterator = answers.makeAsyncIterator()
+            var closes = ends.makeAsyncIterator()
+            switch client {
+            case .answers:
+                let socket = try await WebSocketClient.connect(url: server.url)
+                async let closed: Void = { for await _ in socket.inbound {} }()
+                #expect(await iterator.next() == [false, false, false])
+                #expect(ContinuousClock.now - began < .seconds(20))
+                await closed
+            case .isSilent:
+                let reply = try await server.frames([])
+                #expect(reply.frames.map(\.opcode) == [9, 8])
+                #expect(reply.closeCode == 1011)
+                #expect(await iterator.next() == [true, true, true])
+                #expect(await closes.next() == .closed(code: 1006, reason: "keepalive ping timeout"))
+            case .hasClosed:
+                let reply = try await server.frames([frame(8, [0x03, 0xE8])])
+                #expect(reply.closeCode == 1000)
+                #expect(await iterator.next() == [false, false, false])
+            case .isLost:
+                let channel = try await RawConnection(port: server.port)
+                try await channel.send(handshake())
+                for await _ in starts {}
+                try await channel.close()
+                #expect(await iterator.next() == [true, true, true])
+            }
         }
     }
 

@@ -12,8 +12,7 @@ enum Refusal: Error, Equatable {
 struct Admission: Sendable {
     let request: CallRequest
     private(set) var leases = LeaseHolder()
-    private let name: CallRegistry.PeerName
-    var pcID: String { name.pcID }
+    let client: CallClient
     private let runs: WorkflowRuns
     /// As the store has it, or as it will be written down.
     private var run: WorkflowRun
@@ -29,12 +28,11 @@ struct Admission: Sendable {
         self.environment = environment
         runs = tenant.runs
         run = WorkflowRun(id: request.workflowRunID, owner: owner, workflowID: request.workflowID)
-        name = CallRegistry.PeerName(
-            tenant: tenant.name, owner: owner, sessionRunID: request.principal.workflowRunID, pcID: pcID)
+        client = CallClient(request, pcID: pcID)
 
         guard !environment.registry.isDraining else { throw .denied(.draining) }
         try await leases.admit(request, tenant.quotas(.everyOffer), environment)
-        guard environment.registry.claim(name) else {
+        guard environment.registry.claim(client) else {
             await leases.release(usage: CallUsage(duration: .zero), environment)
             throw .alreadyOwned
         }
@@ -43,7 +41,7 @@ struct Admission: Sendable {
             try await leases.admit(request, tenant.quotas(.newCall), environment)
             try await claimRun()
         } catch {
-            environment.registry.giveBack(name)
+            environment.registry.giveBack(client)
             await leases.release(usage: CallUsage(duration: .zero), environment)
             throw error
         }
@@ -125,7 +123,7 @@ struct Admission: Sendable {
     func release(usage: CallUsage, runEnds: Bool) async {
         if runEnds { await endRun() } else { await releaseRun() }
         await leases.release(usage: usage, environment)
-        environment.registry.giveBack(name)
+        environment.registry.giveBack(client)
     }
 
     /// While the store does not take the end the run stays claimed, as well as such a store can, or it could be called again.

@@ -9,7 +9,9 @@ final class CallRegistry: Sendable {
         var tenant: String
         var workflowID: Int
         var workflowRunID: Int
+        /// Of its media.
         var state: String
+        var client: CallClient
         /// The peer connection that the call has at the moment.
         var leg: @Sendable () -> any MediaLeg
     }
@@ -17,13 +19,31 @@ final class CallRegistry: Sendable {
     /// A client's name for its connection, which one socket has while the call lives. Other callers have names of their own.
     struct PeerName: Hashable, Sendable {
         var tenant: String
+        var authInstance: String?
+        var principalID: String
         var owner: RunOwner
-        /// The run of a session, where the credential is good for one only: the visitors of a page have one owner.
+        /// The run of a session, where the credential is good for one only: the visitors of a page are one user.
         var sessionRunID: Int?
         var pcID: String
+
+        init(tenant: String, principal: Principal, pcID: String) {
+            self.tenant = tenant
+            authInstance = principal.authInstance
+            principalID = principal.id
+            owner = principal.runOwner
+            sessionRunID = principal.workflowRunID
+            self.pcID = pcID
+        }
+
+        /// Whether it is the same caller's.
+        func isOfCaller(of other: PeerName) -> Bool {
+            var other = other
+            other.pcID = pcID
+            return self == other
+        }
     }
 
-    private let names = Mutex<Set<PeerName>>([])
+    private let names = Mutex<[PeerName: CallClient]>([:])
     private let entries = Mutex<[String: Entry]>([:])
     let sockets = Atomic(0)
     let leases = Atomic(0)
@@ -48,12 +68,38 @@ final class CallRegistry: Sendable {
     }
 
     /// False when a live call has the name already.
-    func claim(_ name: PeerName) -> Bool {
-        names.withLock { $0.insert(name).inserted }
+    func claim(_ client: CallClient) -> Bool {
+        names.withLock { names in
+            guard names[client.name] == nil else { return false }
+            names[client.name] = client
+            return true
+        }
     }
 
-    func giveBack(_ name: PeerName) {
-        _ = names.withLock { $0.remove(name) }
+    func giveBack(_ client: CallClient) {
+        _ = names.withLock { $0.removeValue(forKey: client.name) }
+    }
+
+    /// Of the live call that has the name.
+    func client(_ name: PeerName) -> CallClient? {
+        names.withLock { $0[name] }
+    }
+
+    /// Whether a caller has a live call of this run.
+    func hasCall(of target: SignalingSession.Target, tenant: String) -> Bool {
+        let caller = PeerName(tenant: tenant, principal: target.principal, pcID: "")
+        return names.withLock { names in
+            names.values.contains { $0.name.isOfCaller(of: caller) && $0.isCall(of: target) }
+        }
+    }
+
+    /// Ends the calls whose callers have not returned: when the last socket is closed, nobody can.
+    func endAbandoned() async {
+        for client in names.withLock({ Array($0.values) }) {
+            guard let call = client.abandon() else { continue }
+            call.hangUp(reason: "server_stopped")
+            await client.untilOver()
+        }
     }
 
     func set(_ state: String, of id: String) {
@@ -84,7 +130,7 @@ final class CallRegistry: Sendable {
                     var members: [String: JSONValue] = [
                         "id": .string(call.id), "tenant": .string(call.tenant),
                         "workflow": .integer(call.workflowID), "run": .integer(call.workflowRunID),
-                        "state": .string(call.state),
+                        "state": .string(call.client.awaitedUntil == nil ? call.state : "detached"),
                     ]
                     members["media"] = statistics[call.id].map { .object($0.figures) }
                     return .object(members)

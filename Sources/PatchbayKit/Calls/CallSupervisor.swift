@@ -41,14 +41,13 @@ struct CallSupervisor: Sendable {
     private let started = ContinuousClock.now
     /// Set before anything is given back.
     private let isOver: OnlyOnce
-    private let tell: @Sendable (ServerMessage) -> Void
 
     /// Answers an offer. The call has what it was admitted with, and holds it until `run` returns.
     ///
     /// - Throws: `PeerConnectionError` for an offer that cannot be answered; everything is given back then.
     static func answer(
         offer: String, _ admission: Admission, tenant: Tenant, context: [String: JSONValue],
-        environment: Environment, sendToClient: @escaping @Sendable (ServerMessage, _ isDroppable: Bool) -> Void
+        environment: Environment
     ) async throws -> (CallSupervisor, answer: Answer) {
         let request = admission.request
         let format = type(of: tenant.pipeline(forWorkflow: request.workflowID)).audio
@@ -83,19 +82,27 @@ struct CallSupervisor: Sendable {
             id: request.callID, tenant: request.tenant, principal: request.principal, workflowID: request.workflowID,
             workflowRunID: request.workflowRunID, contextVariables: context,
             leaseMetadata: admission.leases.metadata, logger: logger, dtmf: dtmf,
-            send: { event in if !isOver.hasRun { sendToClient(.event(event), true) } },
+            send: { [client = admission.client] event in
+                if !isOver.hasRun { client.send(.event(event), isDroppable: true) }
+            },
             hangUp: { reason in send.yield(.hangUp(reason: reason)) })
         let legs = MediaLegs(leg)
         let supervisor = CallSupervisor(
             id: request.callID, legs: legs, settings: settings, signals: signals, send: send,
             environment: environment, tenant: tenant, call: call, admission: admission, keys: keys,
-            isOver: isOver, tell: { message in sendToClient(message, false) })
+            isOver: isOver)
         environment.registry.add(
             CallRegistry.Entry(
                 id: request.callID, tenant: request.tenant, workflowID: request.workflowID,
-                workflowRunID: request.workflowRunID, state: "connecting", leg: { legs.current.leg }))
+                workflowRunID: request.workflowRunID, state: "connecting", client: admission.client,
+                leg: { legs.current.leg }))
         return (supervisor, answer)
     }
+
+    var logMetadata: Logger.Metadata { ["call": "\(id)", "tenant": "\(call.tenant)"] }
+
+    /// Where the call's client is.
+    var client: CallClient { admission.client }
 
     /// The peer connection that the call has now.
     var media: any MediaLeg { legs.current.leg }
@@ -139,7 +146,7 @@ struct CallSupervisor: Sendable {
     /// Lives the call's life.
     ///
     /// - Returns: why it ended, in the words of the wire: `peer_connection_closed`, `pipeline_finished`, `pipeline_failed`,
-    ///   `time_limit`, `idle`, or what the pipeline or the socket said.
+    ///   `time_limit`, `idle`, `socket_lost`, or what the pipeline or the socket said.
     func run() async -> String {
         let pipeline = tenant.pipeline(forWorkflow: call.workflowID)
         let pipelineTask = Task(executorPreference: PipelineExecutor.shared) { [call, send] in
@@ -176,7 +183,7 @@ struct CallSupervisor: Sendable {
         return reason
     }
 
-    /// Renewals, and the limits of the call's length and of its silence, until cancelled.
+    /// Renewals, and the limits of the call's length, of its silence and of its client's absence, until cancelled.
     private func runTimers() async {
         async let renewals: Void = admission.keepAlive(logger: call.logger)
         let now = ContinuousClock.now
@@ -187,12 +194,16 @@ struct CallSupervisor: Sendable {
             let now = ContinuousClock.now
             let spokenNow = settings.input.spoken + settings.output.spoken
             if spokenNow != spoken || settings.output.isSpeaking { (spoken, quietSince) = (spokenNow, now) }
+            if client.abandon(at: now) != nil {
+                send.yield(.hangUp(reason: "socket_lost"))
+                break
+            }
             let deadline = min(end, quietSince + tenant.limits.idle)
             if now >= deadline {
                 send.yield(.hangUp(reason: now >= end ? "time_limit" : "idle"))
                 break
             }
-            try? await Task.sleep(until: min(deadline, now + .seconds(1)))
+            try? await Task.sleep(until: min(deadline, client.awaitedUntil ?? deadline, now + .seconds(1)))
         }
         await renewals
     }
@@ -210,10 +221,10 @@ struct CallSupervisor: Sendable {
             case .media(_, .reconnected): environment.registry.set("connected", of: id)
             case .media(_, .keyPress(let key)): keys.yield(key)
             case .media(_, .localCandidate(let candidate)):
-                tell(.iceCandidate(pcID: admission.pcID, candidate.map(ServerMessage.Candidate.init)))
+                client.send(.iceCandidate(pcID: client.name.pcID, candidate.map(ServerMessage.Candidate.init)))
             case .media(_, .noRelay):
                 call.logger.warning("only relays may be used for this call, and no TURN server relays to this gateway")
-                tell(.error(message: Denial.noRelay.message, errorType: Denial.noRelay.code))
+                client.send(.error(message: Denial.noRelay.message, errorType: Denial.noRelay.code))
             case .media(_, .ended(let reason, let statistics)):
                 call.logger.info("media ended", metadata: ["reason": "\(reason)"])
                 return ("peer_connection_closed", statistics)

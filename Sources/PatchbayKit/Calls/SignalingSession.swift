@@ -1,9 +1,12 @@
 import Foundation
+import Logging
 import Media
+import PatchbayConfig
 import PatchbayPlugin
 import Signaling
 
-/// One signaling socket and the calls on it. When the socket goes, they go.
+/// One signaling socket and the calls on it. When the socket is closed, they end; when it is lost, they wait for their
+/// caller to return on another.
 actor SignalingSession {
     /// The way to the client.
     struct Client: Sendable {
@@ -11,6 +14,8 @@ actor SignalingSession {
         var send: @Sendable (_ message: ServerMessage, _ isDroppable: Bool) -> Void
         /// Starts to close the socket.
         var close: @Sendable (_ code: UInt16, _ reason: String) -> Void
+        /// Whether the socket is lost; asks the client when nobody knows.
+        var isLost: @Sendable () async -> Bool
     }
 
     /// Who calls what.
@@ -20,18 +25,13 @@ actor SignalingSession {
         var workflowRunID: Int
     }
 
-    private struct LiveCall {
-        var supervisor: CallSupervisor
-        var running: Task<Void, Never>
-    }
-
-    private let client: Client
+    nonisolated let client: Client
     private let tenant: Tenant
     private let target: Target
     private let environment: CallSupervisor.Environment
     private let onFirstCall: @Sendable () -> Void
     /// By `pc_id`.
-    private var calls: [String: LiveCall] = [:]
+    private var calls: [String: CallSupervisor] = [:]
     private var hasOffered = false
     /// Nothing is read any more.
     private var isClosing = false
@@ -40,6 +40,8 @@ actor SignalingSession {
 
     /// How long a socket may be without a call: before it has offered one, and after.
     static let patience = (beforeOffer: Duration.seconds(15), afterOffer: Duration.seconds(60))
+    /// How long a client may take to say that it is there, when its caller asks for a call of it on another socket.
+    static let pongPatience = Duration.seconds(2)
 
     /// - Parameter onFirstCall: the socket has shown what it is for.
     init(
@@ -53,22 +55,35 @@ actor SignalingSession {
         self.onFirstCall = onFirstCall
     }
 
-    /// Serves the socket until it closes; then no call of it is left.
+    /// Serves the socket until it closes. Then no call of it is left, unless the socket was lost.
     func run(_ inbound: some AsyncSequence<WebSocketConnection.Inbound, Never> & Sendable) async {
         reading: for await message in inbound {
             switch message {
             case .text(let text): await receive(ClientMessage(text))
             case .binary: await receive(.malformed(reason: "binary messages are not part of the protocol"))
-            case .closed: break reading
+            case .closed(let code, _):
+                if code == 1006, waitsForCaller { lose() }
+                break reading
             }
         }
-        await end()
+        for call in calls.values { call.hangUp(reason: "socket_closed") }
+        for call in calls.values { await call.client.untilOver() }
     }
 
-    /// The socket is gone: so are its calls.
-    func end() async {
-        for call in calls.values { call.supervisor.hangUp(reason: "socket_closed") }
-        for call in calls.values { await call.running.value }
+    /// The socket is lost: its calls go on without it for a while.
+    func lose() {
+        isClosing = true
+        let end = ContinuousClock.now + tenant.limits.grace
+        for call in calls.values {
+            environment.logger.info("socket lost; the call waits for its caller", metadata: call.logMetadata)
+            call.client.leave(self, until: end)
+        }
+        calls = [:]
+    }
+
+    /// Of callers whom nobody knows, one cannot be told from another.
+    private var waitsForCaller: Bool {
+        tenant.limits.grace > .zero && target.principal.authInstance != nil
     }
 
     /// Closes a socket that has been without a call for too long. To be called every `patience.beforeOffer`.
@@ -90,13 +105,13 @@ actor SignalingSession {
             environment.registry.countRefusal("missing_offer_fields")
             reply(.error(message: "Missing offer fields"))
         case .iceCandidate(let pcID, let candidate):
-            guard let media = calls[pcID]?.supervisor.media else { return }
+            guard let media = await call(pcID)?.media else { return }
             switch candidate {
             case .some(let text, _, _, _): media.addRemoteCandidate(text)
             case .endOfCandidates: media.endOfRemoteCandidates()
             }
         case .renegotiate(let pcID, let sdp, _, let restartPC):
-            guard let call = calls[pcID] else { return reply(.error(message: "Peer connection not found")) }
+            guard let call = await call(pcID) else { return reply(.error(message: "Peer connection not found")) }
             await renegotiate(call, pcID: pcID, sdp: sdp, restarts: restartPC)
         case .getStatistics(let pcID): await tellStatistics(pcID: pcID)
         case .ignored: break
@@ -118,32 +133,46 @@ actor SignalingSession {
 
     /// How the call goes, for its own client.
     private func tellStatistics(pcID: String) async {
-        guard let call = calls[pcID] else { return reply(.error(message: "Peer connection not found")) }
-        let statistics = await call.supervisor.statistics()
+        guard let call = await call(pcID) else { return reply(.error(message: "Peer connection not found")) }
+        let statistics = await call.statistics()
         // The call may have ended in the meantime, and `call-ended` is the last message.
         if isClosing { return }
         reply(.statistics(pcID: pcID, statistics?.figures ?? [:]))
     }
 
+    /// The call of that name, when it is on this socket or comes to it, because its caller is back after the loss of another.
+    private func call(_ pcID: String) async -> CallSupervisor? {
+        if let call = calls[pcID] { return call }
+        let name = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: pcID)
+        guard waitsForCaller, let client = environment.registry.client(name), client.isCall(of: target) else {
+            return nil
+        }
+        await client.settle()
+        // Since then this socket may have been closed, or another have been quicker.
+        guard !isClosing, let call = client.take(by: self) else { return nil }
+        environment.logger.info("the caller is back", metadata: call.logMetadata)
+        calls[pcID] = call
+        (hasOffered, idleSince) = (true, nil)
+        onFirstCall()
+        return call
+    }
+
     // MARK: - Offers
 
     private func offer(pcID: String, sdp: String, context: [String: JSONValue]?) async {
-        guard let call = calls[pcID] else { return await place(pcID: pcID, sdp: sdp, context: context) }
+        guard let call = await call(pcID) else { return await place(pcID: pcID, sdp: sdp, context: context) }
         do {
-            try await call.supervisor.recheck(request(callID: call.supervisor.id))
+            try await call.recheck(request(callID: call.id))
         } catch {
             return deny(error)
         }
         await renegotiate(call, pcID: pcID, sdp: sdp, restarts: false)
     }
 
-    private func renegotiate(_ call: LiveCall, pcID: String, sdp: String, restarts: Bool) async {
+    private func renegotiate(_ call: CallSupervisor, pcID: String, sdp: String, restarts: Bool) async {
         do {
-            let supervisor = call.supervisor
             let answer =
-                if restarts { try await supervisor.restart(offer: sdp) } else {
-                    try await supervisor.media.answer(offer: sdp)
-                }
+                if restarts { try await call.restart(offer: sdp) } else { try await call.media.answer(offer: sdp) }
             reply(answer: answer, pcID: pcID)
         } catch {
             report(error)
@@ -158,17 +187,15 @@ actor SignalingSession {
         do {
             let admission = try await Admission(
                 request(callID: UUID().uuidString.lowercased()), pcID: pcID, tenant: tenant, environment: environment)
-            let (supervisor, answer) = try await CallSupervisor.answer(
+            let (call, answer) = try await CallSupervisor.answer(
                 offer: sdp, admission, tenant: tenant, context: contextVariables(adding: context),
-                environment: environment, sendToClient: client.send)
+                environment: environment)
             onFirstCall()
             // Before the pipeline runs: it may have something to send at once.
             reply(answer: answer, pcID: pcID)
-            let running = Task {
-                let reason = await supervisor.run()
-                self.callEnded(pcID: pcID, callID: supervisor.id, reason: reason)
-            }
-            calls[pcID] = LiveCall(supervisor: supervisor, running: running)
+            calls[pcID] = call
+            call.client.begin(on: self, call)
+            Task { await call.client.end(call, reason: call.run()) }
         } catch Refusal.denied(let denial) {
             deny(denial)
         } catch Refusal.alreadyOwned {
@@ -180,8 +207,8 @@ actor SignalingSession {
     }
 
     /// The call's media or pipeline is over while the socket may live: the client is told, and the socket closes.
-    private func callEnded(pcID: String, callID: String, reason: String) {
-        guard calls[pcID]?.supervisor.id == callID else { return }
+    func callEnded(pcID: String, callID: String, reason: String) {
+        guard calls[pcID]?.id == callID else { return }
         calls[pcID] = nil
         if calls.isEmpty { idleSince = .now }
         reply(.callEnded(runID: target.workflowRunID, pcID: pcID, reason: reason))

@@ -67,8 +67,16 @@ extension Router {
                 "authentication failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
             return Self.failure(503, "Authentication is unavailable")
         }
+        let now = deployment.wallClock()
+        if turnServer != nil {
+            let caller = "\(tenant.name)/\(principal.authInstance ?? "")/\(principal.id)"
+            guard turnLimit.admit(caller, now: now) else {
+                return Self.failure(429, "Too many TURN credentials. Please try again shortly")
+            }
+        }
         do {
-            guard let credentials = try turn(of: tenant).credentials(for: principal.id) else {
+            let lifetime = principal.expires.map { $0 - now }
+            guard let credentials = try turn(of: tenant).credentials(for: principal.id, lifetime: lifetime) else {
                 return Self.failure(503, "TURN server not configured")
             }
             var response = Response.json(credentials.json.description)

@@ -15,9 +15,6 @@ extension Router {
         guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path),
             let route = SocketRoute(path)
         else { return .refuse(Response(status: 403)) }
-        if environment.registry.isDraining {
-            return .refuse(Self.failure(503, "The server is about to restart"))
-        }
         var connect = Self.credentials(of: request, tenant: tenant)
         switch route {
         case .signedIn(let workflow, let run): (connect.workflowID, connect.workflowRunID) = (workflow, run)
@@ -26,12 +23,16 @@ extension Router {
             // It is the credential here, whatever a proxy has added.
             (connect.bearerToken, connect.apiKey) = (nil, nil)
         }
+        let isDraining = environment.registry.isDraining
+        let restarting = Upgrade.refuse(Self.failure(503, "The server is about to restart"))
         let target: SignalingSession.Target
         do {
             target = try await self.target(of: route, connect, tenant)
         } catch {
-            return refuse(error, request, tenant)
+            return isDraining ? restarting : refuse(error, request, tenant)
         }
+        // Who has a call may still return to it.
+        if isDraining, !environment.registry.hasCall(of: target, tenant: tenant.name) { return restarting }
         let address = request.remoteNetwork
         guard waiting.enter(address, limit: Self.idleSocketsPerAddress) else {
             environment.registry.countRefusal("too_many_sockets")
@@ -44,7 +45,8 @@ extension Router {
             let session = SignalingSession(
                 client: SignalingSession.Client(
                     send: { message, isDroppable in socket.send(message.text, droppable: isDroppable) },
-                    close: { code, reason in socket.startClose(code: code, reason: reason) }),
+                    close: { code, reason in socket.startClose(code: code, reason: reason) },
+                    isLost: { await socket.isLost(after: SignalingSession.pongPatience) }),
                 tenant: tenant, target: target, environment: environment, onFirstCall: { leave.run() })
             socket.every(SignalingSession.patience.beforeOffer) { Task { await session.closeIfIdle() } }
             await session.run(socket.inbound)

@@ -14,6 +14,8 @@ struct Router: Sendable {
     let trustedProxies: [AddressRange]
     /// Sockets that have had no call yet.
     let waiting = AddressCounter()
+    /// How often a signed-in caller may ask for TURN credentials, by tenant and caller.
+    let turnLimit = RateLimit(perMinute: 60)
 
     init(
         deployment: Deployment, environment: CallSupervisor.Environment, playgroundToken: String?,

@@ -10,6 +10,9 @@ extension EmbedTokenAuth {
         if token.hasExpired(at: now) { throw Refusal(403, "Embed token has expired") }
         let rest = min(.seconds(session.expires), token.expires?.sinceEpoch ?? .seconds(session.expires)) - now
         let credentials: TURNCredentials?
+        if request.turn.isAvailable, !turnLimit.admit(session.turnID, now: now) {
+            throw Refusal(429, "Too many TURN credentials. Please try again shortly")
+        }
         do {
             credentials = try request.turn.credentials(for: "embed:\(session.turnID)", lifetime: rest)
         } catch {

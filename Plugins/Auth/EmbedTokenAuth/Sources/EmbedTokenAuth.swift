@@ -35,6 +35,8 @@ public struct EmbedTokenAuth: AuthPlugin {
     let tokens: [String: EmbedToken]
     let lifetime: Duration
     let startLimits: StartLimits
+    /// How often a session may ask for TURN credentials: a call needs them once, and again when its network changes.
+    let turnLimit = RateLimit(burst: 5, interval: .seconds(600))
     let context: PluginContext
 
     /// Makes the plugin.
@@ -90,7 +92,8 @@ public struct EmbedTokenAuth: AuthPlugin {
         return .accept(
             Principal(
                 id: user, organization: token.organization, runOwner: runOwner, workflowID: run.workflowID,
-                workflowRunID: run.id, contextVariables: session.contextVariables, mayAddContext: false))
+                workflowRunID: run.id, contextVariables: session.contextVariables, mayAddContext: false,
+                expires: min(.seconds(session.expires), token.expires?.sinceEpoch ?? .seconds(session.expires))))
     }
 
     private func reject(_ code: String, _ message: String) -> AuthOutcome {

@@ -49,7 +49,10 @@ extension JWTAuth {
         }
         if let issuer = settings.issuer, claims.values["iss"] != .string(issuer) { return nil }
         guard isForUs(claims.values["aud"]), let subject = claims.identifier("sub") else { return nil }
-        return Principal(id: subject, organization: claims.identifier(settings.organizationClaim))
+        // Within what a Duration can hold.
+        return Principal(
+            id: subject, organization: claims.identifier(settings.organizationClaim),
+            expires: .seconds(min(expiry, 1e12)))
     }
 
     /// RFC 7519 §4.1.3: who does not find itself in an audience that is there must refuse the token.

@@ -1,0 +1,23 @@
+import Logging
+import Synchronization
+
+/// The last line of each message.
+struct RecordedLog: LogHandler {
+    final class Lines: Sendable {
+        let byMessage = Mutex<[String: Logger.Metadata]>([:])
+    }
+
+    let lines = Lines()
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.trace
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let metadata = metadata.merging(event.metadata ?? [:]) { _, new in new }
+        lines.byMessage.withLock { $0["\(event.message)"] = metadata }
+    }
+}
