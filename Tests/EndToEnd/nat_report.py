@@ -115,7 +115,7 @@ def checks(results: list[Result]) -> list[tuple[bool, str]]:
     slowest = max((each.slowest() for each in failed), default=0)
     return [
         (connected == of, f"who can connect does: {connected} of {of} calls"),
-        (not any(each.connected for each in should_not), f"who cannot does not, so the NATs are what they are called: {calls} calls"),
+        (not any(each.connected for each in should_not), f"who cannot does not, so that NATs are NATs: {calls} calls"),
         (slowest <= PATIENCE, f"who does not connect is told why within {PATIENCE:.0f} s: the last after {slowest:.1f} s"),
         (not any(each.faults() for each in results), "nothing else was amiss"),
     ]
