@@ -1,6 +1,7 @@
 """Headless Chromium with a file of speech as its microphone."""
 
 import base64
+import re
 import threading
 from contextlib import contextmanager
 from functools import cache, partial
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
+
+from gateway import ROOT
 
 RECORD = """async (seconds) => {
   const stream = document.querySelector("audio").srcObject;
@@ -30,7 +33,7 @@ RECORD = """async (seconds) => {
 
 
 @contextmanager
-def chromium(microphone: Path):
+def chromium(microphone: Path, *arguments: str):
     """A browser; the microphone starts at the file's beginning when a page first asks for it, and repeats."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -44,6 +47,7 @@ def chromium(microphone: Path):
                 "--autoplay-policy=no-user-gesture-required",
                 "--disable-features=WebRtcHideLocalIpsWithMdns",
                 "--allow-loopback-in-peer-connection",
+                *arguments,
             ],
         )
         try:
@@ -69,6 +73,23 @@ def open_caller(browser) -> Page:
     """The page that calls through the signed-in route, from an origin that the gateway has never heard of."""
     page = browser.new_page()
     page.goto(f"{pages()}/call.html")
+    return page
+
+
+def open_served_here(browser, name: str) -> Page:
+    """A page that no server serves, for a browser in a network of its own. It may not speak to loopback addresses."""
+    page = browser.new_page()
+    page.route("http://localhost/**", lambda route: route.fulfill(path=Path(__file__).parent / "pages" / name))
+    page.goto("http://localhost/")
+    return page
+
+
+def open_documented(browser) -> Page:
+    """A page that has the client of the documents, the one block of JavaScript in the description of the wire."""
+    [block] = re.findall(r"^```js\n(.*?)^```$", (ROOT / "docs/wire.md").read_text(), re.MULTILINE | re.DOTALL)
+    page = browser.new_page()
+    page.goto(f"{pages()}/blank.html")
+    page.add_script_tag(content=block)
     return page
 
 

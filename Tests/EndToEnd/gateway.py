@@ -160,13 +160,29 @@ def http(method: str, url: str, body=None, headers=None) -> tuple[int, dict, byt
         return error.code, fields(error), error.read()
 
 
+def embed_session(gateway: str, token="emb_echo", origin="http://localhost", **body) -> tuple[str, list[dict]]:
+    """The address of an embed session's signaling socket, and the TURN servers that its page is given, as a browser takes them."""
+    api = f"{gateway.rstrip('/')}/api/v1/public/embed"
+    status, _, answer = http("POST", f"{api}/init", {"token": token, **body}, {"Origin": origin})
+    assert status == 200, answer
+    session = json.loads(answer)["session_token"]
+    status, _, answer = http("GET", f"{api}/turn-credentials/{session}")
+    given = json.loads(answer)
+    servers = [{"urls": given["uris"], "username": given["username"], "credential": given["password"]}] if status == 200 else []
+    return f"{gateway.rstrip('/').replace('http', 'ws', 1)}/api/v1/ws/public/signaling/{session}", servers
+
+
 class Gateway:
-    def __init__(self, config: Path, binary: Path = BINARY):
-        self.config = config
+    def __init__(self, config: Path, binary: Path = BINARY, namespace=None):
+        self.config, self.binary = config, binary
+        self.namespace = namespace
         self.log = config.with_suffix(".log")
+        command = [binary, "serve", "-c", config]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [binary, "serve", "-c", config], stdout=subprocess.PIPE, stderr=log, text=True, cwd=config.parent
+                namespace.command(*command) if namespace else command,
+                stdout=subprocess.PIPE, stderr=log, text=True, cwd=config.parent,
+                process_group=0 if namespace else None,
             )
         self.pid = self.process.pid
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -208,7 +224,8 @@ class Gateway:
 
     def look(self) -> dict:
         """What the admin listener says about calls."""
-        status, _, body = http("GET", f"{self.admin}/calls")
+        with self.namespace.entered() if self.namespace else contextlib.nullcontext():
+            status, _, body = http("GET", f"{self.admin}/calls")
         assert status == 200
         now = json.loads(body)
         return {**now, "peer_connections": now["media"]["connections"]}
@@ -264,6 +281,13 @@ class Gateway:
     def resident(self) -> int:
         """Resident memory in bytes."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def await_log(self, text: str, timeout=10.0):
+        """Waits until it has logged `text`."""
+        deadline = time.monotonic() + timeout
+        while text not in (log := self.log.read_text()):
+            assert time.monotonic() < deadline, f"after {timeout} s not '{text}' but:\n{log[-4000:]}"
+            time.sleep(0.05)
 
     def await_idle(self, timeout=3.0):
         """Waits until nothing is left of any call."""

@@ -18,8 +18,10 @@ from av import AudioFrame
 
 import speech
 
-# aioice leaves loopback out of its host candidates; here it is the only network there is.
-aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+# aioice leaves loopback out of its host candidates; unless a test makes another, it is the only network there is.
+ADDRESSES = ["127.0.0.1"]
+HOST_ADDRESSES = aioice.ice.get_host_addresses
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ADDRESSES
 
 RATE = 48_000
 FRAME = RATE // 50
@@ -52,18 +54,20 @@ class Microphone(MediaStreamTrack):
 class Caller:
     """One call: its socket, its peer connection, and what came back."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, said: np.ndarray | None = None):
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, said: np.ndarray | None = None, servers=()):
         self.socket = socket
         self.pc_id = f"PC-{uuid.uuid4().hex}"
-        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.servers = RTCConfiguration(iceServers=list(servers))
+        self.pc = RTCPeerConnection(self.servers)
         self.microphone = Microphone(said)
         self.messages: list[dict] = []
         self.remote_candidates = 0
+        self.candidates_end = False
         self.pings: list[float] = []  # when they came; only with `autoping=False`
         self.answers_pings = True
         self.close_code = self.close_reason = None
         self.frames: list[tuple[int, np.ndarray]] = []  # media time in samples, and samples
-        self.first_frame_at = 0.0
+        self.offered_at = self.first_frame_at = 0.0
         self._changed = asyncio.Condition()
         self._tasks = [asyncio.ensure_future(self._read_socket())]
         self._wire()
@@ -105,6 +109,14 @@ class Caller:
             parsed.sdpMid, parsed.sdpMLineIndex = candidate.get("sdpMid"), candidate.get("sdpMLineIndex")
             await self.pc.addIceCandidate(parsed)
             self.remote_candidates += 1
+        else:
+            self.candidates_end = True
+            await self._end_candidates()
+
+    async def _end_candidates(self):
+        """Tells aiortc that no more will come; before it has the answer that would mean none at all."""
+        if self.candidates_end and self.pc.remoteDescription:
+            await self.pc.addIceCandidate(None)
 
     async def _listen(self, track):
         try:
@@ -147,6 +159,8 @@ class Caller:
         candidates = [line.removeprefix("a=").strip() for line in lines if line.startswith("a=candidate:")]
         if trickle:
             lines = [line for line in lines if not line.startswith(("a=candidate:", "a=end-of-candidates"))]
+        self.candidates_end = False
+        self.offered_at = time.monotonic()
         await self.send(message, pc_id=self.pc_id, sdp="".join(lines), type="offer", **extra)
         for candidate in candidates if trickle else []:
             await self.send(
@@ -159,6 +173,7 @@ class Caller:
         answer = await self.message("answer", after=after)
         assert answer["pc_id"] == self.pc_id and answer["type"] == "answer"
         await self.pc.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
+        await self._end_candidates()
         return answer
 
     async def description(self, **changes) -> dict:
@@ -168,7 +183,7 @@ class Caller:
 
     async def restart(self):
         """Another peer connection in the place of the first, within the same call."""
-        first, self.pc = self.pc, RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        first, self.pc = self.pc, RTCPeerConnection(self.servers)
         self.microphone = Microphone()
         self._wire()
         await self.offer(message="renegotiate", restart_pc=True)
@@ -236,10 +251,10 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(url: str, said: np.ndarray | None = None, **options):
-    """A caller with an open socket, which has not offered yet."""
+async def calling(url: str, said: np.ndarray | None = None, servers=(), **options):
+    """A caller with an open socket, which has not offered yet; `servers` are its STUN and TURN ones."""
     async with aiohttp.ClientSession() as session, session.ws_connect(url, max_msg_size=0, **options) as socket:
-        caller = Caller(socket, said)
+        caller = Caller(socket, said, servers)
         try:
             yield caller
         finally:

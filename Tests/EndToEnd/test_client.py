@@ -1,12 +1,10 @@
 """The client that the documents show, in a browser; and how long a call takes to set up."""
 
-import re
-
 import pytest
 
 import speech
-from browser import chromium, open_caller, pages, record
-from gateway import BINARY, ROOT, changed_config
+from browser import chromium, open_caller, open_documented, record
+from gateway import BINARY, changed_config
 
 CALLS = 30
 # What the median may be, in milliseconds. Of a debug build nothing is promised.
@@ -33,13 +31,9 @@ def test_a_call_is_set_up_quickly(gateway, browser):
 
 @pytest.fixture
 def page(browser):
-    """A page that has the client, the one block of JavaScript in the description of the wire."""
-    [block] = re.findall(r"^```js\n(.*?)^```$", (ROOT / "docs/wire.md").read_text(), re.MULTILINE | re.DOTALL)
     problems = []
-    page = browser.new_page()
+    page = open_documented(browser)
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(f"{pages()}/blank.html")
-    page.add_script_tag(content=block)
     yield page
     page.close()
     assert problems == []

@@ -86,6 +86,10 @@ ELSEWHERE = {
         ("script/quality", "script/quality --quick", "script/quality --write docs/quality.md"),
         "script/test runs the quick one; the others take many minutes",
     ),
+    **dict.fromkeys(
+        ("script/nat-matrix", *(f"script/nat-matrix {rest}" for rest in ("--list", "--cells symmetric --runs 2", "--write docs/networks.md"))),
+        "test_nat.py has some of its cells; the whole takes many minutes",
+    ),
     ".venv/bin/python -m pytest Tests/EndToEnd/test_lease.py": "script/test runs it, with the rest",
     "(umask 077 && openssl rand -hex 32 > data/turn.secret)": "test_turn_server.py",
     **{
