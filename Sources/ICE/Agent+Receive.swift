@@ -138,8 +138,11 @@ extension Agent {
             // It is asked once it is nominated, and not before.
             pairs[index].phase = .failed
         } else if pairs[index].phase == .inProgress {
-            // Not at once: two agents whose responses are lost would else answer each other's checks with checks for ever.
-            pairs[index].due = min(pairs[index].due, now + Timing.firstRepeat)
+            // At once the first time: the check under way may have met a NAT that this request has opened (RFC 8445 §7.3.1.4).
+            // Then no more: two agents whose responses are lost would answer each other's checks with checks for ever.
+            let wait = pairs[index].wasTriggered ? Timing.firstRepeat : .zero
+            pairs[index].wasTriggered = true
+            pairs[index].due = min(pairs[index].due, now + wait)
         } else {
             trigger(index)
         }

@@ -61,6 +61,8 @@ extension Agent {
         var due: MonotonicTime
         /// The address has shown the password, so that checks to it reflect nothing onto a stranger.
         var isInvited = false
+        /// A request has already brought forward a check that was under way.
+        var wasTriggered = false
         /// Controlling: its checks carry USE-CANDIDATE.
         var isNominating = false
         /// Controlled: USE-CANDIDATE came before the pair was valid (RFC 8445 §7.3.1.5).

@@ -6,8 +6,8 @@ package enum ServerMessage: Sendable, Hashable {
     case answer(pcID: String, sdp: String)
     /// A refusal; `errorType` only where clients know one.
     case error(message: String, errorType: String? = nil)
-    /// The peer connection closed; a close 1000 `call ended` follows.
-    case callEnded(runID: Int, pcID: String, reason: String)
+    /// The call is over; a close 1000 `call ended` follows. `detail` says to people what went wrong, where something did.
+    case callEnded(runID: Int, pcID: String, reason: String, detail: String? = nil)
     /// A candidate of ours (RFC 8838); nil says that no more will come.
     case iceCandidate(pcID: String, Candidate?)
     /// How a call goes, asked for by `get-statistics`; the names are those of the figures.
@@ -38,10 +38,15 @@ package enum ServerMessage: Sendable, Hashable {
                 ("error", ["message": .string(message)])
             case .error(let message, let errorType?):
                 ("error", ["message": .string(message), "error_type": .string(errorType)])
-            case .callEnded(let runID, let pcID, let reason):
+            case .callEnded(let runID, let pcID, let reason, nil):
+                ("call-ended", ["workflow_run_id": .integer(runID), "pc_id": .string(pcID), "reason": .string(reason)])
+            case .callEnded(let runID, let pcID, let reason, let detail?):
                 (
                     "call-ended",
-                    ["workflow_run_id": .integer(runID), "pc_id": .string(pcID), "reason": .string(reason)]
+                    [
+                        "workflow_run_id": .integer(runID), "pc_id": .string(pcID), "reason": .string(reason),
+                        "detail": .string(detail),
+                    ]
                 )
             case .iceCandidate(let pcID, let candidate):
                 ("ice-candidate", ["pc_id": .string(pcID), "candidate": candidate?.json ?? .null])

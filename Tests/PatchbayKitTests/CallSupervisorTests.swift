@@ -29,7 +29,7 @@ struct CallSupervisorTests {
         defer { loopback.stop() }
         let (supervisor, _) = try await loopback.place(.test(pipeline: pipeline, quotas: [.test(quota)]))
         #expect(loopback.environment.registry.leases.load(ordering: .relaxed) == 1)
-        #expect(await supervisor.run() == reason)
+        #expect(await supervisor.run().reason == reason)
         #expect(quota.tally == CountingQuota.Tally(admitted: 1, renewed: 0, released: 1))
         #expect(loopback.environment.registry.leases.load(ordering: .relaxed) == 0)
         #expect(await eventually { loopback.engine.load == 0 })
@@ -45,7 +45,7 @@ struct CallSupervisorTests {
             for await _ in audio.input { heard.withLock { $0 = true } }
         }
         let (supervisor, media) = try await loopback.place(.test(pipeline: pipeline, quotas: [.test(quota)]))
-        async let reason = supervisor.run()
+        async let reason = supervisor.run().reason
         #expect(await eventually { heard.withLock { $0 } })
         media.close()
         #expect(await reason == "peer_connection_closed")
@@ -63,7 +63,7 @@ struct CallSupervisorTests {
         let tenant = Tenant.test(quotas: [.test(quota)], connectLimit: .milliseconds(200))
         let (supervisor, media) = try await other.place(tenant)
         media.close()
-        #expect(await supervisor.run() == "peer_connection_closed")
+        #expect(await supervisor.run().reason == "peer_connection_closed")
         #expect(quota.tally.released == 1)
     }
 
@@ -78,7 +78,7 @@ struct CallSupervisorTests {
             await Task.detached { for await _ in release.stream {} }.value
         }
         let (supervisor, _) = try await loopback.place(.test(pipeline: pipeline, quotas: [.test(quota)]))
-        async let reason = supervisor.run()
+        async let reason = supervisor.run().reason
         supervisor.hangUp(reason: "socket_closed")
         #expect(await reason == "socket_closed")
         #expect(quota.tally.released == 1)
@@ -102,7 +102,7 @@ struct CallSupervisorTests {
         let first = try #require(supervisor.media as? NoMedia.Leg)
         first.onEvent(.connected)
         for key in "12" { first.onEvent(.keyPress(key)) }
-        async let reason = supervisor.run()
+        async let reason = supervisor.run().reason
         try await Task.sleep(for: .milliseconds(50))
         _ = try await supervisor.restart(offer: "two")
         let second = try #require(supervisor.media as? NoMedia.Leg)
@@ -116,7 +116,7 @@ struct CallSupervisorTests {
         let loopback = try LoopbackCall()
         defer { loopback.stop() }
         let (supervisor, _) = try await loopback.place(.test(callLimit: .milliseconds(300)))
-        #expect(await supervisor.run() == "time_limit")
+        #expect(await supervisor.run().reason == "time_limit")
     }
 
     @Test("a call in which nobody speaks ends at its idle limit, one with sound goes on")
@@ -124,7 +124,7 @@ struct CallSupervisorTests {
         let loopback = try LoopbackCall()
         defer { loopback.stop() }
         let (silent, _) = try await loopback.place(.test(idleLimit: .milliseconds(300)))
-        #expect(await silent.run() == "idle")
+        #expect(await silent.run().reason == "idle")
         let speaking = ScriptedPipeline { _, audio in
             while !Task.isCancelled {
                 try await audio.output.play(PCMFrame([Int16](repeating: 1000, count: 16_000), sampleRate: 16_000))
@@ -137,10 +137,10 @@ struct CallSupervisorTests {
             }
         }
         let (hum, _) = try await loopback.place(.test(pipeline: humming, idleLimit: .milliseconds(300)))
-        #expect(await hum.run() == "idle")
+        #expect(await hum.run().reason == "idle")
         let tenant = Tenant.test(pipeline: speaking, callLimit: .seconds(1), idleLimit: .milliseconds(300))
         let (loud, _) = try await loopback.place(tenant)
-        #expect(await loud.run() == "time_limit")
+        #expect(await loud.run().reason == "time_limit")
     }
 
     @Test("a lease that expires is renewed while the call lives")

@@ -123,7 +123,7 @@ struct StatisticsTests {
         let admission = try await Admission(testRequest, pcID: "PC-1", tenant: tenant, environment: environment)
         let (supervisor, _) = try await CallSupervisor.answer(
             offer: "v=0", admission, tenant: tenant, context: [:], environment: environment)
-        #expect(await supervisor.run() == "pipeline_finished")
+        #expect(await supervisor.run().reason == "pipeline_finished")
         let line = try #require(log.lines.byMessage.withLock { $0["call ended"] })
         for (name, value) in Self.full.metadata { #expect(line[name] == value, "\(name)") }
         #expect(line["reason"] == "pipeline_finished")

@@ -150,7 +150,7 @@ struct LoopbackCall {
         let (media, offer) = try await caller.offer(settings) { _ in }
         let (supervisor, answer) = try await CallSupervisor.answer(
             offer: offer, admission, tenant: tenant, context: [:], environment: environment)
-        try await media.accept(answer: answer)
+        try await media.accept(answer: answer.sdp)
         return (supervisor, media)
     }
 }

@@ -158,6 +158,10 @@ struct ServerMessageTests {
                 #"{"type":"call-ended","payload":{"workflow_run_id":501,"pc_id":"PC-1","reason":"peer_connection_closed"}}"#
             ),
             (
+                .callEnded(runID: 501, pcID: "PC-1", reason: "peer_connection_closed", detail: "no path"),
+                #"{"type":"call-ended","payload":{"workflow_run_id":501,"pc_id":"PC-1","reason":"peer_connection_closed","detail":"no path"}}"#
+            ),
+            (
                 .iceCandidate(pcID: "PC-1", .init(candidate: "candidate:1", sdpMid: "0", sdpMLineIndex: 0)),
                 #"{"type":"ice-candidate","payload":{"pc_id":"PC-1","candidate":{"candidate":"candidate:1","sdpMid":"0","sdpMLineIndex":0}}}"#
             ),

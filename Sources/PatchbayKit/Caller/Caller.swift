@@ -208,7 +208,7 @@ struct Caller: Sendable {
                 media.endOfRemoteCandidates()
             }
         case "error": send.yield(.failed(payload["message"]?.string ?? "an error without a message"))
-        case "call-ended": send.yield(.callEnded(payload["reason"]?.string ?? ""))
+        case "call-ended": send.yield(.callEnded(payload["detail"]?.string ?? payload["reason"]?.string ?? ""))
         default: break  // Events are for those who know them.
         }
     }

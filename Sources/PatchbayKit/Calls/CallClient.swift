@@ -94,13 +94,13 @@ final class CallClient: Sendable {
     }
 
     /// The call is over, with nothing left of it: who is there is told, then who waits for that.
-    func end(_ call: CallSupervisor, reason: String) async {
+    func end(_ call: CallSupervisor, _ end: CallEnd) async {
         let (session, waiting) = state.withLock { state in
             defer { state = (.over, []) }
             if case .on(let session, _) = state.place { return (Optional(session), state.waiting) }
             return (nil, state.waiting)
         }
-        await session?.callEnded(pcID: name.pcID, callID: call.id, reason: reason)
+        await session?.callEnded(pcID: name.pcID, callID: call.id, end)
         for each in waiting { each.resume() }
     }
 

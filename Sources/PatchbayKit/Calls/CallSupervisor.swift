@@ -147,7 +147,7 @@ struct CallSupervisor: Sendable {
     ///
     /// - Returns: why it ended, in the words of the wire: `peer_connection_closed`, `pipeline_finished`, `pipeline_failed`,
     ///   `time_limit`, `idle`, `socket_lost`, or what the pipeline or the socket said.
-    func run() async -> String {
+    func run() async -> CallEnd {
         let pipeline = tenant.pipeline(forWorkflow: call.workflowID)
         let pipelineTask = Task(executorPreference: PipelineExecutor.shared) { [call, send] in
             do {
@@ -162,8 +162,8 @@ struct CallSupervisor: Sendable {
             }
         }
         let timers = Task { await runTimers() }
-        let (reason, atTheEnd) = await untilTheEnd()
-        let statistics: CallStatistics? = if let atTheEnd { atTheEnd } else { await self.statistics() }
+        var end = await untilTheEnd()
+        if end.statistics == nil { end.statistics = await self.statistics() }
         isOver.run()
         timers.cancel()
         pipelineTask.cancel()
@@ -176,11 +176,12 @@ struct CallSupervisor: Sendable {
         await timers.value
         let duration = ContinuousClock.now - started
         await admission.release(usage: CallUsage(duration: duration), runEnds: true)
-        var metadata = statistics?.metadata ?? [:]
-        metadata["reason"] = "\(reason)"
+        var metadata = end.statistics?.metadata ?? [:]
+        metadata["reason"] = "\(end.reason)"
+        if !end.wasConnected { metadata["media"] = "never connected" }
         metadata["duration_ms"] = "\(duration.nanoseconds / 1_000_000)"
         call.logger.info("call ended", metadata: metadata)
-        return reason
+        return end
     }
 
     /// Renewals, and the limits of the call's length, of its silence and of its client's absence, until cancelled.
@@ -209,7 +210,8 @@ struct CallSupervisor: Sendable {
     }
 
     /// Why the call is over, and how it went where the media was over first.
-    private func untilTheEnd() async -> (reason: String, statistics: CallStatistics?) {
+    private func untilTheEnd() async -> CallEnd {
+        var end = CallEnd(reason: "cancelled")
         for await signal in signals {
             switch signal {
             // What a new one says may come before it is the current one.
@@ -217,6 +219,7 @@ struct CallSupervisor: Sendable {
             case .media(_, .connected):
                 environment.registry.set("connected", of: id)
                 call.logger.info("call connected")
+                end.wasConnected = true
             case .media(_, .disconnected): environment.registry.set("disconnected", of: id)
             case .media(_, .reconnected): environment.registry.set("connected", of: id)
             case .media(_, .keyPress(let key)): keys.yield(key)
@@ -227,15 +230,23 @@ struct CallSupervisor: Sendable {
                 client.send(.error(message: Denial.noRelay.message, errorType: Denial.noRelay.code))
             case .media(_, .ended(let reason, let statistics)):
                 call.logger.info("media ended", metadata: ["reason": "\(reason)"])
-                return ("peer_connection_closed", statistics)
-            case .pipelineReturned(nil): return ("pipeline_finished", nil)
+                end.reason = "peer_connection_closed"
+                end.statistics = statistics
+                if ![.closed, .closedByPeer].contains(reason) { end.detail = "\(reason)" }
+                return end
+            case .pipelineReturned(nil):
+                end.reason = "pipeline_finished"
+                return end
             case .pipelineReturned(let failure?):
                 call.logger.error("pipeline failed", metadata: ["error": "\(failure)"])
-                return ("pipeline_failed", nil)
-            case .hangUp(let reason): return (reason, nil)
+                end.reason = "pipeline_failed"
+                return end
+            case .hangUp(let reason):
+                end.reason = reason
+                return end
             }
         }
-        return ("cancelled", nil)
+        return end
     }
 
     private func audio(of format: AudioFormat) -> CallAudio {
@@ -250,6 +261,17 @@ struct CallSupervisor: Sendable {
             },
             output: QueueOutput(queue: settings.output, rate: format.outputRate))
     }
+}
+
+/// How a call ended.
+struct CallEnd: Sendable {
+    /// In the words of the wire.
+    var reason: String
+    /// What went wrong, for people; nil where nothing did.
+    var detail: String?
+    /// Of the media, where it was over first.
+    var statistics: CallStatistics?
+    var wasConnected = false
 }
 
 /// The peer connections a call has had; the last is the one it has.

@@ -195,7 +195,7 @@ actor SignalingSession {
             reply(answer: answer, pcID: pcID)
             calls[pcID] = call
             call.client.begin(on: self, call)
-            Task { await call.client.end(call, reason: call.run()) }
+            Task { await call.client.end(call, call.run()) }
         } catch Refusal.denied(let denial) {
             deny(denial)
         } catch Refusal.alreadyOwned {
@@ -207,11 +207,11 @@ actor SignalingSession {
     }
 
     /// The call's media or pipeline is over while the socket may live: the client is told, and the socket closes.
-    func callEnded(pcID: String, callID: String, reason: String) {
+    func callEnded(pcID: String, callID: String, _ end: CallEnd) {
         guard calls[pcID]?.id == callID else { return }
         calls[pcID] = nil
         if calls.isEmpty { idleSince = .now }
-        reply(.callEnded(runID: target.workflowRunID, pcID: pcID, reason: reason))
+        reply(.callEnded(runID: target.workflowRunID, pcID: pcID, reason: end.reason, detail: end.detail))
         close(1000, "call ended")
     }
 
