@@ -22,11 +22,13 @@ def place_in_another_process(gateway):
     return process
 
 
-def test_a_peer_that_is_killed(gateway):
+def test_a_peer_that_is_killed(start):
+    """Its socket is lost, and nobody comes back."""
+    gateway = start(grace="1s")
     process = place_in_another_process(gateway)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    gateway.await_idle()
+    gateway.await_idle(5)
 
 
 def test_a_socket_that_closes(gateway):

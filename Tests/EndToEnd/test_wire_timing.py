@@ -12,7 +12,7 @@ import speech
 from gateway import changed_config, http, upgrade
 from peer import calling, in_call
 
-LIMITS = "limits: {{ call: 30m, connect: {connect} }}"
+LIMITS = "limits: {{ call: 30m, connect: {connect}, grace: {grace} }}"
 
 
 def limits(text: str) -> str:
@@ -189,7 +189,7 @@ def test_without_a_drain_calls_end_at_once(start):
 
 @pytest.mark.long
 def test_a_socket_is_pinged_and_one_that_does_not_answer_is_given_up(gateway):
-    """A ping every 20 s; who has given no sign of life 20 s later loses the socket, and the call with it."""
+    """A ping every 20 s; who has given no sign of life 20 s later loses the socket, and the call 10 s after it."""
 
     async def main():
         async with AsyncExitStack() as stack:
@@ -202,7 +202,7 @@ def test_a_socket_is_pinged_and_one_that_does_not_answer_is_given_up(gateway):
             assert alive.pings[0] - began > 10
             await deaf.until(lambda: deaf.close_code is not None, 45, "the end of the deaf socket")
             assert time.monotonic() - began > 30
-            await asyncio.to_thread(gateway.await_state, lambda now: len(now["calls"]) == 1)
+            await asyncio.to_thread(gateway.await_state, lambda now: len(now["calls"]) == 1, 13)
             await alive.hears(len(alive.frames) + 50)
             assert len(alive.pings) >= 2 and alive.close_code is None
 
