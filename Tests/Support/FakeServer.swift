@@ -1,49 +1,59 @@
-import STUN
+package import STUN
 import TURN
-import Wire
+package import Wire
 
 /// A TURN server with one client, which keeps to RFC 8656 and its clock, unless told otherwise.
-final class FakeServer {
-    static let relayed = SocketAddress(ipv4: 0xcb00_7109, port: 49_152)
-    static let mapped = SocketAddress(ipv4: 0xcb00_7101, port: 5000)
-    static let realm = "example.org"
+package final class FakeServer {
+    package static let relayed = SocketAddress(ipv4: 0xcb00_7109, port: 49_152)
+    package static let mapped = SocketAddress(ipv4: 0xcb00_7101, port: 5000)
+    package static let realm = "example.org"
 
-    var password = "secret"
-    var nonce = Array("nonce 1".utf8)
+    package var password = "secret"
+    package var nonce = Array("nonce 1".utf8)
     /// Seconds.
-    var lifetime: UInt32 = 600
-    var relayed = FakeServer.relayed
+    package var lifetime: UInt32 = 600
+    package var relayed = FakeServer.relayed
     /// Answers every request with credentials so, as long as it is set.
-    var error: (code: Int, method: UInt16?)?
-    var alternate: SocketAddress?
-    var rotatesForEachRequest = false
-    var isSilent = false
+    package var error: (code: Int, method: UInt16?)?
+    package var alternate: SocketAddress?
+    package var rotatesForEachRequest = false
+    package var isSilent = false
     private var rotations = 1
 
-    private(set) var requests: [STUNMessage] = []
-    private(set) var allocationEnds: MonotonicTime?
+    package private(set) var requests: [STUNMessage] = []
+    package private(set) var allocationEnds: MonotonicTime?
     private var permissions: [(peer: SocketAddress, ends: MonotonicTime)] = []
     private var channels: [UInt16: (peer: SocketAddress, ends: MonotonicTime)] = [:]
     /// What was relayed to peers.
-    private(set) var relayedData: [(peer: SocketAddress, data: [UInt8])] = []
+    package private(set) var relayedData: [(peer: SocketAddress, data: [UInt8])] = []
 
-    func rotate() {
+    /// Data for a peer or of one that was not relayed.
+    package private(set) var dropped = 0
+
+    package init() {}
+
+    private func drop() -> [UInt8]? {
+        dropped += 1
+        return nil
+    }
+
+    package func rotate() {
         rotations += 1
         nonce = Array("nonce \(rotations)".utf8)
     }
 
-    func forget() {
+    package func forget() {
         (allocationEnds, permissions, channels) = (nil, [], [:])
         rotate()
     }
 
     /// What it answers to a datagram from its client.
-    func receive(_ datagram: [UInt8], now: MonotonicTime) throws -> [UInt8]? {
+    package func receive(_ datagram: [UInt8], now: MonotonicTime) throws -> [UInt8]? {
         guard !isSilent else { return nil }
         if datagram.first.map({ $0 >= 0x40 }) ?? false {
             guard let (channel, range) = ChannelData.parse(datagram.span), let entry = channels[channel],
                 entry.ends > now, isPermitted(entry.peer, now)
-            else { return nil }
+            else { return drop() }
             relayedData.append((entry.peer, Array(datagram[range])))
             return nil
         }
@@ -51,7 +61,7 @@ final class FakeServer {
         if message.class == .indication {
             guard message.method == 6, let peer = message.xorPeerAddress, let data = message.data,
                 isPermitted(peer, now)
-            else { return nil }
+            else { return drop() }
             relayedData.append((peer, Array(datagram[data])))
             return nil
         }
@@ -59,9 +69,15 @@ final class FakeServer {
         return answer(message, now)
     }
 
+    /// What was relayed to peers since this was asked last.
+    package func takeRelayedData() -> [(peer: SocketAddress, data: [UInt8])] {
+        defer { relayedData = [] }
+        return relayedData
+    }
+
     /// What its client gets when `peer` sends `data`.
-    func relay(_ data: [UInt8], from peer: SocketAddress, now: MonotonicTime) -> [UInt8]? {
-        guard let allocationEnds, allocationEnds > now, isPermitted(peer, now) else { return nil }
+    package func relay(_ data: [UInt8], from peer: SocketAddress, now: MonotonicTime) -> [UInt8]? {
+        guard let allocationEnds, allocationEnds > now, isPermitted(peer, now) else { return drop() }
         if let (number, _) = channels.first(where: { $0.value.peer == peer && $0.value.ends > now }) {
             var bytes: [UInt8] = []
             bytes.append(uint16: number)
