@@ -121,7 +121,8 @@ let package = Package(
                 path: "Plugins/\($0.kind)/\($0.name)/Sources", swiftSettings: strict)
         }
         + [
-            .target(name: "TestSupport", dependencies: ["Wire", "STUN", "TURN"], path: "Tests/Support", swiftSettings: strict),
+            .target(
+                name: "TestSupport", dependencies: ["Wire", "STUN", "TURN"], path: "Tests/Support", swiftSettings: strict),
             tests("STUNTests", ["STUN", "Wire"]),
             tests("ICETests", ["ICE", "STUN", "Wire"]),
             tests("TURNTests", ["TURN", "STUN", "Wire"]),
@@ -130,7 +131,7 @@ let package = Package(
             tests("DTLSTests", ["DTLS", "Wire", "COpenSSL"]),
             tests("SRTPTests", ["SRTP", "Wire", "CSRTP", "COpenSSL"]),
             tests("AudioTests", ["Audio", "Wire"]),
-            tests("Simulation", ["Wire", "STUN", "ICE", "SDP", "RTP", "DTLS", "SRTP", "WebRTC", "Audio"]),
+            tests("Simulation", ["Wire", "STUN", "ICE", "TURN", "SDP", "RTP", "DTLS", "SRTP", "WebRTC", "Audio"]),
             tests("WebRTCTests", ["Wire", "RTP", "SDP", "WebRTC", "Audio"]),
             tests("MediaTests", ["Wire", "STUN", "ICE", "TURN", "WebRTC", "Audio", "Media"]),
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),

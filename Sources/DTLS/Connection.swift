@@ -30,7 +30,7 @@ package import Wire
     /// Not twice the round trip time: a flight is one small datagram, so repeating it early costs little on a slow path, and
     /// on a lossy one it saves seconds.
     package static let initialInterval = Duration.milliseconds(50)
-    package static let maximumInterval = Duration.seconds(3)
+    package static let maximumInterval = Duration.seconds(2)
     /// A handshake may take this long from `init`.
     package static let handshakeLimit = Duration.seconds(15)
 

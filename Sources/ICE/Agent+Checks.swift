@@ -44,6 +44,7 @@ extension Agent {
         guard state != .closed, state != .failed else { return }
         keepConsent(now)
         guard state != .failed else { return }
+        leaveSilentPair(now)
         if now >= nextCheck { giveUpChecks(now) }
         nominateIfDue(now)
         if now >= nextCheck, let index = takeNextCheck(now) {
@@ -120,7 +121,9 @@ extension Agent {
         if let index = index(of: selectedPair), let response = pairs[index].lastResponse {
             times += [nextConsent, response + Timing.consentLifetime]
             if let consentCheck { times.append(consentCheck.repeatAt) }
-            if state == .connected, let heard = pairs[index].lastHeard { times.append(heard + Timing.silence) }
+            if awaitsMedia, let lastSign { times.append(lastSign + Timing.pause) }
+            if !isLite, let doubtAt { times.append(max(doubtAt, nextProbe)) }
+            if state == .connected, let lastSign { times.append(lastSign + Timing.silence) }
         }
         deadline = times.min()
     }

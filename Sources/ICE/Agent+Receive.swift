@@ -125,6 +125,8 @@ extension Agent {
         guard let index = findOrMakePair(request, generation, now) else { return }
         pairs[index].isInvited = true
         pairs[index].lastHeard = now
+        pairs[index].lastAsked = now
+        if pairs[index].id != selectedPair { suspect(now) }
         let isValid = pairs[index].isValid(now)
         if !request.useCandidate || role == .controlling {
             pairs[index].wasCheckedPlainly = true
@@ -178,6 +180,8 @@ extension Agent {
         if message.class == .error {
             // A stale 487, to a check in a role that is no longer ours, changes nothing (RFC 8445 §7.2.5.1).
             if message.errorCode == 487, transaction.role == role, !isLite {
+                // Two with the same one would else change roles in step for ever.
+                tieBreaker = randomness.next()
                 take(role == .controlling ? .controlled : .controlling, now)
                 trigger(index)
             }

@@ -4,11 +4,15 @@ internal import Wire
 extension Agent {
     /// A controlling agent with a valid pair and no selection gives better pairs a moment.
     mutating func scheduleNomination(_ now: MonotonicTime) {
-        guard role == .controlling, nominateAt == nil, !hasSelection,
-            pairs.contains(where: { $0.generation == current.number && $0.isValid(now) }),
+        guard role == .controlling, nominateAt == nil, pairs.contains(where: { mayNominate($0, now) }),
             !pairs.contains(where: \.isNominating)
         else { return }
         nominateAt = now + Timing.nomination
+    }
+
+    private func mayNominate(_ pair: Pair, _ now: MonotonicTime) -> Bool {
+        guard pair.generation == current.number, pair.isValid(now) else { return false }
+        return !hasSelection || isInDoubt(now) && outlives(pair, now)
     }
 
     mutating func nominateIfDue(_ now: MonotonicTime) {
@@ -17,7 +21,7 @@ extension Agent {
             current.hasAllCandidates && !pairs.contains { $0.generation == current.number && $0.isPending }
         guard now >= nominateAt || allTried else { return }
         self.nominateAt = nil
-        let best = pairs.indices.filter { pairs[$0].generation == current.number && pairs[$0].isValid(now) }
+        let best = pairs.indices.filter { mayNominate(pairs[$0], now) }
             .max { priority(pairs[$0]) < priority(pairs[$1]) }
         guard let best else { return }
         pairs[best].isNominating = true
@@ -29,6 +33,7 @@ extension Agent {
     /// A nominated pair that is valid. Whatever is nominated last is selected, so that the peer can change its mind
     /// (§8.1.1); but a peer that nominates with every check (RFC 5245 §8.1.1.2) means the pair of highest priority.
     mutating func considerSelecting(_ index: Int, _ now: MonotonicTime) {
+        let isMeant = role == .controlled || pairs[index].isNominating
         pairs[index].lastNomination = now
         pairs[index].awaitsSelection = false
         pairs[index].isNominating = false
@@ -36,17 +41,19 @@ extension Agent {
         if let other = self.index(of: selectedPair) {
             let (new, old) = (pairs[index], pairs[other])
             let isHeld = old.lastNomination.map { now < $0 + Timing.nominationHold } ?? false
-            guard new.generation >= old.generation,
-                new.generation > old.generation || new.wasCheckedPlainly || !isHeld || priority(new) > priority(old)
+            guard isMeant, new.generation >= old.generation,
+                role == .controlling || new.generation > old.generation || new.wasCheckedPlainly || !isHeld
+                    || priority(new) > priority(old)
             else { return }
         }
         select(index, now)
     }
 
-    private mutating func select(_ index: Int, _ now: MonotonicTime) {
+    mutating func select(_ index: Int, _ now: MonotonicTime) {
         let pair = pairs[index]
         selectedPair = pair.id
         consentCheck = nil
+        (askedAt, lastMedia, awaitsMedia) = (nil, nil, false)
         selected = pair.tuple
         outputs.append(.selected(pair.tuple))
         enter(.connected)
@@ -73,9 +80,14 @@ extension Agent {
             loseConsent(now)
             return
         }
-        let isSilent = pairs[index].lastHeard.map { now >= $0 + Timing.silence } ?? true
+        let isSilent = lastSign.map { now >= $0 + Timing.silence } ?? true
         enter(isSilent ? .disconnected : .connected)
+        if awaitsMedia, let lastSign, now >= lastSign + Timing.pause {
+            awaitsMedia = false
+            suspect(now)
+        }
         if now >= nextConsent {
+            if doubtAt == nil { (askedAt, nextProbe) = (now, now) }
             nextConsent = now + consentInterval()
             // Nominating it again tells a peer whose address a NAT has changed where to send (RFC 8445 §8.1.1).
             consentCheck = sendCheck(index, useCandidate: role == .controlling, now).map { id, datagram in

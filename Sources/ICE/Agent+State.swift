@@ -70,6 +70,8 @@ extension Agent {
         /// Controlled: it was checked without USE-CANDIDATE, so a later nomination is meant.
         var wasCheckedPlainly = false
         var lastNomination: MonotonicTime?
+        /// When the peer checked it.
+        var lastAsked: MonotonicTime?
         var lastHeard: MonotonicTime?
         var lastResponse: MonotonicTime?
         var roundTripTime: Duration?

@@ -15,7 +15,7 @@ package struct Agent: Sendable {
     package internal(set) var counters = Counters()
 
     let isLite: Bool
-    let tieBreaker: UInt64
+    var tieBreaker: UInt64
     let transactionTag: UInt32
     let randomness: RandomSource
     let mayDial: DialRules
@@ -39,6 +39,13 @@ package struct Agent: Sendable {
     var nominateAt: MonotonicTime?
     var nextConsent: MonotonicTime
     var consentCheck: ConsentCheck?
+    /// When the selected pair was asked first for what it has not answered.
+    var askedAt: MonotonicTime?
+    /// When media came on the selected pair, and whether it may be missed.
+    var lastMedia: MonotonicTime?
+    var awaitsMedia = false
+    /// While the selected pair is in doubt: when the others are checked again.
+    var nextProbe: MonotonicTime
     var outputs: [Output] = []
 
     package init(_ configuration: Configuration, now: MonotonicTime) {
@@ -52,6 +59,7 @@ package struct Agent: Sendable {
         current = Generation(number: 0, local: configuration.credentials, checksLeft: limits.checks)
         nextCheck = now
         nextConsent = now
+        nextProbe = now
     }
 
     /// The next effect, until nil. To be emptied after every call that takes a time.

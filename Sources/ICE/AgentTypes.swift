@@ -131,8 +131,8 @@ enum Timing {
     static let pacing: Duration = .milliseconds(50)
     /// Before a check is repeated, doubled each time up to the longest (RFC 8445 §14.3; values as browsers use them).
     static let firstRepeat: Duration = .milliseconds(250)
-    static let longestRepeat: Duration = .seconds(3)
-    static let attempts = 8
+    static let longestRepeat: Duration = .seconds(2)
+    static let attempts = 10
     /// How long a controlling agent waits for a better pair once it has a valid one (RFC 8445 §8.1.1).
     static let nomination: Duration = .milliseconds(50)
     /// A nomination from an aggressive peer gives way to a lower pair's only when it is older than this.
@@ -148,6 +148,10 @@ enum Timing {
     static let consentLifetime: Duration = .seconds(30)
     /// Silence before the early warning: the longest consent interval and a round trip.
     static let silence: Duration = .milliseconds(6_500)
+    /// Media that stops for this long makes an agent ask at once. Opus without sound has a packet every 400 ms.
+    static let pause: Duration = .seconds(1)
+    /// How long a check of a silent pair waits before other pairs are tried, and no less than two round trips.
+    static let doubt: Duration = .milliseconds(500)
     /// How long a response is waited for.
     static let transaction: Duration = .seconds(10)
 }

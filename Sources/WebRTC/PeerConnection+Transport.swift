@@ -37,6 +37,7 @@ extension PeerConnection {
             return .dropped
         }
         let accepted = media.receive(&datagram, isRTCP: kind == .rtcp, now: now, statistics: &statistics)
+        if accepted, kind == .rtp { ice.heardMedia(path: path, from: source, now: now) }
         if let key = media.takeKeyPress() {
             statistics.keyPresses &+= 1
             emit(.keyPress(key))
@@ -75,9 +76,13 @@ extension PeerConnection {
         switch state {
         case .new, .checking, .closed: break
         case .connected:
-            if isConnected { emit(.reconnected) }
+            guard isLost else { return }
+            isLost = false
+            emit(.reconnected)
         case .disconnected:
-            if isConnected { emit(.disconnected) }
+            guard isConnected else { return }
+            isLost = true
+            emit(.disconnected)
         case .failed:
             end(isConnected ? .consentExpired : .iceFailed, now: now)
         }

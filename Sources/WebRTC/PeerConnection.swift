@@ -51,6 +51,8 @@ package final class PeerConnection {
 
     private var events: [Event] = []
     private var phase = Phase.connecting
+    /// The owner was told that nothing comes from the peer.
+    var isLost = false
     private let connectDeadline: MonotonicTime
 
     enum Phase {

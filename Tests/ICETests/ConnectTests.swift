@@ -94,6 +94,18 @@ struct ConnectTests {
         }
     }
 
+    @Test(
+        "with equal tie-breakers too, in step with each other: who gets a 487 takes another (RFC 8445 §7.2.5.1)",
+        arguments: [Agent.Role.controlling, .controlled])
+    func equalTieBreakers(role: Agent.Role) {
+        for seed in 1...20 as ClosedRange<UInt64> {
+            var world = World(seed: seed, roles: [role, role], tieBreakers: [7, 7])
+            world.tellEverything()
+            #expect(world.run(for: .seconds(5)) { $0.areConnected }, "seed \(seed)")
+            #expect(Set(world.agents.map(\.role)).count == 2, "seed \(seed)")
+        }
+    }
+
     @Test("the best of several pairs is selected when all are told at once")
     func bestPair() {
         var world = World()

@@ -158,7 +158,7 @@ struct HostileTests {
         #expect(agent.selected?.remote == home)
         #expect(!agent.isValidated(path: 0, remote: address("198.51.100.7", 50085)))
         #expect(agent.isValidated(path: 0, remote: address("198.51.100.7", 50086)))
-        #expect(agent.sends(until: seconds(29)).count < 100 + 16 * 9 + 10)
+        #expect(agent.sends(until: seconds(29)).count < 100 + 16 * 11 + 10)
     }
 
     @Test("an unknown comprehension-required attribute is answered with 420, but only to one who knows the password")

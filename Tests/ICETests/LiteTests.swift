@@ -77,6 +77,25 @@ struct LiteTests {
         #expect(requests(world).count == 2, "one for each nomination")
     }
 
+    @Test("stays controlled when a check of consent is answered with 487, and sends none for it")
+    func conflict() throws {
+        var agent = makeAgent(role: .controlled, isLite: true)
+        agent.addLocalCandidate(address: address("192.0.2.1", 40000), path: 0)
+        var peer = Peer()
+        agent.setRemoteCredentials(peer.credentials, now: .zero)
+        _ = agent.receive(peer.request(to: agent, useCandidate: true), from: peer.source, at: .zero)
+        for at in [0.0, 6] {
+            let check = try #require(agent.sends(until: seconds(at)).last { classOf($0.bytes) == .request })
+            let answer = try #require(peer.response(to: check.bytes, errorCode: at == 0 ? nil : 487))
+            #expect(agent.receive(answer, from: peer.source, at: seconds(at)) == .authenticated(displacing: nil))
+        }
+        #expect(agent.selected?.remote == peer.source)
+        #expect(agent.role == .controlled)
+        #expect(agent.sends(until: seconds(6.4)).isEmpty)
+        let next = try #require(agent.sends(until: seconds(13)).first).bytes
+        #expect(try STUNMessage(parsing: next.span).iceControlled != nil)
+    }
+
     @Test("sends nothing to an address that is nominated and does not answer but checks")
     func pretended() throws {
         var world = World(lite: 0)

@@ -5,52 +5,62 @@ import RTP
 import STUN
 import TestSupport
 import Testing
-import WebRTC
 import Wire
+
+@testable import WebRTC
 
 /// A peer connection as its owner would drive it, watched.
 final class Endpoint: Node {
-    let address: SocketAddress
+    let addresses: [SocketAddress]
     let peer: PeerConnection
     let batch = DatagramBatch(capacity: 64)
     let input: PCMInputQueue
     let output = PlayoutQueue(rate: 16_000)
     private(set) var events: [(at: MonotonicTime, event: PeerConnection.Event)] = []
     private var watch = StatisticsWatch()
+    private var transport: TransportWatch
     /// Whether it is a fault that what it hears does not keep time: it is driven all along, and its peer plays no tricks.
     var keepsTime = false
-    private var authenticated: Set<SocketAddress> = []
-    private var signalled: Set<SocketAddress> = []
-    private var exchanged: [SocketAddress: (received: Int, sent: Int)] = [:]
     /// What it says at the end is out.
     private var isSilenced = false
     private var pending: [String] = []
 
     /// - Parameter hears: how many frames are kept for the test; the default is more than any wants to hear.
     init(
-        _ role: PeerConnection.Configuration.Role, at address: SocketAddress, seed: UInt64,
-        connectTimeout: Duration = .seconds(60), dialRules: DialRules = DialRules(), hears: Int = 20_000,
-        encoder: EncoderSettings = EncoderSettings(), now: MonotonicTime = .zero
+        _ role: PeerConnection.Configuration.Role, at addresses: [SocketAddress], seed: UInt64,
+        connectTimeout: Duration = .seconds(60), dialRules: DialRules = DialRules(), isLite: Bool = false,
+        hears: Int = 20_000, encoder: EncoderSettings = EncoderSettings(), now: MonotonicTime = .zero
     ) {
-        self.address = address
+        self.addresses = addresses
+        transport = TransportWatch(dialRules: dialRules)
         input = PCMInputQueue(frameSize: 320, capacity: hears)
         peer = PeerConnection(
             PeerConnection.Configuration(
-                role: role, certificate: testCertificate, candidates: [.init(address, path: 0)], tag: UInt32(truncatingIfNeeded: seed),
-                randomness: .seeded(seed), ntpOrigin: 0xe000_0000_0000_0000, dialRules: dialRules, input: input,
-                output: output, encoder: encoder, connectTimeout: connectTimeout),
+                role: role, certificate: testCertificate,
+                candidates: addresses.enumerated().map { .init($1, path: $0) },
+                tag: UInt32(truncatingIfNeeded: seed), randomness: .seeded(seed), ntpOrigin: 0xe000_0000_0000_0000,
+                dialRules: dialRules, isLite: isLite, input: input, output: output, encoder: encoder,
+                connectTimeout: connectTimeout),
             batch: batch, now: now)
+    }
+
+    convenience init(
+        _ role: PeerConnection.Configuration.Role, at address: SocketAddress, seed: UInt64,
+        connectTimeout: Duration = .seconds(60), hears: Int = 20_000, encoder: EncoderSettings = EncoderSettings(),
+        now: MonotonicTime = .zero
+    ) {
+        self.init(
+            role, at: [address], seed: seed, connectTimeout: connectTimeout, hears: hears, encoder: encoder, now: now)
     }
 
     var deadline: MonotonicTime? { peer.deadline }
 
-    func receive(_ datagram: inout [UInt8], from source: SocketAddress, now: MonotonicTime) {
-        exchanged[source, default: (0, 0)].received += datagram.count
+    func receive(_ datagram: inout [UInt8], path: Int, from source: SocketAddress, now: MonotonicTime) {
+        let kind = STUNProbe(datagram.span)?.class
+        let length = datagram.count
         var span = datagram.mutableSpan
-        if case .authenticated(let displaced) = peer.receive(&span, path: 0, from: source, now: now) {
-            authenticated.insert(source)
-            if let displaced { authenticated.remove(displaced.remote) }
-        }
+        let reception = peer.receive(&span, path: path, from: source, now: now)
+        transport.received(length, kind, Tuple(path: path, remote: source), reception, now: now)
         collectEvents(now)
     }
 
@@ -68,7 +78,7 @@ final class Endpoint: Node {
 
     func note(_ candidate: String) {
         guard case .ip(let address)? = Candidate(parsing: candidate)?.address else { return }
-        signalled.insert(address)
+        transport.note(address)
     }
 
     func close(now: MonotonicTime) {
@@ -76,51 +86,51 @@ final class Endpoint: Node {
         collectEvents(now)
     }
 
-    func takeDatagrams() -> [(bytes: [UInt8], to: SocketAddress)] {
-        let datagrams = batch.entries.map { (bytes: batch.bytes(of: $0), to: $0.destination) }
+    func takeDatagrams(now: MonotonicTime) -> [Outgoing] {
+        let datagrams = batch.entries.map { entry in
+            Outgoing(bytes: batch.bytes(of: entry), path: entry.path, to: entry.destination)
+        }
         batch.removeAll()
-        if isSilenced, !datagrams.isEmpty { pending.append("\(address) sends after the end") }
+        if isSilenced, !datagrams.isEmpty { pending.append("sends after the end") }
         isSilenced = peer.hasEnded
-        for datagram in datagrams { check(datagram.bytes, to: datagram.to) }
+        for datagram in datagrams {
+            let tuple = Tuple(path: datagram.path, remote: datagram.to)
+            pending += transport.sent(datagram.bytes, tuple, by: peer, now: now)
+        }
         return datagrams
     }
 
     func faults(now: MonotonicTime) -> [String] {
         collectEvents(now)
-        if batch.dropped > 0 { pending.append("\(address): a step sends more than a batch") }
+        if batch.dropped > 0 { pending.append("a step sends more than a batch") }
         let since = keepsTime ? events.first { $0.event == .connected }?.at : nil
-        pending += watch.faults(of: peer, timedSince: since, now: now).map { "\(address): \($0)" }
+        pending += watch.faults(of: peer, timedSince: since, now: now)
+        pending += transport.faults(of: peer)
         defer { pending = [] }
-        return pending
-    }
-
-    private func check(_ bytes: [UInt8], to remote: SocketAddress) {
-        if !authenticated.contains(remote) {
-            let isCheck = STUNProbe(bytes.span)?.class == .request
-            if isCheck {
-                if !signalled.contains(remote) {
-                    pending.append("\(address) sends a check to \(remote), which nobody named")
-                }
-            } else {
-                let (received, sent) = exchanged[remote] ?? (0, 0)
-                if sent + bytes.count > received {
-                    pending.append("\(address) answers \(remote) with more than it sent")
-                }
-            }
-        }
-        exchanged[remote, default: (0, 0)].sent += bytes.count
-        guard [.rtp, .rtcp].contains(PacketKind(bytes.span)) else { return }
-        for other in authenticated where other != remote && peer.isInUse(Tuple(path: 0, remote: other)) {
-            pending.append("\(address) sends media to \(remote), and \(other) is selected")
-        }
+        return pending.map { "\(address): \($0)" }
     }
 
     private func collectEvents(_ now: MonotonicTime) {
         while let event = peer.poll() {
-            if end != nil { pending.append("\(address) says \(event) after the end") }
+            if !mayFollow(event) { pending.append("says \(event) after \(events.map(\.event))") }
             events.append((now, event))
         }
-        if peer.hasEnded, peer.deadline != nil { pending.append("\(address) has a deadline after the end") }
+        if peer.hasEnded, peer.deadline != nil { pending.append("has a deadline after the end") }
+    }
+
+    /// Connected once, then lost and found in turns, and one end.
+    private func mayFollow(_ event: PeerConnection.Event) -> Bool {
+        guard end == nil else { return false }
+        let last = events.last { if case .keyPress = $0.event { false } else { true } }?.event
+        return switch event {
+        case .connected: last == nil
+        case .disconnected: last == .connected || last == .reconnected
+        case .reconnected: last == .disconnected
+        case .keyPress: last != nil
+        case .ended: true
+        // It gathers nothing.
+        case .localCandidate, .noRelay: false
+        }
     }
 
     // MARK: - What happened

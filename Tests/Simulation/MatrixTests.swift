@@ -10,9 +10,5 @@ struct MatrixTests {
         for seed in seeds { try await Lifetime(seed: seed).run() }
     }
 
-    private static var chunks: [ClosedRange<UInt64>] {
-        if let seed = number(in: "PATCHBAY_SEED") { return [seed...seed] }
-        let count = max(number(in: "PATCHBAY_SEEDS") ?? 3000, 1)
-        return stride(from: 1, through: count, by: UInt64.Stride(perTest)).map { $0...min($0 + perTest - 1, count) }
-    }
+    private static var chunks: [ClosedRange<UInt64>] { seedRanges(3000, each: perTest) }
 }

@@ -11,12 +11,12 @@ import Wire
 
 /// An offering peer that has the keys and sends whatever a test likes: ICE, DTLS and SRTP without the rest.
 final class RawPeer: Node {
-    let address = Simulation.address("198.51.100.7", 51_000)
+    let addresses = [Simulation.address("198.51.100.7", 51_000)]
     private var agent: Agent
     private let dtls: Connection
     private var outbound: SRTPSession?
     private var inbound: SRTPSession?
-    private var outgoing: [(bytes: [UInt8], to: SocketAddress)] = []
+    private var outgoing: [Outgoing] = []
     /// Headers of the RTP that came.
     private(set) var received: [RTPHeader] = []
     private(set) var reports: [RTCPPacket] = []
@@ -37,7 +37,7 @@ final class RawPeer: Node {
                 role: .controlling, credentials: .random(&random), tieBreaker: 9, transactionTag: 0x7777_7777,
                 randomness: random, mayDial: DialRules()),
             now: now)
-        agent.addLocalCandidate(address: address, path: 0)
+        agent.addLocalCandidate(address: addresses[0], path: 0)
         dtls = try Connection(certificate: testCertificate, role: .server, now: now)
         voice = try Self.encode(Signal.tone(seconds: 1, rate: 48_000))
     }
@@ -85,7 +85,7 @@ final class RawPeer: Node {
 
     var deadline: MonotonicTime? { [agent.deadline, dtls.deadline].compactMap(\.self).min() }
 
-    func receive(_ datagram: inout [UInt8], from source: SocketAddress, now: MonotonicTime) {
+    func receive(_ datagram: inout [UInt8], path: Int, from source: SocketAddress, now: MonotonicTime) {
         switch PacketKind(datagram.span) {
         case .stun: _ = agent.receive(datagram.span, path: 0, from: source, now: now)
         case .dtls: dtls.receive(datagram.span, now: now)
@@ -114,14 +114,14 @@ final class RawPeer: Node {
         dtls.handleTimeout(now: now)
     }
 
-    func takeDatagrams() -> [(bytes: [UInt8], to: SocketAddress)] {
+    func takeDatagrams(now: MonotonicTime) -> [Outgoing] {
         while let output = agent.poll() {
-            if case .transmit(let bytes, _, let to) = output { outgoing.append((bytes, to)) }
+            if case .transmit(let bytes, _, let to) = output { outgoing.append(Outgoing(bytes: bytes, to: to)) }
         }
         while let output = dtls.poll() {
             switch output {
             case .transmit(let bytes):
-                if let to = agent.selected?.remote { outgoing.append((bytes, to)) }
+                if let to = agent.selected?.remote { outgoing.append(Outgoing(bytes: bytes, to: to)) }
             case .connected(let material):
                 guard let profile = SRTPProfile(rawValue: material.profile) else { continue }
                 outbound = try? SRTPSession(profile: profile, keyAndSalt: material.server, direction: .outbound)
@@ -163,7 +163,7 @@ final class RawPeer: Node {
         var buffer = packet + [UInt8](repeating: 0, count: SRTPSession.tailRoom)
         var span = buffer.mutableSpan
         guard let length = try? protect(&span) else { return }
-        outgoing.append((Array(buffer.prefix(length)), to))
+        outgoing.append(Outgoing(bytes: Array(buffer.prefix(length)), to: to))
     }
 }
 

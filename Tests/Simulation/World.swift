@@ -5,16 +5,28 @@ import Testing
 import WebRTC
 import Wire
 
-/// Something with one address on the virtual network.
+/// Something on the virtual network.
 protocol Node: AnyObject {
-    var address: SocketAddress { get }
+    /// Of its sockets; the position is the path.
+    var addresses: [SocketAddress] { get }
     var deadline: MonotonicTime? { get }
-    func receive(_ datagram: inout [UInt8], from source: SocketAddress, now: MonotonicTime)
+    func receive(_ datagram: inout [UInt8], path: Int, from source: SocketAddress, now: MonotonicTime)
     func handleTimeout(now: MonotonicTime)
     /// What it wants to send.
-    func takeDatagrams() -> [(bytes: [UInt8], to: SocketAddress)]
+    func takeDatagrams(now: MonotonicTime) -> [Outgoing]
     /// Looks at what must always hold; returns what does not.
     func faults(now: MonotonicTime) -> [String]
+}
+
+extension Node {
+    /// That of the first socket.
+    var address: SocketAddress { addresses[0] }
+}
+
+struct Outgoing {
+    var bytes: [UInt8]
+    var path = 0
+    var to: SocketAddress
 }
 
 /// What the network does to a datagram. Shares are 0 … 1.
@@ -57,8 +69,16 @@ final class World {
     var observe: (Datagram) -> Void = { _ in }
     /// What a node's address looks like from elsewhere; nothing reaches the address behind it.
     var translations: [SocketAddress: SocketAddress] = [:]
+    /// Addresses whose translator lets in only what comes from where something went to (RFC 4787 §5).
+    var filtered: Set<SocketAddress> = []
+    /// Addresses that nothing leaves and nothing reaches.
+    var dead: Set<SocketAddress> = []
     var generator: Seeded
     private var inFlight: [Datagram] = []
+    /// What a test does at a time.
+    private var actions: [(at: MonotonicTime, do: () -> Void)] = []
+    /// By the address that a translator shows: where something went to.
+    private var opened: [SocketAddress: Set<SocketAddress>] = [:]
     private var isInBurst = false
     private var sentInSecond: [SocketAddress: (second: Int64, count: Int)] = [:]
     /// Nothing goes on after a fault.
@@ -77,8 +97,16 @@ final class World {
         while !hasFailed {
             if done() { return true }
             let due = nodes.compactMap(\.deadline).min()
-            guard let next = [due, inFlight.first?.at].compactMap(\.self).min(), next <= end else { break }
+            guard let next = [due, inFlight.first?.at, actions.first?.at].compactMap(\.self).min(), next <= end else {
+                break
+            }
             now = max(now, next)
+            if let action = actions.first, action.at <= now {
+                actions.removeFirst()
+                action.do()
+                for node in nodes { settle(node) }
+                continue
+            }
             if let datagram = inFlight.first, datagram.at <= now {
                 inFlight.removeFirst()
                 deliver(datagram)
@@ -95,16 +123,23 @@ final class World {
         return done()
     }
 
+    /// Has something done in a while, in the order of the times.
+    func after(_ delay: Duration, _ action: @escaping () -> Void) {
+        let at = now + max(delay, .zero)
+        let index = actions.lastIndex { $0.at <= at }.map { $0 + 1 } ?? 0
+        actions.insert((at, action), at: index)
+    }
+
     /// Puts a datagram on the wire as it is, for it to arrive at once.
     func inject(_ bytes: [UInt8], from source: SocketAddress, to node: any Node) {
         var bytes = bytes
-        node.receive(&bytes, from: source, now: now)
+        node.receive(&bytes, path: 0, from: source, now: now)
         settle(node)
     }
 
     /// Sends what a call into a node has brought about, and looks at what must always hold.
     func settle(_ node: any Node) {
-        for datagram in node.takeDatagrams() { send(datagram.bytes, from: node, to: datagram.to) }
+        for datagram in node.takeDatagrams(now: now) { send(datagram, from: node) }
         for fault in node.faults(now: now) { fail(fault) }
     }
 
@@ -117,20 +152,22 @@ final class World {
         )
     }
 
-    private func send(_ bytes: [UInt8], from node: any Node, to destination: SocketAddress) {
+    private func send(_ outgoing: Outgoing, from node: any Node) {
         let second = now.nanoseconds / 1_000_000_000
         var sent = sentInSecond[node.address] ?? (second, 0)
         sent = sent.second == second ? (second, sent.count + 1) : (second, 1)
         sentInSecond[node.address] = sent
         if sent.count > 2000 { fail("\(node.address) sends more than 2000 datagrams a second") }
 
-        var datagram = Datagram(
-            at: now, from: translations[node.address] ?? node.address, to: destination, bytes: bytes)
+        let socket = node.addresses[outgoing.path]
+        let source = translations[socket] ?? socket
+        var datagram = Datagram(at: now, from: source, to: outgoing.to, bytes: outgoing.bytes)
         observe(datagram)
-        guard passes(datagram), !isLost() else { return }
+        if filtered.contains(socket) { opened[source, default: []].insert(outgoing.to) }
+        guard !dead.contains(socket), passes(datagram), !isLost() else { return }
         datagram.at = arrival()
         if chance(impairment.corruption) {
-            datagram.bytes[Int.random(in: bytes.indices, using: &generator)] ^= UInt8.random(
+            datagram.bytes[Int.random(in: datagram.bytes.indices, using: &generator)] ^= UInt8.random(
                 in: 1...255, using: &generator)
         }
         schedule(datagram)
@@ -161,10 +198,18 @@ final class World {
     }
 
     private func deliver(_ datagram: Datagram) {
-        guard let node = nodes.first(where: { (translations[$0.address] ?? $0.address) == datagram.to }) else { return }
-        var bytes = datagram.bytes
-        node.receive(&bytes, from: datagram.from, now: now)
-        settle(node)
+        for node in nodes {
+            guard let path = node.addresses.firstIndex(where: { (translations[$0] ?? $0) == datagram.to }) else {
+                continue
+            }
+            let socket = node.addresses[path]
+            guard !dead.contains(socket),
+                !filtered.contains(socket) || opened[datagram.to]?.contains(datagram.from) ?? false
+            else { return }
+            var bytes = datagram.bytes
+            node.receive(&bytes, path: path, from: datagram.from, now: now)
+            return settle(node)
+        }
     }
 }
 
@@ -172,6 +217,13 @@ final class World {
 func seeds(_ count: UInt64) -> [UInt64] {
     if let seed = number(in: "PATCHBAY_SEED") { return [seed] }
     return Array(1...count)
+}
+
+/// The seeds of a matrix, so many a test: `count` of them, or as many as the environment says, or the one in it.
+func seedRanges(_ count: UInt64, each: UInt64) -> [ClosedRange<UInt64>] {
+    if let seed = number(in: "PATCHBAY_SEED") { return [seed...seed] }
+    let count = max(number(in: "PATCHBAY_SEEDS") ?? count, 1)
+    return stride(from: 1, through: count, by: UInt64.Stride(each)).map { $0...min($0 + each - 1, count) }
 }
 
 /// The number in a variable of the environment.

@@ -28,7 +28,15 @@ package final class FakeTURNServer {
     /// What was relayed to peers.
     package private(set) var relayedData: [(peer: SocketAddress, data: [UInt8])] = []
 
+    /// Data for a peer or of one that was not relayed.
+    package private(set) var dropped = 0
+
     package init() {}
+
+    private func drop() -> [UInt8]? {
+        dropped += 1
+        return nil
+    }
 
     package func rotate() {
         rotations += 1
@@ -46,7 +54,7 @@ package final class FakeTURNServer {
         if datagram.first.map({ $0 >= 0x40 }) ?? false {
             guard let (channel, range) = ChannelData.parse(datagram.span), let entry = channels[channel],
                 entry.ends > now, isPermitted(entry.peer, now)
-            else { return nil }
+            else { return drop() }
             relayedData.append((entry.peer, Array(datagram[range])))
             return nil
         }
@@ -54,7 +62,7 @@ package final class FakeTURNServer {
         if message.class == .indication {
             guard message.method == 6, let peer = message.xorPeerAddress, let data = message.data,
                 isPermitted(peer, now)
-            else { return nil }
+            else { return drop() }
             relayedData.append((peer, Array(datagram[data])))
             return nil
         }
@@ -62,9 +70,15 @@ package final class FakeTURNServer {
         return answer(message, now)
     }
 
+    /// What was relayed to peers since this was asked last.
+    package func takeRelayedData() -> [(peer: SocketAddress, data: [UInt8])] {
+        defer { relayedData = [] }
+        return relayedData
+    }
+
     /// What its client gets when `peer` sends `data`.
     package func relay(_ data: [UInt8], from peer: SocketAddress, now: MonotonicTime) -> [UInt8]? {
-        guard let allocationEnds, allocationEnds > now, isPermitted(peer, now) else { return nil }
+        guard let allocationEnds, allocationEnds > now, isPermitted(peer, now) else { return drop() }
         if let (number, _) = channels.first(where: { $0.value.peer == peer && $0.value.ends > now }) {
             var bytes: [UInt8] = []
             bytes.append(uint16: number)

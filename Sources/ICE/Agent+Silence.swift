@@ -1,0 +1,71 @@
+package import Wire
+
+/// Leaving a selected pair that has fallen silent for another one that works.
+///
+/// RFC 8445 lets the controlling agent choose, once; browsers nominate anew when a path dies, others only go on over another.
+/// So, when nothing comes on the selected pair and a check of it is not answered, every other pair is checked again. A
+/// controlling agent nominates one that answers, a controlled one follows its peer to one that the peer checks and that
+/// answers. Either way the address has just shown that it consents (RFC 7675 §4).
+extension Agent {
+    /// RTP that authenticated came from `remote`. That is no consent, but where it stops the pair is asked at once.
+    package mutating func heardMedia(path: Int, from remote: SocketAddress, now: MonotonicTime) {
+        guard selected == Tuple(path: path, remote: remote) else { return }
+        lastMedia = now
+        guard !awaitsMedia else { return }
+        awaitsMedia = true
+        deadline = deadline.map { min($0, now + Timing.pause) }
+    }
+
+    /// When anything came on the selected pair.
+    var lastSign: MonotonicTime? {
+        guard let index = index(of: selectedPair), let heard = pairs[index].lastHeard else { return lastMedia }
+        return max(heard, lastMedia ?? heard)
+    }
+
+    /// When the selected pair will have been silent for too long after a check; nil while it is not silent.
+    var doubtAt: MonotonicTime? {
+        guard let askedAt, let lastSign, lastSign < askedAt else { return nil }
+        return askedAt + max(Timing.doubt, (roundTripTime ?? .zero) * 2)
+    }
+
+    /// Whether the selected pair has been left without an answer, and nothing else came on it either.
+    func isInDoubt(_ now: MonotonicTime) -> Bool {
+        doubtAt.map { $0 <= now } ?? false
+    }
+
+    /// Whether a pair other than the selected one has answered since that was asked and did not.
+    func outlives(_ pair: Pair, _ now: MonotonicTime) -> Bool {
+        guard pair.id != selectedPair, pair.isValid(now), let askedAt, let response = pair.lastResponse else {
+            return false
+        }
+        return response > askedAt
+    }
+
+    /// The selected pair is asked at once, unless it has shown life a moment ago or is being asked.
+    mutating func suspect(_ now: MonotonicTime) {
+        guard let lastSign, lastSign + Timing.pause <= now, askedAt.map({ $0 <= lastSign }) ?? true else { return }
+        nextConsent = min(nextConsent, now)
+    }
+
+    /// Where the selected pair is in doubt: checks the others, and, if the peer decides, goes where it has gone.
+    mutating func leaveSilentPair(_ now: MonotonicTime) {
+        guard !isLite, let selectedPair, isInDoubt(now) else { return }
+        if now >= nextProbe {
+            nextProbe = now + Timing.consent
+            for index in pairs.indices where pairs[index].id != selectedPair && !pairs[index].isPending {
+                // Who only asks from an address, and never answers there, might have made it up.
+                guard pairs[index].lastResponse != nil || !pairs[index].isInvited else { continue }
+                // Not by the queue of triggered checks, which knows no limit for addresses that never answered.
+                (pairs[index].phase, pairs[index].attempts, pairs[index].due) = (.waiting, 0, now)
+            }
+        }
+        guard role == .controlled, let lastSign else { return }
+        let others = pairs.indices.filter {
+            outlives(pairs[$0], now) && pairs[$0].lastAsked.map { $0 > lastSign } ?? false
+        }
+        guard let latest = others.max(by: { (pairs[$0].lastAsked ?? .zero) < (pairs[$1].lastAsked ?? .zero) }) else {
+            return
+        }
+        select(latest, now)
+    }
+}
