@@ -96,9 +96,7 @@ extension LoopCore {
                 forEachCall { $0.removeLocalCandidates(path: port.path, now: now) }
             case .settled:
                 if !relays.isGathering { forEachCall { $0.endOfLocalCandidates() } }
-            case .unavailable(let reasons):
-                onRelay?(.unavailable(reasons))
-                if !relays.isGathering { forEachCall { $0.endOfLocalCandidates() } }
+            case .unavailable(let reasons): onRelay?(.unavailable(reasons))
             }
         }
     }

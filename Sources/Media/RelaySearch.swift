@@ -10,8 +10,9 @@ import Wire
 final class RelaySearch {
     /// Of each server on the next.
     private static let headStart: Duration = .milliseconds(500)
-    /// After none of them would.
-    private static let rest: Duration = .seconds(10)
+    /// After none of them would, doubled each time up to the longest.
+    private static let rest: Duration = .seconds(2)
+    private static let longestRest: Duration = .seconds(30)
     /// How often a server may send us on to another (RFC 8489 §10), or say that it still has an allocation (437).
     private static let detours = 2
 
@@ -24,9 +25,12 @@ final class RelaySearch {
         var nextAt: MonotonicTime?
         var detours = 0
         var failures: [String] = []
+        /// What was last told of that, and how often in a row it has come to nothing.
+        var told: [String] = []
+        var rounds = 0
         var current: RelayPort?
-        /// Whether every server has had its chance since the beginning.
-        var isSettled = false
+        /// Whether some server has not had its chance since there last was an address.
+        var isOpen: Bool { current == nil && rounds == 0 }
     }
 
     private let local: [SocketAddress]
@@ -65,7 +69,7 @@ final class RelaySearch {
 
     var isInUse: Bool { !servers.isEmpty }
 
-    var isGathering: Bool { !servers.isEmpty && goals.contains { !$0.isSettled } }
+    var isGathering: Bool { !servers.isEmpty && goals.contains(where: \.isOpen) }
 
     /// What new calls are told.
     var candidates: [PeerConnection.LocalCandidate] { goals.compactMap { $0.current?.candidate } }
@@ -200,10 +204,13 @@ final class RelaySearch {
         guard goal.attempts.isEmpty else { return }
         if goal.next < servers.count { return goal.nextAt = now }
         let failures = goal.failures
-        begin(&goal, at: now + Self.rest)
-        settle(&goal)
+        begin(&goal, at: now + min(Self.rest * (1 << min(goal.rounds, 8)), Self.longestRest))
+        goal.rounds += 1
+        if goal.rounds == 1 { outputs.append(.settled) }
         // A server without IPv6 is the rule.
-        if goal.current == nil, goal.family == .ipv4 { outputs.append(.unavailable(failures)) }
+        guard goal.current == nil, goal.family == .ipv4, failures != goal.told else { return }
+        goal.told = failures
+        outputs.append(.unavailable(failures))
     }
 
     private func take(_ found: RelayPort, _ goal: inout Goal, now: MonotonicTime) {
@@ -216,15 +223,10 @@ final class RelaySearch {
         for other in goal.attempts where other !== found { drop(other) }
         goal.attempts = []
         goal.nextAt = nil
+        (goal.told, goal.rounds) = ([], 0)
         if let current = goal.current { former.append(current) }
         goal.current = found
         outputs.append(.available(found))
-        settle(&goal)
-    }
-
-    private func settle(_ goal: inout Goal) {
-        guard !goal.isSettled else { return }
-        goal.isSettled = true
         outputs.append(.settled)
     }
 

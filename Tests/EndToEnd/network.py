@@ -280,7 +280,7 @@ class Site:
         way_out = self.private.rpartition(".")[0] + (".129" if self.private == self.public else ".1")
         net.connect(self.router, [f"{outside}.5/25"], internet, [f"{outside}.1/25"])
         [self.interface, _] = net.connect(self.machine, [f"{self.private}/25"], self.router, [f"{way_out}/25"])
-        table = next(NUMBERS) if machine else "main"
+        table = 1000 + next(NUMBERS) if machine else "main"
         self.machine.ip("route", "add", "default", "via", way_out, "table", table)
         if machine:
             self.machine.ip("rule", "add", "from", self.private, "table", table)

@@ -20,12 +20,12 @@ CELL = Cell("firewall", "1:1", gateway_turn=True)
 
 
 @contextlib.contextmanager
-def relayed(directory, urls: list[str], cell=CELL, media=(), policy="all"):
+def relayed(directory, urls: list[str], cell=CELL, media=(), policy="all", connect="12s"):
     """A gateway that these TURN servers relay to; under its policy there is no other way, though the network has one."""
     own = [line for line in settings(cell, "10.0.0.2", "198.51.100.5")[0] if "relay" not in line]
     servers = [f"- urls: {urls}", "  secret: {{ file: {directory}/turn.secret }}", "  ttl: 60s"] if urls else []
     config = template([*own, *media], servers).replace("outbound: none", f"outbound: {policy}")
-    with running(cell, directory, config=config, changes={"connect": "12s"}) as made:
+    with running(cell, directory, config=config, changes={"connect": connect}) as made:
         yield made
 
 
@@ -96,7 +96,8 @@ def test_and_so_it_is_when_the_server_is_silent_until_it_speaks(tmp_path):
 
 
 def test_a_relay_that_is_found_during_the_call_is_trickled(tmp_path):
-    with relayed(tmp_path, [f"turn:{TURN}:4000"], policy="none", cell=Cell("port-restricted", "symmetric"), media=["relay: true"]) as made:
+    cell = Cell("port-restricted", "symmetric")
+    with relayed(tmp_path, [f"turn:{TURN}:4000"], policy="none", cell=cell, media=["relay: true"], connect="40s") as made:
         with made.caller("chromium") as ask:
             # Another TURN server, for the gateway's eyes only, comes up when the browser has started and its call waits.
             directory = tmp_path / "later"

@@ -114,7 +114,7 @@ struct ICEServerTests {
             ("{ urls: [\"stun:s\"] }", ["ice_servers: expected a list, found keys and values"]),
             (
                 "[{ urls: [\"stun:s\", \"stuns:s\"], secret: { env: TURN } }]",
-                ["ice_servers[0].secret: a secret, and no turn: or turns: URL that it is for"]
+                ["ice_servers[0].secret: credentials, and no turn: or turns: URL that they are for"]
             ),
             (
                 "[{ urls: [\"turn:a\"], secret: { env: TURN } }, { urls: [\"turn:b\"], secret: { env: OTHER } }]",
