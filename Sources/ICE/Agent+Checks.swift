@@ -45,12 +45,27 @@ extension Agent {
         keepConsent(now)
         guard state != .failed else { return }
         leaveSilentPair(now)
+        refreshChecks(now)
         if now >= nextCheck { giveUpChecks(now) }
         nominateIfDue(now)
         if now >= nextCheck, let index = takeNextCheck(now) {
             sendNextCheck(index, now)
         }
         updateDeadline(now)
+    }
+
+    /// Until the peer has chosen among valid pairs they are checked again and again, as a NAT may move either side meanwhile
+    /// (RFC 8445 §11).
+    private mutating func refreshChecks(_ now: MonotonicTime) {
+        for index in pairs.indices {
+            guard let due = refreshDue(pairs[index]), due <= now else { continue }
+            (pairs[index].phase, pairs[index].attempts, pairs[index].due) = (.waiting, 0, now)
+        }
+    }
+
+    private func refreshDue(_ pair: Pair) -> MonotonicTime? {
+        guard !isLite, pair.phase == .succeeded, pair.generation == current.number, !hasSelection else { return nil }
+        return pair.lastResponse.map { $0 + Timing.refresh }
     }
 
     /// Fails the pairs that have been tried often enough, or may not be tried any more.
@@ -118,6 +133,7 @@ extension Agent {
         var times = [nominateAt, selected == nil ? current.failAt : nil].compactMap(\.self)
         if !triggered.isEmpty { times.append(nextCheck) }
         for pair in pairs where pair.isPending { times.append(max(pair.due, nextCheck)) }
+        for pair in pairs { if let due = refreshDue(pair) { times.append(due) } }
         if let index = index(of: selectedPair), let response = pairs[index].lastResponse {
             times += [nextConsent, response + Timing.consentLifetime]
             if let consentCheck { times.append(consentCheck.repeatAt) }

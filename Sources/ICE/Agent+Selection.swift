@@ -5,13 +5,18 @@ extension Agent {
     /// A controlling agent with a valid pair and no selection gives better pairs a moment.
     mutating func scheduleNomination(_ now: MonotonicTime) {
         guard role == .controlling, nominateAt == nil, pairs.contains(where: { mayNominate($0, now) }),
-            !pairs.contains(where: \.isNominating)
+            !pairs.contains(where: { $0.isNominating && $0.attempts < Timing.nominations })
         else { return }
         nominateAt = now + Timing.nomination
     }
 
     private func mayNominate(_ pair: Pair, _ now: MonotonicTime) -> Bool {
         guard pair.generation == current.number, pair.isValid(now) else { return false }
+        // One that is nominated and does not answer gives way to one that does.
+        let nominated = pairs.first(where: \.isNominating)
+        if let nominated, nominated.id == pair.id || pair.lastResponse ?? .zero <= nominated.lastResponse ?? .zero {
+            return false
+        }
         return !hasSelection || isInDoubt(now) && outlives(pair, now)
     }
 
@@ -24,7 +29,7 @@ extension Agent {
         let best = pairs.indices.filter { mayNominate(pairs[$0], now) }
             .max { priority(pairs[$0]) < priority(pairs[$1]) }
         guard let best else { return }
-        pairs[best].isNominating = true
+        for index in pairs.indices { pairs[index].isNominating = index == best }
         pairs[best].attempts = 0
         // Pacing is for addresses that have not answered yet (RFC 8445 §14.1): this one has, and the call waits for it.
         sendNextCheck(best, now)

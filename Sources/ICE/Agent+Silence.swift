@@ -53,8 +53,11 @@ extension Agent {
         if now >= nextProbe {
             nextProbe = now + Timing.consent
             for index in pairs.indices where pairs[index].id != selectedPair && !pairs[index].isPending {
-                // Who only asks from an address, and never answers there, might have made it up.
-                guard pairs[index].lastResponse != nil || !pairs[index].isInvited else { continue }
+                if pairs[index].lastResponse == nil {
+                    // Who only asks from an address, and never answers there, might have made it up.
+                    guard pairs[index].remoteKind != .prflx else { continue }
+                    pairs[index].isInvited = false
+                }
                 // Not by the queue of triggered checks, which knows no limit for addresses that never answered.
                 (pairs[index].phase, pairs[index].attempts, pairs[index].due) = (.waiting, 0, now)
             }

@@ -135,8 +135,12 @@ enum Timing {
     static let attempts = 10
     /// How long a controlling agent waits for a better pair once it has a valid one (RFC 8445 §8.1.1).
     static let nomination: Duration = .milliseconds(50)
+    /// Checks that a nominated pair leaves unanswered, in 1.75 s, before another may be nominated instead.
+    static let nominations = 4
     /// A nomination from an aggressive peer gives way to a lower pair's only when it is older than this.
     static let nominationHold: Duration = .seconds(1)
+    /// Between checks of a valid pair while none is selected.
+    static let refresh: Duration = .seconds(2)
     /// Patience for peer-reflexive candidates (RFC 8863 §4).
     static let patience: Duration = .milliseconds(39_500)
     /// Between consent checks, on average (RFC 7675 §5.1).

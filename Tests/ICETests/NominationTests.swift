@@ -91,6 +91,50 @@ struct NominationTests {
         #expect(agent.selected?.remote == first)
     }
 
+    @Test("a valid pair is checked every 2 s until the peer has chosen, as either side may move meanwhile")
+    mutating func refreshed() {
+        var agent = makeControlled()
+        exchange(&agent, first, useCandidate: false, at: 0)
+        var times: [Double] = []
+        for step in 0..<100 {
+            let now = Double(step) / 10
+            for packet in agent.sends(until: seconds(now)) where classOf(packet.bytes) == .request {
+                times.append(now)
+                guard let response = peer.response(to: packet.bytes) else { continue }
+                _ = agent.receive(response, from: packet.to, at: seconds(now))
+            }
+        }
+        #expect(times.count == 4, "\(times)")
+        exchange(&agent, first, useCandidate: true, at: 10)
+        #expect(agent.sends(until: seconds(13.9)).isEmpty)
+    }
+
+    @Test("a pair that is nominated and does not answer gives way to one that does")
+    mutating func stuck() throws {
+        var agent = makeAgent(role: .controlling)
+        agent.addLocalCandidate(address: address("192.0.2.1", 40000), path: 0)
+        agent.setRemoteCredentials(peer.credentials, now: .zero)
+        for (address, priority) in [(first, 2000), (second, 1000)] {
+            let text = "candidate:1 1 udp \(priority) \(address.host) \(address.port) typ host"
+            _ = agent.addRemoteCandidate(try #require(Candidate(parsing: text)), now: .zero)
+        }
+        var nominations: [(at: Double, to: SocketAddress)] = []
+        for step in 0..<400 where agent.selected == nil {
+            let now = Double(step) / 100
+            for packet in agent.sends(until: seconds(now)) {
+                let request = try STUNMessage(parsing: packet.bytes.span)
+                guard request.class == .request else { continue }
+                if request.useCandidate { nominations.append((now, packet.to)) }
+                // The better one is gone once it has answered.
+                guard packet.to == second || !request.useCandidate, let response = peer.response(to: packet.bytes) else { continue }
+                _ = agent.receive(response, from: packet.to, at: seconds(now))
+            }
+        }
+        #expect(nominations.map(\.to) == [first, first, first, first, second])
+        #expect(agent.selected?.remote == second)
+        #expect((1.8...2.3).contains(try #require(nominations.last).at), "\(nominations)")
+    }
+
     @Test("487 switches the role once; a stale one, to a check in the old role, does not switch it back")
     mutating func stale487() throws {
         var agent = makeAgent(role: .controlling)

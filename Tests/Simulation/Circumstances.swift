@@ -86,8 +86,10 @@ struct Circumstances {
                 .milliseconds(.random(in: 500...6_000, using: &generator))
             )
         }
+        // A translator on the other side that lets in only answers would keep the new address out for good.
+        let isKeptOut = answerer.access.contains { if case .translated(true, _) = $0 { true } else { false } }
         earlyRebindings =
-            generator.chance(0.2)
+            generator.chance(0.25) && !isKeptOut
             ? (0..<Int.random(in: 1...3, using: &generator)).map { _ in
                 .milliseconds(.random(in: 50...4_000, using: &generator))
             } : []
