@@ -122,7 +122,8 @@ let package = Package(
         }
         + [
             .target(
-                name: "TestSupport", dependencies: ["Wire", "STUN", "TURN"], path: "Tests/Support", swiftSettings: strict),
+                name: "TestSupport", dependencies: ["Wire", "STUN", "TURN"], path: "Tests/Support",
+                swiftSettings: strict),
             tests("STUNTests", ["STUN", "Wire"]),
             tests("ICETests", ["ICE", "STUN", "Wire"]),
             tests("TURNTests", ["TURN", "STUN", "Wire"]),

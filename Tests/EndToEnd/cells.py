@@ -287,6 +287,8 @@ def running(cell: Cell, directory: Path, config: str | None = None, changes: dic
         stack.callback(gateway.stop)
         if cell.behind and STUN in config:
             gateway.await_log("a STUN server sees this gateway")
+        if cell.gateway_turn and "relay: true" in config:
+            gateway.await_log("a TURN server relays to this gateway")
         yield Running(cell, internet, gateway, directory, turn)
         code, log = gateway.stop(), gateway.log.read_text()
         assert code == 0 and "Fatal error" not in log, f"the gateway ended with {code}:\n{log[-4000:]}"

@@ -126,7 +126,8 @@ struct NominationTests {
                 guard request.class == .request else { continue }
                 if request.useCandidate { nominations.append((now, packet.to)) }
                 // The better one is gone once it has answered.
-                guard packet.to == second || !request.useCandidate, let response = peer.response(to: packet.bytes) else { continue }
+                guard packet.to == second || !request.useCandidate, let response = peer.response(to: packet.bytes)
+                else { continue }
                 _ = agent.receive(response, from: packet.to, at: seconds(now))
             }
         }

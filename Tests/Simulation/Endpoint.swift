@@ -29,7 +29,8 @@ final class Endpoint: Node {
     init(
         _ role: PeerConnection.Configuration.Role, at addresses: [SocketAddress], seed: UInt64,
         connectTimeout: Duration = .seconds(60), dialRules: DialRules = DialRules(), isLite: Bool = false,
-        hears: Int = 20_000, encoder: EncoderSettings = EncoderSettings(), now: MonotonicTime = .zero
+        hears: Int = 20_000, decodes: Bool = true, encoder: EncoderSettings = EncoderSettings(),
+        now: MonotonicTime = .zero
     ) {
         self.addresses = addresses
         transport = TransportWatch(dialRules: dialRules)
@@ -39,7 +40,7 @@ final class Endpoint: Node {
                 role: role, certificate: testCertificate,
                 candidates: addresses.enumerated().map { .init($1, path: $0) },
                 tag: UInt32(truncatingIfNeeded: seed), randomness: .seeded(seed), ntpOrigin: 0xe000_0000_0000_0000,
-                dialRules: dialRules, isLite: isLite, input: input, output: output, encoder: encoder,
+                dialRules: dialRules, isLite: isLite, input: input, output: output, decodes: decodes, encoder: encoder,
                 connectTimeout: connectTimeout),
             batch: batch, now: now)
     }
@@ -105,7 +106,7 @@ final class Endpoint: Node {
         if batch.dropped > 0 { pending.append("a step sends more than a batch") }
         let since = keepsTime ? events.first { $0.event == .connected }?.at : nil
         pending += watch.faults(of: peer, timedSince: since, now: now)
-        pending += transport.faults(of: peer)
+        pending += transport.faults(of: peer, now: now)
         defer { pending = [] }
         return pending.map { "\(address): \($0)" }
     }

@@ -98,6 +98,7 @@ struct Lifetime {
             return !delays.contains(nil)
         }
         guard delays.allSatisfy({ $0.map { $0 <= Self.onset } ?? false }) || world.hasFailed else {
+            for e in call.both { print("DBG", e.events) }
             return world.fail("a delay stays: \(delays), \(scenario)")
         }
     }

@@ -53,7 +53,8 @@ final class RelayedEndpoint: Node {
     init(_ role: PeerConnection.Configuration.Role, server: SocketAddress, seed: UInt64, now: MonotonicTime) {
         self.server = server
         endpoint = Endpoint(
-            role, at: FakeTURNServer.relayed, seed: seed, hears: 100, encoder: EncoderSettings(complexity: 0), now: now)
+            role, at: [FakeTURNServer.relayed], seed: seed, hears: 100, decodes: false,
+            encoder: EncoderSettings(complexity: 0), now: now)
         allocation = Allocation(
             .init(
                 transport: .datagrams, username: "1700000000:me", password: "secret", family: .ipv4,

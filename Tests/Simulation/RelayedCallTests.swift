@@ -16,7 +16,8 @@ struct RelayedCallTests {
         let relay = RelayServer(client: address("192.0.2.1", 40_000))
         let gateway = RelayedEndpoint(.answering, server: relay.address, seed: 3, now: world.now)
         let caller = Endpoint(
-            .offering, at: address("198.51.100.2", 50_000), seed: 2, hears: 100, encoder: EncoderSettings(complexity: 0)
+            .offering, at: [address("198.51.100.2", 50_000)], seed: 2, hears: 100, decodes: false,
+            encoder: EncoderSettings(complexity: 0)
         )
         world.nodes = [relay, gateway, caller]
         world.impairment.loss = 0.05
@@ -45,7 +46,7 @@ struct RelayedCallTests {
         let start = world.now.nanoseconds / 1_000_000_000 + 1
         world.run(for: .seconds(start) - (world.now - .zero))
         let dropped = relay.server.dropped
-        let voice = Signal.tone(seconds: 0.04)
+        let voice = Signal.tone(seconds: 0.02)
         for second in 0..<7_200 where !world.hasFailed {
             if second % 600 == 599 { relay.server.rotate() }
             for endpoint in both { try await endpoint.output.clearAndPlay(voice) }

@@ -114,7 +114,7 @@ struct TransportWatch {
     }
 
     /// After each step, once everything is sent: what it holds.
-    mutating func faults(of peer: PeerConnection) -> [String] {
+    mutating func faults(of peer: PeerConnection, now: MonotonicTime) -> [String] {
         selected = peer.ice.selected
         let ice = peer.ice
         let sizes = [
@@ -126,6 +126,10 @@ struct TransportWatch {
             // At the end nobody asks any more what it has to say.
             ("effects nobody took", ice.outputs.count, peer.hasEnded ? 1 : 0), ("names", peer.localUfrags.count, 2),
         ]
+        // An answer is waited for for 10 s, and a check of consent clears away the rest.
+        if ice.state == .connected, ice.transactions.values.contains(where: { now - $0.sentAt > .seconds(20) }) {
+            return ["holds a transaction that is long over"]
+        }
         return sizes.compactMap { name, count, limit in
             count > limit ? "holds \(count) \(name), more than \(limit)" : nil
         }
