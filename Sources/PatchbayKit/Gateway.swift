@@ -32,7 +32,8 @@ struct Gateway: Sendable {
         let server = configuration.server
         let engine = try MediaEngine(
             addresses: addresses(), publicAddresses: publicAddresses, ports: configuration.media.ports.ports,
-            tcpPort: configuration.media.tcpPort.flatMap { UInt16(exactly: $0) }, loops: loops(), isLite: configuration.media.iceLite,
+            tcpPort: configuration.media.tcpPort.flatMap { UInt16(exactly: $0) }, loops: loops(),
+            isLite: configuration.media.iceLite,
             encoder: EncoderSettings(configuration.media.opus),
             forbidden: Self.services(
                 [server.listen, server.admin], of: addresses() + publicAddresses + Interfaces.usableAddresses()))

@@ -57,7 +57,8 @@ struct RelayServers: Sendable {
             if !found.isEmpty, ContinuousClock.now >= renewal || found.map(\.address) != known {
                 known = found.map(\.address)
                 // Before they end, with time to spare for an allocation that has just been refreshed.
-                renewal = .now + (servers.compactMap { $0.secret == nil ? nil : $0.ttl }.min() ?? .seconds(86_400)) * 0.75
+                let lifetime = servers.filter { $0.secret != nil }.map(\.ttl).min() ?? .seconds(86_400)
+                renewal = .now + lifetime * 0.75
                 engine.relay(through: found, onChange: note)
             }
             let pause = min(isComplete ? Self.interval : Self.retry, renewal - .now)

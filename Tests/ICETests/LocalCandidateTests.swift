@@ -13,7 +13,8 @@ struct LocalCandidateTests {
         var world = World()
         world.agents[0].addLocalCandidate(address: address("192.0.2.1", 40_443), path: 64, transport: .tcp)
         let candidate = world.agents[0].localCandidates[1]
-        #expect(candidate.description.hasSuffix(" 1 tcp \(candidate.priority) 192.0.2.1 40443 typ host tcptype passive"))
+        let text = candidate.description
+        #expect(text.hasSuffix(" 1 tcp \(candidate.priority) 192.0.2.1 40443 typ host tcptype passive"))
         #expect(candidate.priority < world.agents[0].localCandidates[0].priority)
         #expect(candidate.priority > Candidate.Kind.relay.preference << 24 | 0xffffff)
         #expect(candidate.foundation != world.agents[0].localCandidates[0].foundation)

@@ -20,7 +20,8 @@ final class MemoryPeer {
         self.address = address
         peer = PeerConnection(
             PeerConnection.Configuration(
-                role: role, certificate: certificate, candidates: [.init(address, path: 0)], tag: UInt32(truncatingIfNeeded: seed),
+                role: role, certificate: certificate, candidates: [.init(address, path: 0)],
+                tag: UInt32(truncatingIfNeeded: seed),
                 randomness: .seeded(seed), ntpOrigin: 0xe000_0000_0000_0000, dialRules: DialRules(), input: input,
                 output: output),
             batch: batch, now: .zero)
