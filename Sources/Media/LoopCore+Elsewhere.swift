@@ -89,7 +89,10 @@ extension LoopCore {
             case .available(let port):
                 guard let candidate = port.candidate else { continue }
                 onRelay?(.available(candidate.address, server: port.server.name))
-                forEachCall { $0.addLocalCandidate(candidate, now: now) }
+                forEachCall { call in
+                    if let host = call.signalingHost { relays.expect(host, now: now) }
+                    call.addLocalCandidate(candidate, now: now)
+                }
             case .lost(let port):
                 guard let candidate = port.candidate else { continue }
                 onRelay?(.lost(candidate.address, server: port.server.name, reason: port.failure ?? ""))

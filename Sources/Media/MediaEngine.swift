@@ -191,18 +191,20 @@ package final class MediaEngine: Sendable {
         describe: @escaping @Sendable (PeerConnection, MonotonicTime) throws(PeerConnectionError) -> Description
     ) async throws -> (MediaCall, Description) {
         let loop = try leastLoaded()
-        let configuration = PeerConnection.Configuration(
+        var configuration = PeerConnection.Configuration(
             role: role, certificate: certificate, candidates: [], onlyRelays: settings.onlyRelays,
             tag: nextTag.wrappingAdd(1, ordering: .relaxed).newValue, randomness: .system, ntpOrigin: ntpOrigin,
             dialRules: dialRules, isLite: isLite, keeps: settings.keeps, inputRate: settings.inputRate,
             outputRate: settings.outputRate, input: settings.input, output: settings.output,
             decodes: settings.decodes, encoder: encoder, connectTimeout: settings.connectTimeout)
+        configuration.signalingHost = settings.signalingHost
         let result: Result<Description, PeerConnectionError>
         do {
             result = try await loop.perform { core in
                 var configuration = configuration
                 configuration.candidates = core.candidates
                 configuration.isGathering = core.relays.isGathering
+                if let host = configuration.signalingHost { core.relays.expect(host, now: core.now) }
                 let peer = PeerConnection(configuration, batch: core.batch, now: core.now)
                 do throws(PeerConnectionError) {
                     let description = try describe(peer, core.now)
@@ -249,6 +251,9 @@ package struct CallSettings: Sendable {
     package var connectTimeout: Duration
     /// Whether what comes is decoded; else it is counted only.
     package var decodes = true
+    /// The host that its signaling comes from. A caller behind NAT is known by nothing else, where it asks no STUN server;
+    /// a relay lets that host in.
+    package var signalingHost: SocketAddress?
     /// Whether it may go by TURN relays only.
     package var onlyRelays = false
 

@@ -112,6 +112,14 @@ import Wire
 
     // MARK: - Out
 
+    /// Lets a host in that may have something to say before it is sent anything.
+    func expect(_ host: SocketAddress, now: MonotonicTime) {
+        // The server minds the host only (RFC 8656 §9).
+        guard host.family == candidate?.address.family else { return }
+        allocation.permit(host.with(port: 9), now: now)
+        pump(now: now)
+    }
+
     /// Sends a datagram of the batch to its peer.
     func send(_ entry: DatagramBatch.Entry, of batch: DatagramBatch, now: MonotonicTime) {
         lastUsed = now

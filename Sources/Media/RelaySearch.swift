@@ -77,6 +77,13 @@ final class RelaySearch {
     /// Nothing else has to ask for the time.
     private(set) var deadline: MonotonicTime?
 
+    /// Lets a host in at each of those, unless nobody may talk to it.
+    func expect(_ host: SocketAddress, now: MonotonicTime) {
+        guard dialRules.allows(host.with(port: dialRules.lowestPort)) else { return }
+        for goal in goals { goal.current?.expect(host, now: now) }
+        updateDeadline(now: now)
+    }
+
     func port(path: Int) -> RelayPort? {
         for port in ports.values where port.path == path { return port }
         return nil

@@ -27,6 +27,8 @@ extension PeerConnection {
         package var onlyRelays: Bool
         /// Unique among the connections on a port: names the connection, and starts its STUN transaction ids.
         package var tag: UInt32
+        /// The host that signaling comes from. Its media may come from there without a candidate that says so.
+        package var signalingHost: SocketAddress?
         package var randomness: RandomSource
         /// NTP timestamp of `MonotonicTime.zero`.
         package var ntpOrigin: UInt64

@@ -87,6 +87,8 @@ package final class PeerConnection {
     /// The name that `configuration.tag` gave.
     package var tag: UInt32 { configuration.tag }
 
+    package var signalingHost: SocketAddress? { configuration.signalingHost }
+
     package var hasEnded: Bool { phase == .ended }
 
     /// Whether media goes to `tuple` and its peer was heard within the last seconds.

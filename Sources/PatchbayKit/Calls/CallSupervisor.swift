@@ -47,7 +47,7 @@ struct CallSupervisor: Sendable {
     /// - Throws: `PeerConnectionError` for an offer that cannot be answered; everything is given back then.
     static func answer(
         offer: String, _ admission: Admission, tenant: Tenant, context: [String: JSONValue],
-        environment: Environment
+        signalingHost: SocketAddress? = nil, environment: Environment
     ) async throws -> (CallSupervisor, answer: Answer) {
         let request = admission.request
         let format = type(of: tenant.pipeline(forWorkflow: request.workflowID)).audio
@@ -62,6 +62,7 @@ struct CallSupervisor: Sendable {
             },
             connectTimeout: tenant.limits.connect)
         settings.onlyRelays = tenant.onlyRelays
+        settings.signalingHost = signalingHost
         let leg: any MediaLeg
         let answer: Answer
         do {

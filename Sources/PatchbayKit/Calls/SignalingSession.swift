@@ -4,6 +4,7 @@ import Media
 import PatchbayConfig
 import PatchbayPlugin
 import Signaling
+import Wire
 
 /// One signaling socket and the calls on it. When the socket is closed, they end; when it is lost, they wait for their
 /// caller to return on another.
@@ -23,6 +24,8 @@ actor SignalingSession {
         var principal: Principal
         var workflowID: Int
         var workflowRunID: Int
+        /// An IP address, as far as it is known.
+        var remoteAddress = ""
     }
 
     nonisolated let client: Client
@@ -189,7 +192,7 @@ actor SignalingSession {
                 request(callID: UUID().uuidString.lowercased()), pcID: pcID, tenant: tenant, environment: environment)
             let (call, answer) = try await CallSupervisor.answer(
                 offer: sdp, admission, tenant: tenant, context: contextVariables(adding: context),
-                environment: environment)
+                signalingHost: SocketAddress(target.remoteAddress, port: 0), environment: environment)
             onFirstCall()
             // Before the pipeline runs: it may have something to send at once.
             reply(answer: answer, pcID: pcID)

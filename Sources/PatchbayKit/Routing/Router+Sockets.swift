@@ -25,9 +25,10 @@ extension Router {
         }
         let isDraining = environment.registry.isDraining
         let restarting = Upgrade.refuse(Self.failure(503, "The server is about to restart"))
-        let target: SignalingSession.Target
+        var target: SignalingSession.Target
         do {
             target = try await self.target(of: route, connect, tenant)
+            target.remoteAddress = request.remoteAddress
         } catch {
             return isDraining ? restarting : refuse(error, request, tenant)
         }
@@ -40,7 +41,7 @@ extension Router {
         }
         // A client that is gone by the time it is accepted never gets to the handler: `leave` then runs at its end.
         let leave = OnlyOnce { [waiting] in waiting.leave(address) }
-        return .accept(subprotocol: Self.subprotocols(request).first) { [environment] socket in
+        return .accept(subprotocol: Self.subprotocols(request).first) { [environment, target] socket in
             environment.registry.sockets.add(1, ordering: .relaxed)
             let session = SignalingSession(
                 client: SignalingSession.Client(
