@@ -9,6 +9,8 @@ internal import COpenSSL
     package let sha256Fingerprint: [UInt8]
     nonisolated(unsafe) let context: OpaquePointer
 
+    /// What a handshake may settle on (RFC 5289 §3.2).
+    static let cipherSuites: Set<UInt16> = [0xc02b, 0xc02f]
     /// A peer's certificate chain may be this long, in bytes.
     static let maximumPeerCertificate = 4096
 
@@ -59,6 +61,7 @@ internal import COpenSSL
         // Any certificate passes here: it is the fingerprint from the offer that says whose it must be (RFC 8827 §5.1),
         // and CertificateVerify that the peer holds its key.
         unsafe SSL_CTX_set_cert_verify_callback(context, { _, _ in 1 }, nil)
+        // The two of `cipherSuites`.
         let ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
         return unsafe shim_SSL_CTX_set_proto_version(context, DTLS1_2_VERSION) == 1
             && SSL_CTX_set_cipher_list(context, ciphers) == 1

@@ -80,5 +80,16 @@ struct RecordFilter {
         return expected && length <= Self.maximumMessage && sequence <= Self.maximumMessageSequence
             && fragmentOffset + fragmentLength <= length
             && Int(fragmentLength) <= record.count - start - Self.messageHeaderLength
+            && (type != 2 || fragmentLength < length || isAnswer(serverHello: record))
+    }
+
+    /// Whether a whole ServerHello takes up what we offered (RFC 5246 §7.4.1.3). One that does not would end the handshake,
+    /// and a client cannot begin it anew: the server is in the middle of it.
+    private func isAnswer(serverHello record: Span<UInt8>) -> Bool {
+        let start = Self.headerLength + Self.messageHeaderLength
+        guard let version = record.uint16(at: start), let sessionLength = record.byte(at: start + 34),
+            let cipher = record.uint16(at: start + 35 + Int(sessionLength))
+        else { return false }
+        return version == 0xfefd && Certificate.cipherSuites.contains(cipher)
     }
 }

@@ -200,7 +200,7 @@ package final class MediaEngine: Sendable {
         configuration.signalingHost = settings.signalingHost
         let result: Result<Description, PeerConnectionError>
         do {
-            result = try await loop.perform { core in
+            result = try await loop.perform { [configuration] core in
                 var configuration = configuration
                 configuration.candidates = core.candidates
                 configuration.isGathering = core.relays.isGathering

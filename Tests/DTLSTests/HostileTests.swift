@@ -82,6 +82,22 @@ struct HostileTests {
         #expect(server.deadline == nil && server.poll() == nil)
     }
 
+    @Test("A ServerHello with what was not offered is dropped, and the handshake goes on", arguments: 0..<3)
+    func forgedServerHello(kind: Int) throws {
+        var association = try Association(seed: 3)
+        var hello: [UInt8] = [2, 0, 0, 38, 0, 0, 0, 0, 0, 0, 0, 38] + (kind == 0 ? [0xfe, 0xff] : [0xfe, 0xfd])
+        hello += [UInt8](repeating: 5, count: 32) + [kind == 1 ? 200 : 0] + [0, 2, 0]  // NULL-SHA
+        let forged = Self.record(22, hello)
+        var isForged = false
+        association.network.tamper = { _, datagram in
+            defer { isForged = true }
+            return isForged ? [datagram] : [forged, datagram]
+        }
+        association.client.receive(forged.span, now: .zero)
+        association.run()
+        #expect(association.clientKeys != nil && association.clientKeys == association.serverKeys)
+    }
+
     @Test("An alert in the clear is not believed, but named when the handshake times out")
     func clearAlert() throws {
         let client = try Connection(certificate: certificates.0, role: .client, now: .zero)

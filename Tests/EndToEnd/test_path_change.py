@@ -8,12 +8,14 @@ import pytest
 
 import speech
 from browser import chromium, open_served_here
-from cells import STUN, Cell, running, settings, template, understands
+from cells import STUN, Cell, running, settings, template
 from network import NO_UDP
 
 pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"), pytest.mark.long]
 
-RECOVERY, ANOTHER_PATH = 10_000, 2_000  # ms: the longest silence, and where the caller has another path already
+# The longest silence in ms: in any case, where a NAT changes an address, and where Chromium has another pair. It begins to check
+# that one after 2.5 s and sends there a second later; an echo cannot be back sooner.
+RECOVERY, ANOTHER_ADDRESS, ANOTHER_PAIR = 10_000, 2_000, 4_500
 SYMMETRIC = Cell("symmetric", "symmetric", caller_turn=True)
 
 
@@ -49,16 +51,8 @@ def assert_recovered_or_told(seen: dict, within: float) -> None:
         assert seen["end"] and seen["silent"] <= 45_000, seen
 
 
-def expect_no_long_gap(seen: dict) -> None:
-    """Chromium begins to check its other pair after 2.5 s, sends there a second later, and nominates it with its next check."""
-    if seen["gap"] > ANOTHER_PATH:
-        pytest.xfail(f"{seen['gap']:.0f} ms without sound: the gateway waits until the other pair is nominated")
-
-
 @pytest.mark.parametrize("cell", [SYMMETRIC, Cell("port-restricted", "symmetric", gateway_turn=True)], ids=["callers", "gateways"])
 def test_a_call_outlives_a_restart_of_the_turn_server(tmp_path, cell):
-    if not understands(cell):
-        pytest.skip("this build does not have the settings")
     with running(cell, tmp_path) as made:
         with in_call(made, tmp_path, None if cell.caller_turn else [{"urls": STUN}]) as page:
             print(page.evaluate("path(calls[0])"))
@@ -83,8 +77,8 @@ def test_a_caller_with_two_interfaces_goes_on_over_the_other(tmp_path, cut):
             CUTS[cut](ways[page.evaluate("path(calls[0])")["local"]])
             seen = outcome(page, 45)
             assert page.evaluate("path(calls[0])")["local"] in ways
-    assert_recovered_or_told(seen, RECOVERY)
-    expect_no_long_gap(seen)
+    assert seen["end"] is None
+    assert_recovered_or_told(seen, ANOTHER_PAIR)
 
 
 def test_a_gateway_with_two_addresses_goes_on_from_the_other(tmp_path):
@@ -97,8 +91,8 @@ def test_a_gateway_with_two_addresses_goes_on_from_the_other(tmp_path):
             site = made.internet.gateway
             site.machine.ip("address", "del", f"{remote}/25", "dev", site.interface)
             seen = outcome(page, 45)
-    assert_recovered_or_told(seen, RECOVERY)
-    expect_no_long_gap(seen)
+    assert seen["end"] is None
+    assert_recovered_or_told(seen, ANOTHER_PAIR)
 
 
 def test_a_nat_that_forgets_is_not_noticed(tmp_path):
@@ -107,4 +101,5 @@ def test_a_nat_that_forgets_is_not_noticed(tmp_path):
         with in_call(made, tmp_path) as page:
             made.internet.caller.router.forget()
             seen = outcome(page, 45)
-    assert_recovered_or_told(seen, ANOTHER_PATH)
+    assert seen["end"] is None
+    assert_recovered_or_told(seen, ANOTHER_ADDRESS)

@@ -1,5 +1,6 @@
 import Glibc
 import ICE
+import STUN
 import TURN
 import TestSupport
 import Testing
@@ -340,6 +341,22 @@ struct RelaySearchTests {
         try bench.use()
         try bench.run(for: .milliseconds(7_500))
         #expect(bench.takeAllNews() == ["lost 50000", "available 51000"])
+    }
+
+    @Test("a host that signaling comes from is let in, if it is one that may be talked to")
+    func expected() throws {
+        let bench = try Bench()
+        bench.hosts[0].configure = onlyIPv4
+        try bench.ask()
+        let before = bench.hosts[0].order[0].requests.count
+        let host = SocketAddress(ipv4: 0xc633_6409, port: 0)
+        for each in [host, SocketAddress(ipv4: 0xa9fe_a9fe, port: 0), SocketAddress(ipv6: 0x2001_0db8 << 32, 1, port: 0)] {
+            bench.search.expect(each, now: bench.now)
+        }
+        try bench.settle()
+        let requests = bench.hosts[0].order[0].requests.dropFirst(before)
+        #expect(requests.map(\.method) == [8])
+        #expect(requests.first?.xorPeerAddress?.hasHost(of: host) == true)
     }
 
     @Test("while nothing is sent nobody is asked but for a refresh in nine minutes")
