@@ -137,10 +137,9 @@ extension Agent {
         if let index = index(of: selectedPair), let response = pairs[index].lastResponse {
             times += [nextConsent, response + Timing.consentLifetime]
             if let consentCheck { times.append(consentCheck.repeatAt) }
-            if awaitsMedia, let lastSign { times.append(lastSign + Timing.pause) }
             if !isLite, let doubtAt { times.append(max(doubtAt, nextProbe)) }
             if state == .connected, let lastSign { times.append(lastSign + Timing.silence) }
         }
-        deadline = times.min()
+        timer = times.min()
     }
 }

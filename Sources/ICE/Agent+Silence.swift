@@ -11,9 +11,7 @@ extension Agent {
     package mutating func heardMedia(path: Int, from remote: SocketAddress, now: MonotonicTime) {
         guard selected == Tuple(path: path, remote: remote) else { return }
         lastMedia = now
-        guard !awaitsMedia else { return }
         awaitsMedia = true
-        deadline = deadline.map { min($0, now + Timing.pause) }
     }
 
     /// When anything came on the selected pair.

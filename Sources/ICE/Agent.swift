@@ -11,7 +11,11 @@ package struct Agent: Sendable {
     /// Where to send media. Nil before a pair is selected, and again once consent has run out.
     package internal(set) var selected: Tuple?
     /// When to call `handleTimeout`; nil when there is nothing to wait for.
-    package internal(set) var deadline: MonotonicTime?
+    package var deadline: MonotonicTime? {
+        // What moves with every packet stands apart, so that a packet brings nothing about but a later deadline.
+        guard awaitsMedia, selected != nil, let lastSign else { return timer }
+        return min(timer ?? lastSign + Timing.pause, lastSign + Timing.pause)
+    }
     package internal(set) var counters = Counters()
 
     let isLite: Bool
@@ -46,6 +50,8 @@ package struct Agent: Sendable {
     var awaitsMedia = false
     /// While the selected pair is in doubt: when the others are checked again.
     var nextProbe: MonotonicTime
+    /// The deadline but for missing media.
+    var timer: MonotonicTime?
     var outputs: [Output] = []
 
     package init(_ configuration: Configuration, now: MonotonicTime) {
@@ -107,7 +113,7 @@ package struct Agent: Sendable {
             Local(candidate: candidate, family: address.family, base: base, path: path, preference: preference))
         guard state == .checking || state == .connected || state == .disconnected else { return }
         formPairs(now: nextCheck)
-        deadline = min(deadline ?? nextCheck, nextCheck)
+        timer = min(timer ?? nextCheck, nextCheck)
     }
 
     /// Takes back the candidates of a path that is no more, such as a relay's. Media that went by it stops, and whatever
@@ -225,7 +231,7 @@ package struct Agent: Sendable {
         selectedPair = nil
         previous = nil
         nominateAt = nil
-        deadline = nil
+        timer = nil
         enter(state)
     }
 }

@@ -76,6 +76,6 @@ def test_the_client_of_the_documents_is_told_why_there_is_no_call(start, page):
 def test_the_client_of_the_documents_is_told_how_its_call_ended(start, page):
     gateway = start(template=changed_config(("call: 30m", "call: 2s")))
     page.evaluate(CALL, gateway.signaling())
-    page.wait_for_function("states.at(-1)[0] === 'ended'", timeout=10_000)
+    page.wait_for_function("states.at(-1)?.[0] === 'ended'", timeout=10_000)
     assert page.evaluate("states.at(-1)") == ["ended", "time_limit"]
     gateway.await_idle()

@@ -36,6 +36,7 @@ def test_firefox_gets_through(gateway):
     with firefox() as page:
         page.evaluate("place(it[0]).then(() => null)", gateway.signaling())
         heard = page.evaluate("new Promise((done) => setTimeout(done, 3000)).then(() => inbound(calls[0])).then((it) => ({ ...it }))")
+        page.evaluate("hangUp(calls[0])")
     assert heard["packetsReceived"] > 3 * 50 * 0.8 and heard["packetsLost"] == 0
     gateway.await_idle()
 
