@@ -85,8 +85,17 @@ extension Agent {
         while !triggered.isEmpty {
             if let index = index(of: triggered.removeFirst()), pairs[index].phase == .waiting { return index }
         }
-        return pairs.indices.filter { pairs[$0].isPending && pairs[$0].due <= now }
-            .min { (pairs[$0].attempts, ~priority(pairs[$0])) < (pairs[$1].attempts, ~priority(pairs[$1])) }
+        // Nearly always there is none, in the middle of a call, where nothing is to be allocated.
+        var next: Int?
+        for index in pairs.indices where pairs[index].isPending && pairs[index].due <= now {
+            guard let other = next.map({ pairs[$0] }) else {
+                next = index
+                continue
+            }
+            let pair = pairs[index]
+            if (pair.attempts, ~priority(pair)) < (other.attempts, ~priority(other)) { next = index }
+        }
+        return next
     }
 
     mutating func sendNextCheck(_ index: Int, _ now: MonotonicTime) {
@@ -130,16 +139,24 @@ extension Agent {
     }
 
     private mutating func updateDeadline(_ now: MonotonicTime) {
-        var times = [nominateAt, selected == nil ? current.failAt : nil].compactMap(\.self)
-        if !triggered.isEmpty { times.append(nextCheck) }
-        for pair in pairs where pair.isPending { times.append(max(pair.due, nextCheck)) }
-        for pair in pairs { if let due = refreshDue(pair) { times.append(due) } }
-        if let index = index(of: selectedPair), let response = pairs[index].lastResponse {
-            times += [nextConsent, response + Timing.consentLifetime]
-            if let consentCheck { times.append(consentCheck.repeatAt) }
-            if !isLite, let doubtAt { times.append(max(doubtAt, nextProbe)) }
-            if state == .connected, let lastSign { times.append(lastSign + Timing.silence) }
+        var earliest = nominateAt
+        func consider(_ time: MonotonicTime?) {
+            guard let time else { return }
+            earliest = min(earliest ?? time, time)
         }
-        timer = times.min()
+        if selected == nil { consider(current.failAt) }
+        if !triggered.isEmpty { consider(nextCheck) }
+        for pair in pairs {
+            if pair.isPending { consider(max(pair.due, nextCheck)) }
+            consider(refreshDue(pair))
+        }
+        if let index = index(of: selectedPair), let response = pairs[index].lastResponse {
+            consider(nextConsent)
+            consider(response + Timing.consentLifetime)
+            consider(consentCheck?.repeatAt)
+            if !isLite, let doubtAt { consider(max(doubtAt, nextProbe)) }
+            if state == .connected, let lastSign { consider(lastSign + Timing.silence) }
+        }
+        timer = earliest
     }
 }
