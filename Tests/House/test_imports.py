@@ -19,7 +19,7 @@ LAYERS = {
     "SRTP": ["Wire"],
     "Audio": ["Wire"],
     "WebRTC": ["ICE", "SDP", "RTP", "DTLS", "SRTP", "Audio"],
-    "Media": ["WebRTC"],
+    "Media": ["WebRTC", "TURN"],
     "PatchbayPlugin": [],
     "PatchbayConfig": ["PatchbayPlugin", "Wire"],
     "PatchbayTesting": ["PatchbayConfig"],
@@ -27,7 +27,7 @@ LAYERS = {
     "PatchbayKit": ["Media", "Signaling", "PatchbayConfig"],
 }
 C_LIBRARIES = {  # each has one owner
-    "COpenSSL": {"STUN", "DTLS"},
+    "COpenSSL": {"STUN", "DTLS", "TURN"},
     "CSRTP": {"SRTP"},
     "COpus": {"Audio"},
     "CSpeexDSP": {"Audio"},

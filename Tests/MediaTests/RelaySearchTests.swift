@@ -350,7 +350,9 @@ struct RelaySearchTests {
         try bench.ask()
         let before = bench.hosts[0].order[0].requests.count
         let host = SocketAddress(ipv4: 0xc633_6409, port: 0)
-        for each in [host, SocketAddress(ipv4: 0xa9fe_a9fe, port: 0), SocketAddress(ipv6: 0x2001_0db8 << 32, 1, port: 0)] {
+        for each in [
+            host, SocketAddress(ipv4: 0xa9fe_a9fe, port: 0), SocketAddress(ipv6: 0x2001_0db8 << 32, 1, port: 0),
+        ] {
             bench.search.expect(each, now: bench.now)
         }
         try bench.settle()
