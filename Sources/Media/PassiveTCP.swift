@@ -91,10 +91,6 @@ struct StrayConnection: Sendable {
     /// When to call `sweep`.
     var deadline: MonotonicTime? { nextSweep }
 
-    func owns(_ descriptor: Int32) -> Bool {
-        byDescriptor[descriptor] != nil || listeners[descriptor] != nil
-    }
-
     // MARK: - Connections come and go
 
     /// Takes what waits at a listener; false when the descriptor is a connection's.

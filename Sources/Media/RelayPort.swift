@@ -1,4 +1,4 @@
-internal import CSocket
+import Glibc
 import ICE
 import STUN
 import TURN
@@ -55,7 +55,11 @@ import Wire
         case .tcp, .tls:
             let socket = try StreamSocket(from: local, to: server.address, limit: 1 << 18)
             var channel: TLSChannel?
-            if case .tls(let trust, let host) = server.transport { channel = TLSChannel(trust, host: host) }
+            if case .tls(let trust, let host) = server.transport {
+                channel = TLSChannel(trust, host: host)
+                // Never in the clear instead.
+                if channel == nil { throw .connect(server.address, errno: EPROTO) }
+            }
             link = .stream(socket, channel)
         }
         var isStream = false
@@ -67,7 +71,7 @@ import Wire
         poller.watch(descriptor)
         if case .stream(let socket, let channel?) = link { socket.send(channel.takeOutgoing().span) }
         allocation.allocate(now: now)
-        pump()
+        pump(now: now)
     }
 
     var descriptor: Int32 {
@@ -96,7 +100,7 @@ import Wire
             allocation.check(now: now)
         }
         allocation.handleTimeout(now: now)
-        pump()
+        pump(now: now)
     }
 
     /// Whether nothing has gone through it for a while.
@@ -107,7 +111,7 @@ import Wire
     /// Gives the allocation back.
     func close() {
         allocation.close()
-        pump()
+        pump(now: lastUsed)
     }
 
     // MARK: - Out
@@ -195,7 +199,7 @@ import Wire
 
     // MARK: - Inside
 
-    private func pump(now: MonotonicTime = .zero) {
+    private func pump(now: MonotonicTime) {
         while let output = allocation.poll() {
             switch output {
             case .transmit(let bytes): transmit(bytes.span)
