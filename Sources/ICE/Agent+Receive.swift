@@ -188,6 +188,7 @@ extension Agent {
             return nil
         }
         pairs[index].lastResponse = now
+        if pairs[index].id == selectedPair { consentedAt = now }
         if !transaction.isRepeated { pairs[index].roundTripTime = now - transaction.sentAt }
         if consentCheck?.id == message.id { consentCheck = nil }
         let isAnswerToNomination = transaction.useCandidate && role == .controlling

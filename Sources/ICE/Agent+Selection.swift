@@ -57,6 +57,7 @@ extension Agent {
     mutating func select(_ index: Int, _ now: MonotonicTime) {
         let pair = pairs[index]
         selectedPair = pair.id
+        consentedAt = now
         consentCheck = nil
         (askedAt, lastMedia, awaitsMedia) = (nil, nil, false)
         selected = pair.tuple

@@ -2,10 +2,11 @@ package import Wire
 
 /// Leaving a selected pair that has fallen silent for another one that works.
 ///
-/// RFC 8445 lets the controlling agent choose, once; browsers nominate anew when a path dies, others only go on over another.
-/// So, when nothing comes on the selected pair and a check of it is not answered, every other pair is checked again. A
-/// controlling agent nominates one that answers, a controlled one follows its peer to one that the peer checks and that
-/// answers. Either way the address has just shown that it consents (RFC 7675 §4).
+/// RFC 8445 lets the controlling agent choose, once; browsers nominate anew when a path dies, seconds later, others only go on
+/// over another. So, when nothing comes on the selected pair and a check of it is not answered, every other pair is checked
+/// again. A controlling agent nominates one that answers; a controlled one sends there, first of all where its peer has begun
+/// to check, and goes where that nominates as soon as it does. Either way the address has just shown that it consents (RFC 7675
+/// §4), and a peer takes media from every pair that it has checked.
 extension Agent {
     /// RTP that authenticated came from `remote`. That is no consent, but where it stops the pair is asked at once.
     package mutating func heardMedia(path: Int, from remote: SocketAddress, now: MonotonicTime) {
@@ -45,7 +46,7 @@ extension Agent {
         nextConsent = min(nextConsent, now)
     }
 
-    /// Where the selected pair is in doubt: checks the others, and, if the peer decides, goes where it has gone.
+    /// Where the selected pair is in doubt: checks the others, and, if the peer decides, sends there until it has.
     mutating func leaveSilentPair(_ now: MonotonicTime) {
         guard !isLite, let selectedPair, isInDoubt(now) else { return }
         if now >= nextProbe {
@@ -61,12 +62,12 @@ extension Agent {
             }
         }
         guard role == .controlled, let lastSign else { return }
-        let others = pairs.indices.filter {
-            outlives(pairs[$0], now) && pairs[$0].lastAsked.map { $0 > lastSign } ?? false
+        /// When the peer asked there, if it has since it fell silent here; and else how good the pair is.
+        func merit(_ pair: Pair) -> (MonotonicTime, UInt64) {
+            (pair.lastAsked.map { $0 > lastSign ? $0 : .zero } ?? .zero, priority(pair))
         }
-        guard let latest = others.max(by: { (pairs[$0].lastAsked ?? .zero) < (pairs[$1].lastAsked ?? .zero) }) else {
-            return
-        }
-        select(latest, now)
+        let others = pairs.indices.filter { outlives(pairs[$0], now) }
+        guard let best = others.max(by: { merit(pairs[$0]) < merit(pairs[$1]) }) else { return }
+        select(best, now)
     }
 }

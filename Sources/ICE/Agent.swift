@@ -43,6 +43,8 @@ package struct Agent: Sendable {
     var nominateAt: MonotonicTime?
     var nextConsent: MonotonicTime
     var consentCheck: ConsentCheck?
+    /// When the peer last answered on the pair that was selected.
+    var consentedAt: MonotonicTime?
     /// When the selected pair was asked first for what it has not answered.
     var askedAt: MonotonicTime?
     /// When media came on the selected pair, and whether it may be missed.
@@ -95,10 +97,15 @@ package struct Agent: Sendable {
     ///   - path: index of the local socket that sends for it; a relayed candidate has a path of its own.
     ///   - kind: a server-reflexive candidate is only told to the peer, since its checks would be those of its base.
     ///   - transport: a TCP candidate is passive, and only told to the peer, who connects (RFC 6544).
+    /// - Returns: false where it is nothing new: a path has one server-reflexive address, the first that was found.
+    @discardableResult
     package mutating func addLocalCandidate(
         address: SocketAddress, path: Int, kind: Candidate.Kind = .host, transport: Candidate.Transport = .udp,
         relatedAddress: SocketAddress? = nil
-    ) {
+    ) -> Bool {
+        guard kind != .srflx || !locals.contains(where: { $0.path == path && $0.candidate.kind == .srflx }) else {
+            return false
+        }
         let base = relatedAddress ?? address
         let sameBase = locals.first {
             $0.candidate.kind == kind && $0.candidate.transport == transport && $0.base.hasHost(of: base)
@@ -111,9 +118,10 @@ package struct Agent: Sendable {
             kind: kind, relatedAddress: relatedAddress, tcpType: transport == .tcp ? .passive : nil)
         locals.append(
             Local(candidate: candidate, family: address.family, base: base, path: path, preference: preference))
-        guard state == .checking || state == .connected || state == .disconnected else { return }
+        guard state == .checking || state == .connected || state == .disconnected else { return true }
         formPairs(now: nextCheck)
         timer = min(timer ?? nextCheck, nextCheck)
+        return true
     }
 
     /// Takes back the candidates of a path that is no more, such as a relay's. Media that went by it stops, and whatever
@@ -150,7 +158,8 @@ package struct Agent: Sendable {
         guard state != .closed, current.remote == nil else { return }
         if peerIsLite, !isLite, role == .controlled { take(.controlling, now) }
         current.remote = credentials
-        current.failAt = now + Timing.patience
+        let patience = now + Timing.patience
+        current.failAt = consentedAt.map { min(patience, $0 + Timing.recovery) } ?? patience
         current.signalled.removeAll { $0.ufrag != nil && $0.ufrag != credentials.ufrag }
         nextCheck = max(nextCheck, now)
         if state == .new { enter(.checking) }
@@ -229,7 +238,7 @@ package struct Agent: Sendable {
         validated = []
         selected = nil
         selectedPair = nil
-        previous = nil
+        (previous, consentedAt) = (nil, nil)
         nominateAt = nil
         timer = nil
         enter(state)

@@ -143,6 +143,8 @@ enum Timing {
     static let refresh: Duration = .seconds(2)
     /// Patience for peer-reflexive candidates (RFC 8863 §4).
     static let patience: Duration = .milliseconds(39_500)
+    /// How long a connection that is lost may take to come back, however often ICE is restarted for it.
+    static let recovery: Duration = .seconds(45)
     /// Between consent checks, on average (RFC 7675 §5.1).
     static let consent: Duration = .seconds(5)
     /// A consent check that stays unanswered is sent again as it is (RFC 8489 §6.2.1): the interval may not be shortened,

@@ -71,6 +71,23 @@ struct RestartTests {
         #expect(world.areConnected)
     }
 
+    @Test("a peer that restarts again and again and is never heard is given up 45 s after it last was")
+    func inVain() throws {
+        var world = connected()
+        let lost = world.now
+        let peer = try #require(world.agents[0].selected).remote
+        world.passes = { _ in false }
+        for count in 1...20 {
+            world.agents[0].restart(credentials: fresh("mine\(count)"), now: world.now)
+            world.agents[0].setRemoteCredentials(fresh("your\(count)"), now: world.now)
+            let candidate = try #require(Candidate(parsing: "candidate:1 1 udp 1 \(peer.host) \(peer.port) typ host"))
+            _ = world.agents[0].addRemoteCandidate(candidate, now: world.now)
+            if world.run(for: .seconds(5), until: { $0.agents[0].state == .failed }) { break }
+        }
+        #expect(world.agents[0].state == .failed)
+        #expect((40_000...45_000).contains((world.now - lost).milliseconds), "\(world.now - lost)")
+    }
+
     @Test("a failed agent starts over")
     func afterFailure() {
         var world = World()

@@ -130,6 +130,26 @@ struct SilenceTests {
         #expect(agent.selected?.remote == home)
     }
 
+    @Test(
+        "and does not wait for a peer that takes its time: where another address of the peer's answers, media goes there meanwhile"
+    )
+    mutating func ahead() throws {
+        var agent = controlled()
+        let spare = try #require(Candidate(parsing: "candidate:1 1 udp 2130706431 198.51.100.8 50000 typ host"))
+        #expect(agent.addRemoteCandidate(spare, now: seconds(0.1)) == .added)
+        run(&agent, until: 1, answering: [home, moved])
+        for step in 1...100 { agent.heardMedia(path: 0, from: home, now: seconds(Double(step) / 50)) }
+        run(&agent, until: 2, answering: [home, moved])
+        #expect(agent.selected?.remote == home)
+        run(&agent, until: 3.45, answering: [moved])
+        #expect(agent.selected?.remote == home)
+        run(&agent, until: 3.6, answering: [moved])
+        #expect(agent.selected?.remote == moved)
+        // The peer has the last word.
+        ask(&agent, from: home, nominates: true, at: 3.7)
+        #expect(agent.selected?.remote == home)
+    }
+
     @Test("and one that only checks from elsewhere, and answers nothing there, is not followed")
     mutating func unanswered() {
         var agent = controlled()
