@@ -1,3 +1,4 @@
+import socket
 import subprocess
 
 import pytest
@@ -15,6 +16,15 @@ def pytest_sessionstart(session):
 def sentences(tmp_path_factory):
     """Files of speech by name."""
     return speech.make(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture
+def turn_server():
+    """A TURN server that hears everything and says nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        yield server
 
 
 @pytest.fixture(scope="session")

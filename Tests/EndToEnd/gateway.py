@@ -102,6 +102,13 @@ def changed_config(*changes: tuple[str, str]) -> str:
     return config
 
 
+def with_turn(server: socket.socket, outbound="none") -> str:
+    """The configuration with that TURN server; with `all`, calls get through by a relay of the gateway's or not at all."""
+    servers = f"ice_servers:\n  - urls: ['turn:127.0.0.1:{server.getsockname()[1]}']\n"
+    secret = "    secret: {{ file: {directory}/turn.secret }}\n"
+    return changed_config(("outbound: none", f"outbound: {outbound}")) + servers + secret
+
+
 def write_config(directory: Path, template=CONFIG, **changes) -> Path:
     """Fills in a configuration; `changes` are to its defaults."""
     for name, secret in ("jwt.secret", SECRET), ("turn.secret", TURN_SECRET):

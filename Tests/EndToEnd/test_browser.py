@@ -1,7 +1,9 @@
 """A real browser: the playground through the parrot, and a page of our own through the echo."""
 
 import asyncio
+import os
 import re
+import signal
 import threading
 
 import pytest
@@ -9,6 +11,7 @@ from playwright.sync_api import expect
 
 import speech
 from browser import chromium, open_caller, record
+from gateway import with_turn
 from relay import Relay
 
 
@@ -137,6 +140,93 @@ def test_the_playground_comes_back_when_its_socket_is_lost(gateway, browser):
     gateway.await_idle()
     asyncio.run_coroutine_threadsafe(relay.__aexit__(), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
+
+
+ALLOCATE = 0x0003
+
+
+def noted(page, *types: str) -> list:
+    """What the page notes about something."""
+    every = page.evaluate("patchbay.messages")
+    return [each["message"] for each in every if each["type"] in types]
+
+
+def test_the_playground_has_the_gateways_turn_server(start, browser, turn_server):
+    gateway = start(template=with_turn(turn_server))
+    page = browser.new_page()
+    talk(page, gateway)
+    made = page.evaluate("call.pc.getConfiguration()")
+    assert made["iceServers"][0]["urls"] == [f"turn:127.0.0.1:{turn_server.getsockname()[1]}"]
+    assert noted(page, "turn-credentials") == [made["iceServers"][0]["urls"]]
+    assert made["iceServers"][0]["username"] and made["iceTransportPolicy"] == "all"
+    page.close()
+    gateway.await_idle()
+
+
+def test_the_playground_waits_for_a_relay_where_there_is_no_other_way(start, browser, turn_server):
+    gateway = start(template=with_turn(turn_server, "all"))
+    page = browser.new_page()
+    page.goto(gateway.url)
+    page.get_by_role("button", name="Talk").click()
+    page.wait_for_function("() => patchbay.messages.some(({ message }) => message.payload?.error_type === 'relay_unavailable')")
+    page.wait_for_timeout(500)
+    assert page.evaluate("[patchbay.state, call.pc.getConfiguration().iceTransportPolicy]") == ["connecting", "relay"]
+    while True:  # the gateway asks too, but from a port below
+        datagram, (_, port) = turn_server.recvfrom(2048)
+        if int.from_bytes(datagram[:2]) == ALLOCATE and port > 30_000:
+            break
+    page.get_by_role("button", name="Hang up").click()
+    gateway.await_idle()
+
+
+def test_the_playground_goes_on_without_turn_credentials(gateway, browser):
+    page = browser.new_page()
+    page.route("**/public/embed/config/*", lambda route: route.fulfill(status=500, body="no JSON"))
+    talk(page, gateway)
+    [config, credentials] = noted(page, "config", "turn-credentials")
+    page.close()
+    assert "JSON" in config and credentials == {"detail": "TURN server not configured"}
+    gateway.await_idle()
+
+
+def lose_the_way(page, gateway):
+    """The gateway falls silent until the browser gives its path up, and with that begins anew."""
+    talk(page, gateway)
+    os.kill(gateway.pid, signal.SIGSTOP)
+    page.wait_for_function("() => patchbay.messages.some(({ type }) => type === 'renegotiate')", timeout=40_000)
+    assert noted(page, "connection")[:4] == ["connecting", "connected", "disconnected", "failed"]
+    assert page.evaluate("window.patchbay.state") == "connected"
+
+
+@pytest.mark.long
+def test_the_playground_looks_for_another_way_within_the_call(start, browser):
+    gateway = start()
+    page = browser.new_page()
+    try:
+        lose_the_way(page, gateway)
+    finally:
+        os.kill(gateway.pid, signal.SIGCONT)
+    page.wait_for_function("() => call?.pc.connectionState === 'connected'", timeout=5000)
+    before = gateway.look()["calls"][0]["media"]["packets_received"]
+    gateway.await_state(lambda now: now["calls"][0]["media"]["packets_received"] > before + 100, timeout=5)
+    assert page.evaluate("window.patchbay.state") == "connected"
+    assert gateway.look()["started"] == 1
+    page.close()
+    gateway.await_idle()
+
+
+@pytest.mark.long
+def test_the_playground_says_that_no_way_is_left(start, browser):
+    gateway = start()
+    page = browser.new_page()
+    try:
+        lose_the_way(page, gateway)
+        await_state(page, "failed", timeout=20)
+    finally:
+        os.kill(gateway.pid, signal.SIGCONT)
+    assert page.evaluate("window.patchbay.reason") == "connection_lost"
+    assert len(noted(page, "renegotiate")) == 1
+    gateway.await_idle()
 
 
 def test_candidates_trickle_both_ways(gateway, browser):
