@@ -21,6 +21,8 @@ package struct ReflexiveGathering: Sendable {
         case mapped(SocketAddress, path: Int)
         /// Not one server answered on this path.
         case unanswered(path: Int)
+        /// Each path has had its first answer, or has asked every server: this is told once.
+        case settled
     }
 
     private struct Path: Sendable {
@@ -33,6 +35,8 @@ package struct ReflexiveGathering: Sendable {
         var transaction: TransactionID?
         var due: MonotonicTime
         var mapped: SocketAddress?
+        /// Whether a server has answered, or each has had its chance.
+        var isSettled = false
     }
 
     private let tag: UInt32
@@ -54,6 +58,9 @@ package struct ReflexiveGathering: Sendable {
             return servers.isEmpty ? nil : Path(number: number, servers: servers, due: now)
         }
     }
+
+    /// Whether a path may yet turn out to have a reflexive address, the first time round.
+    package var isGathering: Bool { paths.contains { !$0.isSettled } }
 
     /// When to call `handleTimeout`; nil when nobody is to be asked.
     package var deadline: MonotonicTime? {
@@ -99,6 +106,13 @@ package struct ReflexiveGathering: Sendable {
         paths[index].mapped = nil
         paths[index].due = now + Self.rest
         outputs.append(.unanswered(path: paths[index].number))
+        settle(index)
+    }
+
+    private mutating func settle(_ index: Int) {
+        guard !paths[index].isSettled else { return }
+        paths[index].isSettled = true
+        if !isGathering { outputs.append(.settled) }
     }
 
     /// Takes a STUN response whose transaction id begins with our tag; false when it is none that is waited for.
@@ -115,9 +129,11 @@ package struct ReflexiveGathering: Sendable {
         paths[index].transaction = nil
         (paths[index].attempts, paths[index].silent) = (0, 0)
         paths[index].due = now + Self.interval
-        guard paths[index].mapped != mapped else { return true }
-        paths[index].mapped = mapped
-        outputs.append(.mapped(mapped, path: path))
+        if paths[index].mapped != mapped {
+            paths[index].mapped = mapped
+            outputs.append(.mapped(mapped, path: path))
+        }
+        settle(index)
         return true
     }
 }

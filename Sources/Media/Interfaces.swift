@@ -23,8 +23,8 @@ package enum Interfaces {
         return reachable.isEmpty ? addresses : reachable
     }
 
-    /// What a name stands for: an address of each family at most, the ones that a connection would try first; none when the
-    /// name leads nowhere. Blocks for as long as a name server takes.
+    /// What a name stands for, four addresses at most, in the order in which a connection would try them; none when the name
+    /// leads nowhere. Blocks for as long as a name server takes.
     package static func addresses(of host: String) -> [SocketAddress] {
         if let address = SocketAddress(host, port: 0) { return [address] }
         var hints = unsafe addrinfo()
@@ -37,7 +37,7 @@ package enum Interfaces {
         while let entry = unsafe next?.pointee {
             unsafe next = entry.ai_next
             guard let address = unsafe entry.ai_addr.flatMap({ unsafe socketAddress($0) }),
-                !addresses.contains(where: { $0.family == address.family })
+                !addresses.contains(address), addresses.count < 4
             else { continue }
             addresses.append(address)
         }

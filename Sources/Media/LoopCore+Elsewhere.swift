@@ -15,7 +15,7 @@ extension LoopCore {
     /// Takes a connection whose call is one of ours; false when it is not.
     func adopt(_ stray: StrayConnection) -> Bool {
         guard sessions.index(ufrag: stray.ufrag) != nil else { return false }
-        let connection = tcp.adopt(stray, now: now)
+        guard let connection = tcp.adopt(stray, now: now) else { return true }
         tcp.take(connection, claim: { _ in true }, handOver: { _ in }) { packet, tuple in
             dispatch(&packet, path: tuple.path, source: tuple.remote)
         }
@@ -29,7 +29,7 @@ extension LoopCore {
         poller.forEachReady { descriptor in
             if let port = relays.port(descriptor: descriptor) {
                 receive(from: port)
-            } else if !tcp.accept(descriptor, now: now) {
+            } else if !tcp.accept(descriptor, now: now, isOwned: { sessions.index(tuple: $0) != nil }) {
                 tcp.receive(
                     descriptor, claim: { sessions.index(ufrag: $0) != nil },
                     handOver: { stray in
@@ -84,6 +84,7 @@ extension LoopCore {
 
     /// Tells the calls of relayed addresses that have come or gone.
     private func pumpRelays() {
+        var isSettled = false
         while let output = relays.poll() {
             switch output {
             case .available(let port):
@@ -97,14 +98,21 @@ extension LoopCore {
                 guard let candidate = port.candidate else { continue }
                 onRelay?(.lost(candidate.address, server: port.server.name, reason: port.failure ?? ""))
                 forEachCall { $0.removeLocalCandidates(path: port.path, now: now) }
-            case .settled:
-                if !relays.isGathering { forEachCall { $0.endOfLocalCandidates() } }
+            case .retired(let port): forEachCall { $0.removeLocalCandidates(path: port.path, now: now) }
+            case .settled: isSettled = true
             case .unavailable(let reasons): onRelay?(.unavailable(reasons))
             }
         }
+        // Once, where both IP versions settle together.
+        if isSettled { endGathering() }
     }
 
-    private func forEachCall(_ body: (PeerConnection) -> Void) {
+    /// Tells the calls so when no server is left to wait for.
+    func endGathering() {
+        if !isGathering { forEachCall { $0.endOfLocalCandidates() } }
+    }
+
+    func forEachCall(_ body: (PeerConnection) -> Void) {
         for index in sessions.live {
             guard let session = sessions[index] else { continue }
             body(session.peer)

@@ -130,11 +130,7 @@ package import Wire
         var candidates = addresses.enumerated().map { path, address in
             PeerConnection.LocalCandidate(address, path: path)
         }
-        // An address that no NAT has changed is no other candidate (RFC 8445 §5.1.3).
-        for (path, address) in addresses.enumerated() {
-            guard let mapped = mapped[path], !addresses.contains(mapped) else { continue }
-            candidates.append(.init(mapped, path: path, kind: .srflx, relatedAddress: address))
-        }
+        candidates += addresses.indices.compactMap(reflexive)
         for (number, address) in tcpAddresses.enumerated() {
             candidates.append(.init(address, path: LoopPath.tcp + number, transport: .tcp))
             guard var mapped = mapped[number] else { continue }
@@ -146,12 +142,22 @@ package import Wire
         return candidates + relays.candidates
     }
 
+    /// Where others see the socket of a path. An address that no NAT has changed is no other candidate (RFC 8445 §5.1.3).
+    private func reflexive(_ path: Int) -> PeerConnection.LocalCandidate? {
+        guard let mapped = mapped[path], !addresses.contains(mapped) else { return nil }
+        return .init(mapped, path: path, kind: .srflx, relatedAddress: addresses[path])
+    }
+
+    /// Whether servers have been asked for candidates, and the first of their answers are not all in.
+    var isGathering: Bool { relays.isGathering || gathering?.isGathering ?? false }
+
     func gather(
         from servers: [SocketAddress], tag: UInt32, onChange: @escaping @Sendable (ReflexiveGathering.Output) -> Void
     ) {
         onGathered = onChange
         gathering = ReflexiveGathering(
             addresses: addresses, servers: servers, tag: tag, randomness: .system, now: now)
+        endGathering()
     }
 
     private func pumpGathering() {
@@ -160,8 +166,15 @@ package import Wire
             case .transmit(let bytes, let path, let server):
                 batch.append(bytes.span, to: server, path: path)
                 continue
-            case .mapped(let address, let path): mapped[path] = address
+            case .mapped(let address, let path):
+                // A call follows a NAT that changes its mind by itself; what it does not know yet is the first.
+                let isFirst = mapped[path] == nil
+                mapped[path] = address
+                if isFirst, let candidate = reflexive(path) {
+                    forEachCall { $0.addLocalCandidate(candidate, now: now) }
+                }
             case .unanswered(let path): mapped[path] = nil
+            case .settled: endGathering()
             }
             onGathered?(output)
         }

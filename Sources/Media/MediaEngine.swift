@@ -165,7 +165,8 @@ package final class MediaEngine: Sendable {
         }
     }
 
-    /// Places a call of our own, and writes its offer.
+    /// Places a call of our own, and writes its offer. Candidates that `localCandidates` has not yet follow as events, and then
+    /// that there are no more.
     package func offer(
         _ settings: CallSettings, onEvent: @escaping @Sendable (PeerConnection.Event) -> Void
     ) async throws -> (call: MediaCall, offer: String) {
@@ -203,12 +204,13 @@ package final class MediaEngine: Sendable {
             result = try await loop.perform { [configuration] core in
                 var configuration = configuration
                 configuration.candidates = core.candidates
-                configuration.isGathering = core.relays.isGathering
+                // An offer has no candidates: all of them are told after it.
+                configuration.isGathering = role == .offering || core.isGathering
                 if let host = configuration.signalingHost { core.relays.expect(host, now: core.now) }
                 let peer = PeerConnection(configuration, batch: core.batch, now: core.now)
                 do throws(PeerConnectionError) {
                     let description = try describe(peer, core.now)
-                    if !peer.isGathering { peer.endOfLocalCandidates() }
+                    if !core.isGathering { peer.endOfLocalCandidates() }
                     settings.output.onPlay { [tag = configuration.tag] in loop.touch(tag) }
                     core.add(peer) { event in
                         if case .ended = event { loop.unreserve() }

@@ -43,9 +43,13 @@ struct StrayConnection: Sendable {
 /// Who connects has ten seconds to prove that it belongs to a call. Before its first message has named one it is nobody's: the
 /// loop that listens waits for that message, and hands the connection on.
 @safe final class PassiveTCP {
-    /// Connections that have not proven anything, in all and from one host.
-    private static let unproven = (total: 256, perHost: 32)
+    /// Connections that have not proven anything, in all and from one network.
+    private static let unproven = (total: 256, perNetwork: 32)
+    /// Connections to one call: a browser has one from each of its addresses to each of ours.
+    private static let perCall = 16
     private static let patience: Duration = .seconds(10)
+    /// Before a listener is looked at again when the process has no descriptor left.
+    private static let pause: Duration = .seconds(1)
     /// Bytes that wait for a slow network: half a second of sound.
     private static let waiting = 1 << 13
     private static let capacity = 1 << 12
@@ -58,12 +62,12 @@ struct StrayConnection: Sendable {
         fileprivate var buffer: [UInt8]
         fileprivate var filled = 0
         fileprivate let deadline: MonotonicTime
-        /// Whether a call of this loop is named.
-        fileprivate var isClaimed = false
+        /// Which call of this loop is named.
+        fileprivate var ufrag: UfragKey?
         fileprivate var isWatchedForWriting = false
 
         fileprivate init(_ descriptor: Int32, _ tuple: Tuple, deadline: MonotonicTime) {
-            socket = StreamSocket(descriptor: descriptor, limit: PassiveTCP.waiting)
+            socket = StreamSocket(descriptor: descriptor)
             self.tuple = tuple
             self.deadline = deadline
             buffer = [UInt8](repeating: 0, count: PassiveTCP.capacity)
@@ -75,6 +79,7 @@ struct StrayConnection: Sendable {
     private var byDescriptor: [Int32: Connection] = [:]
     private var byTuple: [Tuple: Connection] = [:]
     private var nextSweep: MonotonicTime?
+    private var isPaused = false
 
     /// - Parameter listeners: of this loop; at most one loop has any.
     init(_ listeners: [TCPListener], poller: Poller) {
@@ -94,16 +99,21 @@ struct StrayConnection: Sendable {
     // MARK: - Connections come and go
 
     /// Takes what waits at a listener; false when the descriptor is a connection's.
-    func accept(_ descriptor: Int32, now: MonotonicTime) -> Bool {
+    ///
+    /// - Parameter isOwned: whether a connection has proven that it is a call's.
+    func accept(_ descriptor: Int32, now: MonotonicTime, isOwned: (Tuple) -> Bool) -> Bool {
         guard let (listener, path) = listeners[descriptor] else { return false }
         var remote = csocket_address()
         while true {
             let accepted = unsafe csocket_accept(listener.descriptor, &remote)
-            guard accepted > 0 else { return true }
+            guard accepted > 0 else {
+                if accepted == -EMFILE || accepted == -ENFILE { pause(now) }
+                return true
+            }
             let tuple = Tuple(path: path, remote: remote.socketAddress)
-            let unproven = byDescriptor.values.filter { !$0.isClaimed }
+            let unproven = byDescriptor.values.filter { !isOwned($0.tuple) }
             guard unproven.count < Self.unproven.total,
-                unproven.count(where: { $0.tuple.remote.hasHost(of: tuple.remote) }) < Self.unproven.perHost
+                unproven.count(where: { $0.tuple.remote.hasNetwork(of: tuple.remote) }) < Self.unproven.perNetwork
             else {
                 close(accepted)
                 continue
@@ -112,10 +122,21 @@ struct StrayConnection: Sendable {
         }
     }
 
-    /// Takes over a connection whose call is one of this loop.
-    func adopt(_ stray: StrayConnection, now: MonotonicTime) -> Connection {
+    /// What waits would wake the loop again at once.
+    private func pause(_ now: MonotonicTime) {
+        isPaused = true
+        for descriptor in listeners.keys { poller.unwatch(descriptor) }
+        nextSweep = nextSweep ?? now + Self.pause
+    }
+
+    /// Takes over a connection whose call is one of this loop; nil where that has enough of them.
+    func adopt(_ stray: StrayConnection, now: MonotonicTime) -> Connection? {
+        guard hasRoom(stray.ufrag) else {
+            stray.close()
+            return nil
+        }
         let connection = Connection(stray.descriptor, stray.tuple, deadline: now + Self.patience)
-        connection.isClaimed = true
+        connection.ufrag = stray.ufrag
         for (index, byte) in stray.bytes.prefix(Self.capacity).enumerated() { connection.buffer[index] = byte }
         connection.filled = min(stray.bytes.count, Self.capacity)
         keep(connection, now: now)
@@ -126,7 +147,11 @@ struct StrayConnection: Sendable {
         byDescriptor[connection.socket.descriptor] = connection
         byTuple[connection.tuple] = connection
         poller.watch(connection.socket.descriptor)
-        nextSweep = nextSweep ?? now + .seconds(1)
+        nextSweep = nextSweep ?? now + Self.pause
+    }
+
+    private func hasRoom(_ ufrag: UfragKey) -> Bool {
+        byDescriptor.values.count { $0.ufrag == ufrag } < Self.perCall
     }
 
     private func drop(_ connection: Connection) {
@@ -140,7 +165,11 @@ struct StrayConnection: Sendable {
         for connection in byDescriptor.values where connection.deadline <= now && !isOwned(connection.tuple) {
             drop(connection)
         }
-        nextSweep = byDescriptor.isEmpty ? nil : now + .seconds(1)
+        if isPaused {
+            isPaused = false
+            for descriptor in listeners.keys { poller.watch(descriptor) }
+        }
+        nextSweep = byDescriptor.isEmpty ? nil : now + Self.pause
     }
 
     // MARK: - Data
@@ -179,8 +208,8 @@ struct StrayConnection: Sendable {
             }
             let end = start + 2 + length
             guard end <= connection.filled else { break }
-            if !connection.isClaimed {
-                guard let ufrag = ufrag(connection.buffer, start + 2..<end) else {
+            if connection.ufrag == nil {
+                guard let ufrag = ufrag(connection.buffer, start + 2..<end), hasRoom(ufrag) else {
                     drop(connection)
                     return false
                 }
@@ -188,7 +217,7 @@ struct StrayConnection: Sendable {
                     pass(connection, ufrag, handOver)
                     return false
                 }
-                connection.isClaimed = true
+                connection.ufrag = ufrag
             }
             unsafe connection.buffer.withUnsafeMutableBufferPointer { buffer in
                 var datagram = unsafe UnsafeMutableBufferPointer(rebasing: buffer[start + 2..<end]).mutableSpan
@@ -221,6 +250,7 @@ struct StrayConnection: Sendable {
     /// Sends a datagram of the batch behind its length; false where its connection is gone.
     func send(_ entry: DatagramBatch.Entry, of batch: DatagramBatch) -> Bool {
         guard let connection = byTuple[Tuple(path: entry.path, remote: entry.destination)] else { return false }
+        guard connection.socket.backlog < Self.waiting else { return true }
         batch.frame(entry) { slot in
             let start = DatagramBatch.headroom - 2
             slot[start] = UInt8(truncatingIfNeeded: entry.count >> 8)

@@ -19,6 +19,8 @@ import Wire
     private static let silence: Duration = .milliseconds(2_500)
     /// Datagrams that wait for a permission, one for each peer.
     private static let held = 64
+    /// Bytes of each call that wait for a slow network: half a second of sound.
+    private static let waiting = 1 << 13
 
     let path: Int
     let server: RelayServer
@@ -53,7 +55,7 @@ import Wire
         switch server.transport {
         case .udp: link = .datagrams(try UDPSocket(bindingTo: local))
         case .tcp, .tls:
-            let socket = try StreamSocket(from: local, to: server.address, limit: 1 << 18)
+            let socket = try StreamSocket(from: local, to: server.address)
             var channel: TLSChannel?
             if case .tls(let trust, let host) = server.transport {
                 channel = TLSChannel(trust, host: host)
@@ -132,7 +134,7 @@ import Wire
             guard let length = allocation.frame(&slot, count: entry.count, to: entry.destination, now: now) else {
                 return false
             }
-            transmit(slot.span.extracting(0..<length))
+            relay(slot.span.extracting(0..<length))
             return true
         }
         if !isFramed { sendWithoutChannel(batch.bytes(of: entry), to: entry.destination, now: now) }
@@ -141,14 +143,22 @@ import Wire
 
     /// Checks need a permission, and only what follows them a channel: most candidates get no further than that.
     private func sendWithoutChannel(_ bytes: [UInt8], to peer: SocketAddress, now: MonotonicTime) {
-        allocation.permit(peer, now: now)
+        let isAsked = allocation.permit(peer, now: now)
         if STUNProbe(bytes.span) == nil { allocation.bind(peer, now: now) }
         if let indication = allocation.indication(bytes, to: peer, now: now) {
-            transmit(indication.span)
-        } else if held.count < Self.held {
+            relay(indication.span)
+        } else if isAsked, held.count < Self.held {
             held[peer] = bytes
         }
         pump(now: now)
+    }
+
+    /// Sends what is a peer's, unless too much waits already. What TLS has sealed can no longer be left out.
+    private func relay(_ message: Span<UInt8>) {
+        if case .stream(let socket, _) = link, socket.backlog > Self.waiting * max(1, allocation.channelCount) {
+            return
+        }
+        transmit(message)
     }
 
     private func transmit(_ message: Span<UInt8>) {
@@ -209,7 +219,7 @@ import Wire
                 for (address, bytes) in held where address.hasHost(of: peer) {
                     held[address] = nil
                     if let indication = allocation.indication(bytes, to: address, now: now) {
-                        transmit(indication.span)
+                        relay(indication.span)
                     }
                 }
             case .refused(let peer, _):

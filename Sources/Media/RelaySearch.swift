@@ -48,6 +48,8 @@ final class RelaySearch {
     enum Output {
         case available(RelayPort)
         case lost(RelayPort)
+        /// It was of former credentials, and no call goes by it.
+        case retired(RelayPort)
         /// One IP version has found an address, or every server has had its chance.
         case settled
         case unavailable([String])
@@ -127,6 +129,7 @@ final class RelaySearch {
             }
             guard port.isIdle(now) else { return false }
             drop(port)
+            outputs.append(.retired(port))
             return true
         }
         updateDeadline(now: now)

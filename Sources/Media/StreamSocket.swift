@@ -2,30 +2,25 @@ internal import CSocket
 import Glibc
 import Wire
 
-/// A TCP connection that never blocks. What the kernel does not take waits, up to a limit; beyond that whole messages are
-/// dropped, as a network does.
+/// A TCP connection that never blocks. What the kernel does not take waits.
 @safe final class StreamSocket {
     let descriptor: Int32
     private var waiting: [UInt8] = []
-    private let limit: Int
     private var isReleased = false
     /// Why the connection is over; nil while it is not.
     private(set) var failure: String?
 
     /// Takes over a descriptor.
-    ///
-    /// - Parameter limit: how many bytes may wait.
-    init(descriptor: Int32, limit: Int) {
+    init(descriptor: Int32) {
         self.descriptor = descriptor
-        self.limit = limit
     }
 
     /// Starts to connect. What is sent meanwhile waits.
-    convenience init(from local: SocketAddress, to remote: SocketAddress, limit: Int) throws(MediaError) {
+    convenience init(from local: SocketAddress, to remote: SocketAddress) throws(MediaError) {
         var (from, to) = (csocket_address(local), csocket_address(remote))
         let descriptor = unsafe csocket_connect(&from, &to)
         guard descriptor >= 0 else { throw .connect(remote, errno: -descriptor) }
-        self.init(descriptor: descriptor, limit: limit)
+        self.init(descriptor: descriptor)
     }
 
     deinit {
@@ -41,13 +36,16 @@ import Wire
     /// Whether it is to be told when it can write.
     var wantsToWrite: Bool { !waiting.isEmpty && failure == nil }
 
-    /// Sends a message, or lets it wait.
+    /// How many bytes wait: sound that would have to wait behind too many is better dropped, as a network does.
+    var backlog: Int { waiting.count }
+
+    /// Sends bytes, or lets them wait.
     func send(_ message: Span<UInt8>) {
         guard failure == nil else { return }
         if waiting.isEmpty {
             let written = unsafe message.withUnsafeBufferPointer { unsafe write($0) }
             for index in written..<message.count { waiting.append(message[index]) }
-        } else if waiting.count + message.count <= limit {
+        } else {
             for index in message.indices { waiting.append(message[index]) }
         }
     }

@@ -18,7 +18,9 @@ struct RelayServers: Sendable {
 
     /// Nil when there is none that would take us.
     init?(_ servers: [ICEServerSettings], logger: Logger, wallClock: @escaping @Sendable () -> Duration) {
-        self.servers = servers.filter(\.hasCredentials)
+        // Where the gateway has a user of its own, the others are for callers.
+        let own = servers.filter { $0.password != nil }
+        self.servers = own.isEmpty ? servers.filter(\.hasCredentials) : own
         self.logger = logger
         self.wallClock = wallClock
         if self.servers.isEmpty { return nil }
@@ -30,38 +32,36 @@ struct RelayServers: Sendable {
             logger.error("OpenSSL cannot read the certificate authorities; TURN servers are not asked")
             return
         }
-        var known: [SocketAddress] = []
-        var renewal = ContinuousClock.now
+        var known: Set<SocketAddress> = []
+        var renewal: ContinuousClock.Instant?
         while !Task.isCancelled {
             var found: [RelayServer] = []
             var isComplete = true
             for server in servers {
                 guard let user = credentials(of: server) else { continue }
                 for url in server.urls where url.isTURN {
-                    let addresses = await url.endpoint.addresses()
-                    if addresses.isEmpty {
-                        isComplete = false
-                        logger.warning("the name of a TURN server leads nowhere", metadata: ["url": "\(url.text)"])
-                    }
                     guard let transport = RelayServer.Transport(url, trust) else {
                         logger.warning("TURN over DTLS is not spoken", metadata: ["url": "\(url.text)"])
                         continue
                     }
-                    found += addresses.map { address in
-                        RelayServer(
-                            name: url.text, address: address, transport: transport, username: user.name,
-                            password: user.password)
+                    let ways = await url.relays(over: transport, username: user.name, password: user.password)
+                    if ways.isEmpty {
+                        isComplete = false
+                        logger.warning("the name of a TURN server leads nowhere", metadata: ["url": "\(url.text)"])
                     }
+                    found += ways
                 }
             }
-            if !found.isEmpty, ContinuousClock.now >= renewal || found.map(\.address) != known {
-                known = found.map(\.address)
+            // A name server puts several addresses in another order each time.
+            let addresses = Set(found.map(\.address))
+            if !found.isEmpty, addresses != known || renewal.map({ ContinuousClock.now >= $0 }) ?? false {
+                known = addresses
                 // Before they end, with time to spare for an allocation that has just been refreshed.
-                let lifetime = servers.filter { $0.secret != nil }.map(\.ttl).min() ?? .seconds(86_400)
-                renewal = .now + lifetime * 0.75
+                renewal = servers.filter { $0.secret != nil }.map { .now + $0.ttl * 0.75 }.min()
                 engine.relay(through: found, onChange: note)
             }
-            let pause = min(isComplete ? Self.interval : Self.retry, renewal - .now)
+            let interval = isComplete ? Self.interval : Self.retry
+            let pause = renewal.map { min(interval, $0 - .now) } ?? interval
             try? await Task.sleep(for: max(pause, .seconds(1)))
         }
     }
@@ -94,8 +94,18 @@ struct RelayServers: Sendable {
     }
 }
 
+extension ICEServerURL {
+    /// The TURN server at each of its addresses; none where its name leads nowhere.
+    func relays(over transport: RelayServer.Transport, username: String, password: String) async -> [RelayServer] {
+        await endpoint.addresses().map { address in
+            RelayServer(name: text, address: address, transport: transport, username: username, password: password)
+        }
+    }
+}
+
 extension RelayServer.Transport {
-    fileprivate init?(_ url: ICEServerURL, _ trust: TLSTrust) {
+    /// Nil for TURN over DTLS.
+    init?(_ url: ICEServerURL, _ trust: TLSTrust) {
         switch url.transport {
         case .udp: self = .udp
         case .tcp: self = .tcp

@@ -44,7 +44,7 @@ struct STUNServers: Sendable {
 
     private func note(_ output: ReflexiveGathering.Output) {
         switch output {
-        case .transmit: break
+        case .transmit, .settled: break
         case .mapped(let address, _):
             logger.info("a STUN server sees this gateway", metadata: ["at": "\(address)"])
         case .unanswered:

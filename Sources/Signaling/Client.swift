@@ -29,6 +29,14 @@ package enum WebSocketClient {
 
 /// As much of HTTP as a call from the command line needs, over plain TCP.
 package enum HTTPClient {
+    /// - Parameter url: `http://host[:port]/path[?query]`.
+    /// - Throws: `SignalingError`.
+    package static func get(
+        url: String, headers: [String: String] = [:]
+    ) async throws -> (status: Int, body: String) {
+        try await request(.GET, url: url, body: [], headers: headers)
+    }
+
     /// - Parameters:
     ///   - url: `http://host[:port]/path[?query]`.
     ///   - json: the body, JSON text.
@@ -36,14 +44,21 @@ package enum HTTPClient {
     package static func post(
         url: String, json: String, headers: [String: String] = [:]
     ) async throws -> (status: Int, body: String) {
+        var headers = headers
+        headers["content-type"] = "application/json"
+        headers["content-length"] = String(json.utf8.count)
+        return try await request(.POST, url: url, body: Array(json.utf8), headers: headers)
+    }
+
+    private static func request(
+        _ method: HTTPMethod, url: String, body: [UInt8], headers: [String: String]
+    ) async throws -> (status: Int, body: String) {
         let url = try ClientURL(url, scheme: "http")
         var fields = HTTPHeaders(headers.map { ($0.key, $0.value) })
         fields.replaceOrAdd(name: "host", value: url.authority)
         fields.add(name: "connection", value: "close")
-        fields.add(name: "content-type", value: "application/json")
-        fields.add(name: "content-length", value: String(json.utf8.count))
-        let head = HTTPRequestHead(version: .http1_1, method: .POST, uri: url.target, headers: fields)
-        switch try await Exchange(head: head, body: Array(json.utf8), limits: Limits(), upgrader: nil).run(url) {
+        let head = HTTPRequestHead(version: .http1_1, method: method, uri: url.target, headers: fields)
+        switch try await Exchange(head: head, body: body, limits: Limits(), upgrader: nil).run(url) {
         case .switched: throw SignalingError.noResponse(reason: "the server switched protocols")
         case .response(let status, let body): return (status, body)
         }

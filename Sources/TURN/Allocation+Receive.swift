@@ -63,7 +63,11 @@ extension Allocation {
         case .allocate:
             guard let relayed = message.xorRelayedAddress, relayed.port != 0, relayed.family == configuration.family,
                 let lifetime = message.lifetime, lifetime > 0
-            else { return end(.invalidAnswer) }
+            else {
+                // There are servers that know no address family and give an IPv4 address in any case: it is given back.
+                outputs.append(.transmit(self.message(.refresh(lifetime: 0), id: newID())))
+                return end(.invalidAnswer)
+            }
             state = .allocated
             live(for: lifetime, now: now)
             outputs.append(.allocated(relayed: relayed, mapped: message.xorMappedAddress))
@@ -117,7 +121,7 @@ extension Allocation {
             end(reason(code, message))
         case .permit(let peer), .bind(let peer):
             guard code != 437 else { return end(.mismatch) }
-            refuse(peer, transaction.purpose, code: code)
+            refuse(peer, transaction.purpose, code: code, now: now)
         }
     }
 

@@ -63,21 +63,25 @@ extension Allocation {
         case .allocate, .refresh: end(.unanswered)
         // It has a while to go yet; should it not, the allocation ends too.
         case .permit(let peer) where isPermitted(peer): request(purpose, now: now)
-        case .permit(let peer), .bind(let peer): refuse(peer, purpose, code: nil)
+        case .permit(let peer), .bind(let peer): refuse(peer, purpose, code: nil, now: now)
         }
     }
 
     /// Without a channel the peer's datagrams go as indications, and without a permission not at all.
-    mutating func refuse(_ peer: SocketAddress, _ purpose: Purpose, code: Int?) {
-        if case .bind = purpose {
+    mutating func refuse(_ peer: SocketAddress, _ purpose: Purpose, code: Int?, now: MonotonicTime) {
+        guard case .permit = purpose else {
             peers[peer]?.isBound = false
-        } else {
-            for address in Array(peers.keys) where address.hasHost(of: peer) {
-                peers[address]?.isPermitted = false
-                peers[address]?.renewPermissionAt = nil
-            }
+            // It is asked for again then, or goes to another.
+            peers[peer]?.renewChannelAt = now + Timing.idle
+            return
         }
-        if case .permit = purpose { outputs.append(.refused(peer, code: code)) }
+        for (address, entry) in peers where address.hasHost(of: peer) {
+            peers[address]?.isPermitted = false
+            peers[address]?.renewPermissionAt = nil
+            // Callers name more addresses that a server refuses than it has room for.
+            if entry.channel == nil { peers[address] = nil }
+        }
+        outputs.append(.refused(peer, code: code))
     }
 
     /// `after` from now on, less a random part.

@@ -63,12 +63,17 @@ package struct Allocation: Sendable {
         deadline = nil
     }
 
-    /// Lets this address send to us through the relay (RFC 8656 §9); `.permitted` or `.refused` follows. For as long as it
-    /// is made use of.
-    package mutating func permit(_ peer: SocketAddress, now: MonotonicTime) {
-        guard state == .allocated, addPeer(peer, now: now), !isPermitted(peer), !isAsking(for: peer) else { return }
-        request(.permit(peer), now: now)
-        updateDeadline()
+    /// Lets this address send to us through the relay (RFC 8656 §9), for as long as it is made use of.
+    ///
+    /// - Returns: whether the server is being asked, and `.permitted` or `.refused` follows.
+    @discardableResult
+    package mutating func permit(_ peer: SocketAddress, now: MonotonicTime) -> Bool {
+        guard state == .allocated, addPeer(peer, now: now), !isPermitted(peer) else { return false }
+        if !isAsking(for: peer) {
+            request(.permit(peer), now: now)
+            updateDeadline()
+        }
+        return true
     }
 
     /// Binds a channel to this address, so that its datagrams have 4 bytes of header instead of 36 (RFC 8656 §12).
@@ -130,6 +135,9 @@ package struct Allocation: Sendable {
         peers[address]?.isBound = false
         forgetIdle([address], now: now)
     }
+
+    /// How many addresses are sent to by a channel: calls, more or less.
+    package var channelCount: Int { channels.count }
 
     private mutating func forgetIdle(_ addresses: some Sequence<SocketAddress>, now: MonotonicTime) {
         for address in addresses {

@@ -59,7 +59,7 @@ package final class DatagramBatch {
         entries.removeAll(keepingCapacity: true)
     }
 
-    /// A copy of datagram `index`, for tests and virtual networks.
+    /// A copy of a datagram, for where it has to be told in another way than from its slot.
     package func bytes(of entry: Entry) -> [UInt8] {
         Array(storage[entry.offset..<entry.offset + entry.count])
     }

@@ -81,6 +81,11 @@ extension SocketAddress {
         family == other.family && high == other.high && low == other.low
     }
 
+    /// Whether both are of one subscriber's network: an IPv4 address, or the first 64 bits of an IPv6 address.
+    package func hasNetwork(of other: SocketAddress) -> Bool {
+        family == other.family && high == other.high && (family == .ipv6 || low == other.low)
+    }
+
     package var isLoopback: Bool {
         family == .ipv4 ? low >> 24 == 127 : high == 0 && low == 1
     }

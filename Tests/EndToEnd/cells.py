@@ -78,7 +78,7 @@ class Program:
 PROGRAMS = {
     "chromium": Program(stun=True, stun_of_turn=True, turn=True, tcp=True),
     "aiortc": Program(stun=True, stun_of_turn=False, turn=True, tcp=False),
-    "call": Program(stun=False, stun_of_turn=False, turn=False, tcp=False),
+    "call": Program(stun=True, stun_of_turn=True, turn=True, tcp=False),
 }
 # Nothing gets through directly between these, though both know where they are seen: one of them has another port for the other.
 NO_WAY = {("symmetric", "port-restricted"), ("symmetric", "symmetric"), ("port-restricted", "symmetric")}
@@ -222,14 +222,15 @@ class Running:
         time.sleep(pause)
         self.start_turn()
 
-    def session(self) -> tuple[str, list[dict]]:
+    def session(self, token="emb_echo") -> tuple[str, list[dict]]:
         """The address of an embed session's socket, and the TURN servers, as a browser wants them, that its page is given."""
         with self.internet.caller.machine.entered():
-            return embed_session(self.url)
+            return embed_session(self.url, token)
 
     def call(self, runs=1, rate: float | None = None, seconds=1) -> list[dict]:
         """Our own caller's figures."""
         words = [self.gateway.binary, "call", self.url, "--token", "emb_echo", "--seconds", seconds, "--calls", runs, "--json"]
+        words += [] if self.cell.caller_turn else ["--no-turn", "--stun", STUN]
         words += ["--rate", rate] if rate else []
         with self.start(*words) as process:
             return json.loads(process.communicate(timeout=seconds + 90 + runs / (rate or runs))[0])["calls"]

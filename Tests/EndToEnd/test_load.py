@@ -1,12 +1,13 @@
-"""Twenty calls at once, placed by the program's own caller."""
+"""The program's own caller: twenty calls at once, what it says of one, and whom it asks for a way."""
 
+import contextlib
 import json
 import wave
 
 import pytest
 
 import speech
-from gateway import BINARY, patchbay
+from gateway import BINARY, jwt, patchbay, with_turn
 
 
 # Milliseconds: from saying to hearing by way of the echo, and until a call is up. On an idle machine 17 to 30, and 8 to 15.
@@ -62,3 +63,26 @@ def test_the_caller_by_its_minted_token(gateway):
     assert run.returncode == 0, run.stderr
     url = gateway.signaling(run=6, query="")
     assert call(url.rstrip("?"), "--token", run.stdout.strip(), seconds=1)["summary"]["connected"] == 1
+
+
+BINDING, ALLOCATE = 0x0001, 0x0003
+
+
+@pytest.mark.parametrize("signed_in", [True, False], ids=["JWT", "embed"])
+@pytest.mark.parametrize("option", [[], ["--no-turn"], ["--no-turn", "--stun"]], ids=" ".join)
+def test_the_caller_asks_the_servers_that_a_page_would(start, turn_server, signed_in, option):
+    gateway = start(template=with_turn(turn_server))
+    where = [gateway.signaling(query="").rstrip("?"), "--token", jwt()] if signed_in else [f"{gateway.url}/", "--token", "emb_echo"]
+    words = [*option, *[f"stun:127.0.0.1:{turn_server.getsockname()[1]}"] * ("--stun" in option)]
+    assert call(*where, *words, seconds=1)["summary"]["connected"] == 1
+    turn_server.settimeout(0.2)
+    asked = set()
+    with contextlib.suppress(TimeoutError):
+        while True:
+            asked.add(int.from_bytes(turn_server.recv(2048)[:2]))
+    assert asked == ({BINDING, ALLOCATE} if not option else {BINDING} if "--stun" in option else set())
+
+
+def test_a_stun_server_is_written_as_one():
+    run = patchbay("call", "http://127.0.0.1:1/", "--stun", "turn:127.0.0.1")
+    assert run.returncode == 64 and "--stun is followed by stun:HOST or stun:HOST:PORT" in run.stderr

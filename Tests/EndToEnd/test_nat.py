@@ -25,6 +25,7 @@ CELLS = [
     (Cell("firewall", "port-restricted"), "call"),
     (Cell("port-restricted", "port-restricted"), "chromium"),
     (Cell("port-restricted", "port-restricted"), "aiortc"),
+    (Cell("port-restricted", "port-restricted"), "call"),
     (Cell("address-restricted", "symmetric"), "chromium"),
     # Neither knows from where the other will send.
     (Cell("port-restricted", "symmetric"), "chromium"),
@@ -35,6 +36,7 @@ CELLS = [
     # No UDP.
     (Cell("port-restricted", "none", udp=False, caller_turn=True), "chromium"),
     (Cell("port-restricted", "none", udp=False, caller_turn=True), "aiortc"),
+    (Cell("port-restricted", "none", udp=False, caller_turn=True), "call"),
     (Cell("port-restricted", "1:1", udp=False, tcp=True), "chromium"),
 ]
 

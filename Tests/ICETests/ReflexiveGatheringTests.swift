@@ -82,7 +82,9 @@ struct ReflexiveGatheringTests {
         var moved = Self.seen
         moved.port += 1
         #expect(
-            changes.filter { $0 != .unanswered(path: 1) } == [.mapped(Self.seen, path: 0), .mapped(moved, path: 0)])
+            changes.filter { $0 != .unanswered(path: 1) } == [
+                .mapped(Self.seen, path: 0), .settled, .mapped(moved, path: 0),
+            ])
         #expect(questions == 6)
     }
 
@@ -122,5 +124,19 @@ struct ReflexiveGatheringTests {
         let gathering = ReflexiveGathering(
             addresses: Self.own, servers: [], tag: 7, randomness: .seeded(1), now: .zero)
         #expect(gathering.deadline == nil)
+        #expect(!gathering.isGathering)
+    }
+
+    @Test("it is over when each socket has had its answer, or has asked every server in vain; and that is said once")
+    mutating func settled() throws {
+        var settled: [MonotonicTime] = []
+        for step in 0...1000 {
+            for output in run(until: .zero + .milliseconds(100 * step)) {
+                if case .transmit(let bytes, 0, let server) = output { #expect(try hear(bytes, from: server)) }
+                if output == .settled { settled.append(now) }
+            }
+            #expect(gathering.isGathering == (step < 75))
+        }
+        #expect(settled == [.zero + .milliseconds(7500)])
     }
 }

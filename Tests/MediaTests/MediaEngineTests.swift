@@ -82,6 +82,10 @@ struct MediaEngineTests {
         let engine = try makeEngine()
         defer { engine.stop() }
         engine.gather(from: [SocketAddress(ipv4: 0x7f00_0001, port: serverPort)]) { _ in }
+        let early = Side()
+        let (call, _) = try await engine.offer(early.settings) { early.note($0) }
+        #expect(try await call.localCandidates().count == 1)
+        #expect(early.trickled.isEmpty)
         var request: [UInt8] = []
         try await eventually {
             request = server.receive() ?? []
@@ -98,6 +102,10 @@ struct MediaEngineTests {
             }
         }
         #expect(await engine.counters().unknownSource == 0)
+        // The call that was there before is told by itself, and that this is all.
+        let told = try await call.localCandidates()
+        #expect(told.count == 2)
+        #expect(early.trickled == [told.last, nil])
     }
 
     @Test("a public address has the loop's port, and nobody is asked about it")

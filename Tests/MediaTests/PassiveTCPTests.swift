@@ -118,6 +118,32 @@ struct PassiveTCPTests {
         try await eventually { stream.read() == nil }
     }
 
+    @Test("who knows the name of a call and not its key gets sixteen connections and no more", arguments: [1, 3])
+    func manyToOneCall(loops: Int) async throws {
+        let engine = try engine(loops: loops)
+        defer { engine.stop() }
+        // On the last loop, so that connections come there from the first.
+        var answer = ""
+        for seed in 1...loops {
+            answer = try await engine.answer(
+                offer: TCPCaller(seed: UInt64(seed)).peer.makeOffer(), Side().settings
+            ) { _ in }.answer.sdp
+        }
+        let lines = answer.split(separator: "\r\n")
+        let ufrag = try #require(lines.first { $0.hasPrefix("a=ice-ufrag:") }?.dropFirst(12))
+        let port = try #require(
+            lines.first { $0.contains("tcptype passive") }.flatMap { UInt16($0.split(separator: " ")[5]) })
+        let streams = (0..<25).map { _ in TestStream(to: port) }
+        for stream in streams {
+            var request = STUNBuilder(.request, id: TransactionID(tag: 1, rest: 2))
+            request.add(username: ufrag + ":whoever")
+            stream.send(framed: request.finish(key: [1, 2, 3]))
+        }
+        try await eventually { streams.count { $0.read() == nil } == 9 }
+        try await Task.sleep(for: .seconds(1))
+        #expect(streams.count { $0.read() == nil } == 9)
+    }
+
     @Test("and who does not speak has ten seconds, of which one host may spend no more than 32 at a time")
     func silent() async throws {
         let engine = try engine()

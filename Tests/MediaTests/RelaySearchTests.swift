@@ -92,6 +92,7 @@ private final class Bench {
             switch output {
             case .available(let port): news.append("available \(port.candidate?.address.port ?? 0)")
             case .lost(let port): news.append("lost \(port.candidate?.address.port ?? 0)")
+            case .retired(let port): news.append("retired \(port.candidate?.address.port ?? 0)")
             case .settled: break
             case .unavailable(let reasons): news.append("unavailable: " + reasons.joined(separator: "; "))
             }
@@ -285,6 +286,7 @@ struct RelaySearchTests {
         #expect(bench.takeAllNews().isEmpty)
         try bench.run(for: .seconds(200))
         #expect(bench.search.port(path: former) == nil)
+        #expect(bench.takeAllNews() == ["retired 50000"])
         #expect(bench.hosts[0].order[0].allocationEnds == nil, "given back")
         #expect(bench.search.candidates.map(\.address.port) == [51_000])
     }

@@ -24,6 +24,13 @@ final class Side: Sendable {
         return nil
     }
 
+    /// Candidates that were told by themselves, and nil where it was said that there are no more.
+    var trickled: [String?] {
+        events.compactMap { event in
+            if case .localCandidate(let candidate) = event { .some(candidate?.candidate) } else { nil }
+        }
+    }
+
     func note(_ event: PeerConnection.Event) {
         log.withLock { $0.append(event) }
     }

@@ -222,6 +222,17 @@ struct HTTPTests {
         }
     }
 
+    @Test("the client asks with headers, and reads the answer")
+    func get() async throws {
+        try await withServer { request in
+            Response(status: request.method == "GET" && request.headers["authorization"] == "Bearer t" ? 200 : 500)
+        } body: { server in
+            let (status, body) = try await HTTPClient.get(
+                url: "http://127.0.0.1:\(server.port)/a?b", headers: ["authorization": "Bearer t"])
+            #expect(status == 200 && body.isEmpty)
+        }
+    }
+
     @Test("the client says what it could not reach")
     func unreachable() async throws {
         let error = await #expect(throws: SignalingError.self) {

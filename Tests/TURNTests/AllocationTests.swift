@@ -298,6 +298,45 @@ struct AllocationTests {
         #expect(bench.indication([1], to: other) != nil)
     }
 
+    @Test("peers that are refused take no room, however many there are")
+    func refusedPeers() throws {
+        let bench = Bench()
+        try bench.allocate()
+        bench.server.error = (403, 8)
+        for number in 0..<3000 {
+            bench.client.permit(SocketAddress(ipv4: 0x0a00_0000 + UInt32(number / 2), port: 9), now: bench.now)
+            try bench.settle()
+        }
+        bench.server.error = nil
+        _ = bench.takeEvents()
+        for number in 0..<1024 {
+            bench.client.permit(SocketAddress(ipv4: 0xc633_0000 + UInt32(number), port: 9), now: bench.now)
+            try bench.settle()
+        }
+        #expect(bench.takeEvents().count == 1024)
+    }
+
+    @Test("a channel that is refused is asked for again while its peer is in use, and else goes to another")
+    func refusedChannel() throws {
+        let bench = Bench()
+        try bench.allocate()
+        bench.server.error = (508, 9)
+        for peer in [peer, other] {
+            bench.client.permit(peer, now: bench.now)
+            bench.client.bind(peer, now: bench.now)
+        }
+        try bench.settle()
+        bench.server.error = nil
+        #expect(bench.client.channelCount == 2)
+        for second in 1...130 {
+            #expect(bench.frame(count: 5, to: peer) == (second > 120 ? 9 : nil))
+            if second <= 120 { #expect(bench.indication([1], to: peer) != nil) }
+            try bench.run(until: .zero + .seconds(second))
+        }
+        #expect(bench.client.channelCount == 1)
+        #expect(bench.server.requests.count { $0.method == 9 } == 3, "two refusals, and one that is granted")
+    }
+
     @Test("a permission is for all ports of an address, and asked for once (RFC 8656 §9)")
     func samePermission() throws {
         let bench = Bench()

@@ -27,6 +27,7 @@ struct Caller: Sendable {
 
     let engine: MediaEngine
     let target: Target
+    let servers: CallerServers
     private static let patience = Duration.seconds(20)
 
     /// Places one call, the n-th of several from 0 on, and stays until it is over.
@@ -34,8 +35,9 @@ struct Caller: Sendable {
         var report = CallReport()
         do {
             let start = ContinuousClock.now
-            let socket = try await WebSocketClient.connect(
-                url: try await signalingURL(number), headers: ["origin": origin])
+            let session = try await session(number)
+            await servers.ask(session.credentials)
+            let socket = try await WebSocketClient.connect(url: session.url, headers: ["origin": origin])
             let opened = MonotonicTime.now()
             do {
                 try await converse(over: socket, start: start, opened: opened, &report)
@@ -55,12 +57,24 @@ struct Caller: Sendable {
         return "http://" + rest.prefix { $0 != "/" && $0 != "?" }
     }
 
-    /// The socket's URL, with its token; an HTTP address is asked for a session first.
-    private func signalingURL(_ number: Int) async throws -> String {
+    /// What a call begins with.
+    private struct Session {
+        /// The socket's, with its token.
+        var url: String
+        var credentials: CallerServers.Credentials?
+    }
+
+    /// An HTTP address is asked for a session.
+    private func session(_ number: Int) async throws -> Session {
         guard target.url.hasPrefix("http://") else {
             let url = Self.signedIn(target.url, number)
-            guard let token = target.token else { return url }
-            return url + (url.contains("?") ? "&" : "?") + "token=" + token
+            guard let token = target.token else { return Session(url: url) }
+            let base = url.firstRange(of: "/api/v1/").map { "http" + url.dropFirst("ws".count)[..<$0.lowerBound] }
+            return Session(
+                url: url + (url.contains("?") ? "&" : "?") + "token=" + token,
+                credentials: base.map { base in
+                    .init(url: base + "/api/v1/turn/credentials", headers: ["authorization": "Bearer " + token])
+                })
         }
         let base = target.url.hasSuffix("/") ? String(target.url.dropLast()) : target.url
         let body: JSONValue = ["token": .string(target.token ?? "emb_demo")]
@@ -69,7 +83,10 @@ struct Caller: Sendable {
         guard status == 200, let reply = try? JSONValue(parsing: text),
             let session = reply["session_token"]?.string
         else { throw CallerError("the gateway started no session: HTTP \(status) \(text)") }
-        return "ws" + base.dropFirst("http".count) + "/api/v1/ws/public/signaling/" + session
+        return Session(
+            url: "ws" + base.dropFirst("http".count) + "/api/v1/ws/public/signaling/" + session,
+            credentials: .init(
+                url: base + "/api/v1/public/embed/turn-credentials/" + session, headers: ["origin": origin]))
     }
 
     /// The URL of a signed-in call, with a run for the n-th of several.
@@ -132,8 +149,8 @@ struct Caller: Sendable {
                     send.yield(.timeIsUp)
                 }
             case .media(.disconnected), .media(.reconnected), .media(.keyPress), .media(.noRelay): break
-            // It asks no servers, so its candidates are complete before they are sent.
-            case .media(.localCandidate): break
+            case .media(.localCandidate(let candidate)):
+                tell(candidate?.candidate, pcID: pcID, over: socket)
             case .media(.ended(let reason, let statistics)):
                 report.end = "\(reason)"
                 report.statistics = statistics
@@ -171,20 +188,23 @@ struct Caller: Sendable {
     private func describe(
         _ media: MediaCall, offer: String, pcID: String, over socket: WebSocketConnection
     ) async throws {
-        func message(_ type: String, _ payload: JSONValue) -> String {
-            (["type": .string(type), "payload": payload] as JSONValue).description
-        }
-        socket.send(message("offer", ["pc_id": .string(pcID), "sdp": .string(offer), "type": "offer"]))
+        send("offer", ["pc_id": .string(pcID), "sdp": .string(offer), "type": "offer"], over: socket)
         for candidate in try await media.localCandidates() {
-            socket.send(
-                message(
-                    "ice-candidate",
-                    [
-                        "pc_id": .string(pcID),
-                        "candidate": ["candidate": .string(candidate), "sdpMid": "0", "sdpMLineIndex": 0],
-                    ]))
+            tell(candidate, pcID: pcID, over: socket)
         }
-        socket.send(message("ice-candidate", ["pc_id": .string(pcID), "candidate": .null]))
+    }
+
+    /// Sends one candidate of ours, or that there are no more.
+    private func tell(_ candidate: String?, pcID: String, over socket: WebSocketConnection) {
+        let payload: JSONValue = [
+            "pc_id": .string(pcID),
+            "candidate": candidate.map { ["candidate": .string($0), "sdpMid": "0", "sdpMLineIndex": 0] } ?? .null,
+        ]
+        send("ice-candidate", payload, over: socket)
+    }
+
+    private func send(_ type: String, _ payload: JSONValue, over socket: WebSocketConnection) {
+        socket.send((["type": .string(type), "payload": payload] as JSONValue).description)
     }
 
     private func take(_ text: String, _ media: MediaCall, _ send: AsyncStream<Signal>.Continuation) async {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Audio
 import Foundation
 import Media
+import PatchbayConfig
 import PatchbayPlugin
 import Wire
 
@@ -35,6 +36,10 @@ struct CallCommand: AsyncParsableCommand {
     var heard: String?
     @Option(help: "How long each call lasts; by default as long as the speech and 3 s more.")
     var seconds: Double?
+    @Option(help: "A STUN server to ask where this machine is seen, as stun:HOST:PORT; may be said again for others.")
+    var stun: [String] = []
+    @Flag(help: "Do without the TURN servers that the gateway has for its callers.")
+    var noTurn = false
     @Option(help: "How many calls to place.")
     var calls = 1
     @Option(help: "How many of them to begin in a second; by default all at once.")
@@ -55,6 +60,9 @@ struct CallCommand: AsyncParsableCommand {
         guard (0.01...1000).contains(rate ?? 1) else { throw ValidationError("--rate goes from 0.01 to 1000") }
         if countOnly, heard != nil {
             throw ValidationError("with --count-only nothing is heard, so --out has nothing to keep")
+        }
+        for text in stun where ICEServerURL.decode(text).map({ $0.isTURN || $0.transport != .udp }) ?? true {
+            throw ValidationError("--stun is followed by stun:HOST or stun:HOST:PORT, not \(text)")
         }
         guard (0...10).contains(complexity) else { throw ValidationError("--complexity goes from 0 to 10") }
     }
@@ -78,7 +86,8 @@ struct CallCommand: AsyncParsableCommand {
             engine: engine,
             target: Caller.Target(
                 url: url, token: token, seconds: seconds ?? length + 3, speech: wave, keepsHeard: heard != nil,
-                countsOnly: countOnly))
+                countsOnly: countOnly),
+            servers: CallerServers(engine: engine, stun: stun.compactMap(ICEServerURL.decode), usesTURN: !noTurn))
         let start = ContinuousClock.now
         let reports = await withTaskGroup(of: (Int, CallReport).self) { group in
             for number in 0..<calls {
