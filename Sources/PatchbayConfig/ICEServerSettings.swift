@@ -47,7 +47,12 @@ extension Checker {
     func checkICEServers(_ root: SettingsNode) {
         var servers: [SettingsNode] = []
         if case .list(let list)? = root["ice_servers"]?.content { servers = list }
-        if let relay = root["media"]?["relay"], case .scalar(let scalar) = relay.content, scalar.text == "true",
+        if let relay = root["media"]?["relay"], relay.isTrue, root["media"]?["ice_lite"]?.isTrue == true {
+            reader.fault(
+                at: relay, "a relay is of no use to an ICE-lite agent, which is to be reached directly",
+                help: "leave `relay` or `ice_lite` out")
+        }
+        if let relay = root["media"]?["relay"], relay.isTrue,
             !servers.contains(where: { $0["secret"] != nil || $0["password"] != nil })
         {
             reader.fault(
@@ -58,6 +63,12 @@ extension Checker {
             let help = "put all URLs of the server that has this secret into one entry"
             reader.fault(at: secret, "a second secret: one TURN server hands out credentials", help: help)
         }
+    }
+}
+
+extension SettingsNode {
+    fileprivate var isTrue: Bool {
+        if case .scalar(let scalar) = content { scalar.text == "true" } else { false }
     }
 }
 

@@ -190,11 +190,7 @@ struct Tenant: Sendable {
     }
 
     /// Whether callers can only connect through a relay: no other candidate of ours is kept.
-    var onlyRelays: Bool {
-        ["8.8.8.8", "10.0.0.1"].allSatisfy {
-            !outbound.keeps(Candidate(kind: .host, address: $0, port: 1024), .outbound)
-        }
-    }
+    var onlyRelays: Bool { outbound.onlyRelays }
 
     /// Runs the chain: the first that accepts wins, a rejection ends it, and when all pass nobody knows the caller.
     ///

@@ -174,12 +174,13 @@ struct Gateway: Sendable {
         let own =
             addresses().map { PatchbayPlugin.Candidate(kind: .host, address: $0.host, port: 1024) }
             + publicAddresses.map { PatchbayPlugin.Candidate(kind: .serverReflexive, address: $0.host, port: 1024) }
-        let hasRelays = isRelayed && configuration.iceServers.contains(where: \.hasCredentials)
+        let hasRelays =
+            isRelayed && !configuration.media.iceLite && configuration.iceServers.contains(where: \.hasCredentials)
         for tenant in deployment.tenants where !own.contains(where: { tenant.outbound.keeps($0, .outbound) }) {
             guard !tenant.onlyRelays || !hasRelays else { continue }
             logger.warning(
                 tenant.onlyRelays
-                    ? "the outbound ICE policy allows relays only, and ice_servers has no TURN server with credentials; calls will not connect"
+                    ? "the outbound ICE policy allows relays only, and the gateway has none (ice_servers has no TURN server with credentials, or ice_lite is set); calls will not connect"
                     : "the outbound ICE policy drops every address of media.addresses and media.public_address; calls will not connect",
                 metadata: ["tenant": "\(tenant.name)"])
         }

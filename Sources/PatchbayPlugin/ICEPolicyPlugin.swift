@@ -4,6 +4,15 @@
 public protocol ICEPolicyPlugin: Plugin {
     /// Whether `candidate` may pass in `direction`.
     func keeps(_ candidate: Candidate, _ direction: Direction) -> Bool
+    /// Whether it never keeps anything but relayed candidates; false where it does not say.
+    ///
+    /// As outbound policy it then has the gateway look for a relay of its own, send nothing from any other address, and tell
+    /// clients that they need one too.
+    var onlyRelays: Bool { get }
+}
+
+extension ICEPolicyPlugin {
+    public var onlyRelays: Bool { false }
 }
 
 /// Which way a candidate travels.

@@ -1,5 +1,3 @@
-package import Wire
-
 /// What we tell the peer in an offer or an answer.
 package struct LocalParameters: Sendable {
     /// Below 2^63 (RFC 9429 §5.2.1); the same in every description of a call.
@@ -16,7 +14,6 @@ package struct LocalParameters: Sendable {
     package var iceLite: Bool
     /// Values of `a=candidate` lines.
     package var candidates: [String]
-    package var endOfCandidates: Bool
     package var ssrc: UInt32
     /// At most 255 bytes, no space or control character; new for every call (RFC 7022 §4.2).
     package var cname: String
@@ -27,24 +24,19 @@ package struct LocalParameters: Sendable {
     package var direction: MediaDirection
     /// What we like to receive.
     package var opus: OpusParameters
-    /// The address in the `c=` and `m=` lines; nil stands for none yet, 0.0.0.0 port 9 (RFC 9429 §5.2.1).
-    package var defaultAddress: SocketAddress?
 
     package init(
         sessionID: UInt64, sessionVersion: UInt64 = 1, iceUfrag: String, icePassword: String,
         fingerprint: Fingerprint, setup: Setup = .actpass, iceLite: Bool = false, candidates: [String] = [],
-        endOfCandidates: Bool = false,
         ssrc: UInt32, cname: String, streamID: String = "patchbay", trackID: String = "audio",
-        direction: MediaDirection = .sendrecv, opus: OpusParameters = .preferred,
-        defaultAddress: SocketAddress? = nil
+        direction: MediaDirection = .sendrecv, opus: OpusParameters = .preferred
     ) {
         (self.sessionID, self.sessionVersion) = (sessionID, sessionVersion)
         (self.iceUfrag, self.icePassword) = (iceUfrag, icePassword)
         (self.fingerprint, self.setup, self.iceLite) = (fingerprint, setup, iceLite)
-        (self.candidates, self.endOfCandidates) = (candidates, endOfCandidates)
-        (self.ssrc, self.cname) = (ssrc, cname)
+        (self.candidates, self.ssrc, self.cname) = (candidates, ssrc, cname)
         (self.streamID, self.trackID) = (streamID, trackID)
-        (self.direction, self.opus, self.defaultAddress) = (direction, opus, defaultAddress)
+        (self.direction, self.opus) = (direction, opus)
     }
 }
 

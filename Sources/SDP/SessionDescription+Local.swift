@@ -41,8 +41,8 @@ extension SessionDescription.Media {
     /// Our side of the audio section.
     init(audio agreement: Agreement, _ local: LocalParameters) {
         self.init(
-            media: "audio", port: local.defaultAddress?.port ?? 9, proto: agreement.proto,
-            formats: agreement.payloadTypes.map { "\($0)" }, lines: [.connection(local.defaultAddress)])
+            media: "audio", port: 9, proto: agreement.proto, formats: agreement.payloadTypes.map { "\($0)" },
+            lines: [.noConnection])
         appendTransport(agreement, local)
         if agreement.reducedSizeRTCP {
             attributes.append("rtcp-rsize")
@@ -87,16 +87,13 @@ extension SessionDescription.Media {
         for candidate in local.candidates {
             attributes.append("candidate", candidate)
         }
-        if local.endOfCandidates {
-            attributes.append("end-of-candidates")
-        }
     }
 
     /// Our yes to a video section that is to stay for its transport, and no media.
     init(inactive video: InactiveVideo, of offered: Self, _ agreement: Agreement, _ local: LocalParameters) {
         self.init(
-            media: offered.media, port: local.defaultAddress?.port ?? 9, proto: offered.proto,
-            formats: ["\(video.payloadType)"], lines: [.connection(local.defaultAddress)])
+            media: offered.media, port: 9, proto: offered.proto, formats: ["\(video.payloadType)"],
+            lines: [.noConnection])
         var agreement = agreement
         (agreement.mid, agreement.direction) = (offered.mid, .inactive)
         appendTransport(agreement, local)
@@ -107,7 +104,7 @@ extension SessionDescription.Media {
     init(rejecting offered: SessionDescription.Media) {
         self.init(
             media: offered.media, port: 0, proto: offered.proto, formats: offered.formats,
-            lines: [.connection(nil)])
+            lines: [.noConnection])
         if let mid = offered.mid {
             attributes.append("mid", mid)
         }
@@ -115,8 +112,6 @@ extension SessionDescription.Media {
 }
 
 extension SessionDescription.Line {
-    fileprivate static func connection(_ address: SocketAddress?) -> SessionDescription.Line {
-        let text = address.map { "IN IP\($0.family == .ipv4 ? 4 : 6) \($0.host)" } ?? "IN IP4 0.0.0.0"
-        return SessionDescription.Line(type: UInt8(ascii: "c"), value: text)
-    }
+    /// No address: candidates have them all, and what a policy keeps back stands nowhere (RFC 9429 §5.2.1).
+    fileprivate static let noConnection = SessionDescription.Line(type: UInt8(ascii: "c"), value: "IN IP4 0.0.0.0")
 }

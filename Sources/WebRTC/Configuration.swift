@@ -117,7 +117,7 @@ extension PeerConnection {
         case reconnected
         /// One that the description did not have yet; nil when no more come.
         case localCandidate(TrickledCandidate?)
-        /// Only relays may be used, and there is none.
+        /// Only relays may be used for a call that is to connect, and there is none.
         case noRelay
         /// The caller pressed a key (RFC 4733): 0-9, *, #, A-D.
         case keyPress(Character)

@@ -34,7 +34,7 @@ extension PeerConnection {
     /// Goes by one more path from now on. The peer is to be told, unless a description that is still to be written does.
     package func addLocalCandidate(_ candidate: LocalCandidate, now: MonotonicTime) {
         guard !hasEnded, !configuration.onlyRelays || candidate.kind == .relay else { return }
-        ice.add(candidate)
+        guard ice.add(candidate) else { return }
         pumpICE(now: now)
         guard let added = ice.localCandidates.last, configuration.keeps(added, .outbound) else { return }
         trickle(text(of: added))
@@ -54,7 +54,8 @@ extension PeerConnection {
             isGathering = false
             if sessionVersion > 0 { emit(.localCandidate(nil)) }
         }
-        if configuration.onlyRelays, ice.localCandidates.isEmpty { emit(.noRelay) }
+        // In a call that was connected it may be back before consent runs out.
+        if configuration.onlyRelays, phase == .connecting, ice.localCandidates.isEmpty { emit(.noRelay) }
     }
 
     private func trickle(_ candidate: String) {
@@ -79,7 +80,8 @@ extension PeerConnection {
 }
 
 extension Agent {
-    mutating func add(_ candidate: PeerConnection.LocalCandidate) {
+    @discardableResult
+    mutating func add(_ candidate: PeerConnection.LocalCandidate) -> Bool {
         addLocalCandidate(
             address: candidate.address, path: candidate.path, kind: candidate.kind, transport: candidate.transport,
             relatedAddress: candidate.relatedAddress)

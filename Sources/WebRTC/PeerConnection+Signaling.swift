@@ -64,7 +64,7 @@ extension PeerConnection {
             fingerprint: Fingerprint(algorithm: .sha256, bytes: configuration.certificate.sha256Fingerprint),
             setup: setup, iceLite: answering && configuration.isLite,
             candidates: answering ? localCandidates.map { String($0.trimmingPrefix("candidate:")) } : [],
-            endOfCandidates: false, ssrc: ssrc, cname: cname, direction: configuration.direction)
+            ssrc: ssrc, cname: cname, direction: configuration.direction)
     }
 
     private func adopt(_ remote: RemoteParameters, now: MonotonicTime) {

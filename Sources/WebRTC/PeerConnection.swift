@@ -50,7 +50,7 @@ package final class PeerConnection {
     var statistics = CallStatistics()
 
     private var events: [Event] = []
-    private var phase = Phase.connecting
+    private(set) var phase = Phase.connecting
     /// The owner was told that nothing comes from the peer.
     var isLost = false
     private let connectDeadline: MonotonicTime

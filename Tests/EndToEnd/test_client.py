@@ -4,7 +4,7 @@ import pytest
 
 import speech
 from browser import chromium, open_caller, open_documented, record
-from gateway import BINARY, changed_config
+from gateway import BINARY, changed_config, with_turn
 
 CALLS = 30
 # What the median may be, in milliseconds. Of a debug build nothing is promised.
@@ -78,4 +78,16 @@ def test_the_client_of_the_documents_is_told_how_its_call_ended(start, page):
     page.evaluate(CALL, gateway.signaling())
     page.wait_for_function("states.at(-1)?.[0] === 'ended'", timeout=10_000)
     assert page.evaluate("states.at(-1)") == ["ended", "time_limit"]
+    gateway.await_idle()
+
+
+def test_the_client_of_the_documents_waits_for_a_relay(start, page, turn_server):
+    """It is told that there is none yet; there may be one before the call's time is up."""
+    gateway = start(template=with_turn(turn_server, "all"), connect="12s")
+    page.evaluate("async (url) => { window.told = []; window.made = await call(url, { onEvent: (...each) => told.push(each) }); }",
+                  gateway.signaling())
+    page.wait_for_function("told.some(([, { error_type }]) => error_type === 'relay_unavailable')", timeout=10_000)
+    gateway.await_state(lambda now: [each["state"] for each in now["calls"]] == ["connecting"])
+    page.wait_for_function("told.at(-1)[0] === 'call-ended'", timeout=15_000)
+    assert [type for [type, _] in page.evaluate("told")] == ["error", "call-ended"]
     gateway.await_idle()

@@ -6,10 +6,12 @@ import re
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from cells import Cell, coturn, running, settings, template
+from cells import PROCESSES, STUN, Cell, coturn, running, settings, template
+from gateway import TURN_SECRET
 from network import Internet
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -41,7 +43,10 @@ table inet count {
 """
 
 
-@pytest.mark.parametrize("url", [f"turn:{TURN}", f"turn:{TURN}?transport=tcp", f"turns:{TURN}"], ids=["udp", "tcp", "tls"])
+URLS = {f"turn:{TURN}": "udp", f"turn:{TURN}?transport=tcp": "tcp", f"turns:{TURN}": "tls"}
+
+
+@pytest.mark.parametrize("url", URLS, ids=URLS.get)
 def test_a_call_goes_through_the_relay_and_no_other_way(tmp_path, monkeypatch, url):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     # `relay` is not set: it is what such a policy needs.
@@ -111,17 +116,79 @@ def test_a_relay_that_is_found_during_the_call_is_trickled(tmp_path):
     assert call["connected"] and call["seconds"] > 1, call
 
 
-def test_a_turn_server_that_is_restarted_costs_ten_seconds_at_most(tmp_path):
-    with relayed(tmp_path, [f"turn:{TURN}"]) as made:
+@pytest.mark.long
+@pytest.mark.parametrize("url", URLS, ids=URLS.get)
+def test_a_turn_server_that_is_restarted_costs_ten_seconds_at_most(tmp_path, monkeypatch, url):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with relayed(tmp_path, [url]) as made:
         made.gateway.await_log(AVAILABLE)
-        timer = threading.Timer(6, made.restart_turn)
+        timer = threading.Timer(3, made.restart_turn, [5])
         timer.start()
-        [call] = made.call(seconds=30)
+        [call] = made.call(seconds=18)
         timer.join()
         made.gateway.await_log("call ended")
         log = log_of(made)
     gap = float(re.search(r" gap_max_ms=([0-9.]+)", log)[1])
     print(f"no sound for {gap:.0f} ms", call, log)
-    assert call["end"] == "hung up" and "relays to this gateway no more" in log, (call, log)
-    # Sound for a third of the time, and packets of silence.
-    assert call["packets_received"] > 250 and gap < 10_000
+    assert call["end"] == "hung up" and call["seconds"] > 17 and "relays to this gateway no more" in log, (call, log)
+    # As long as there was no server, until a packet came again.
+    assert 5_000 < gap < 10_000 and call["packets_received"] > 100
+
+
+# MARK: - Credentials that expire in mid-call
+
+
+@pytest.fixture(scope="module")
+def pion(tmp_path_factory):
+    """The TURN server in `pion-turn`, which minds the time for as long as there is an allocation."""
+    program = tmp_path_factory.mktemp("pion") / "turn"
+    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode"}
+    subprocess.run(["go", "build", "-o", program, "."], cwd=Path(__file__).with_name("pion-turn"), env=environment, check=True)
+    return program
+
+
+@contextlib.contextmanager
+def minding(made, program, *options):
+    """Serves on port 4000; the log, line by line, is in the list once it has ended."""
+    words = program, "-listen", f"{TURN}:4000", "-relay", TURN, "-secret", TURN_SECRET, *options
+    log = []
+    with PROCESSES.start(made.internet.turn.command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        try:
+            yield log
+        finally:
+            server.terminate()
+            log += server.stdout.read().splitlines()
+
+
+@pytest.mark.long
+def test_a_call_outlives_the_gateways_credentials(tmp_path, pion):
+    """They are good for 60 s, and after 45 the gateway has others."""
+    with relayed(tmp_path, [f"turn:{TURN}:4000"]) as made, minding(made, pion) as log:
+        made.gateway.await_log(AVAILABLE)
+        [call] = made.call(seconds=75)
+        made.gateway.await_log("call ended")
+        said = log_of(made)
+    gap = float(re.search(r" gap_max_ms=([0-9.]+)", said)[1])
+    print(f"no sound for {gap:.0f} ms", call, said, *log, sep="\n")
+    names = re.findall(r"allocated: .* for (\d+:gateway)", "\n".join(log))
+    assert f"refused: {names[0]}" in "\n".join(log) and names[-1] != names[0]
+    assert call["end"] == "hung up" and call["seconds"] > 74, call
+    # The first of them were refused a quarter of a minute ago, and there is sound.
+    assert gap < 10_000 and call["latency_end_ms"] is not None
+
+
+@pytest.mark.long
+def test_a_call_ends_with_a_reason_after_the_callers_credentials(tmp_path, pion):
+    """They are all that leads to the gateway, and good for 15 s by the TURN server's clock; our own caller asks for no others."""
+    cell = Cell("symmetric", "symmetric", caller_turn=True)
+    servers = [f"- urls: [{STUN}]", f"- urls: [turn:{TURN}:4000]", "  secret: {{ file: {directory}/turn.secret }}", "  ttl: 60s"]
+    config = template(settings(cell, "10.0.0.2", "198.51.100.5")[0], servers)
+    with running(cell, tmp_path, config=config) as made, minding(made, pion, "-ahead", "45s") as log:
+        [call] = made.call(seconds=65)
+        made.gateway.await_log("call ended")
+        said = log_of(made)
+    print(call, said, *log, sep="\n")
+    assert re.search(r"refused: \d+:embed:", "\n".join(log))
+    # Within 45 s of their end both sides know.
+    assert call["connected"] and 10 < call["seconds"] < 15 + 45 and "stopped answering" in call["end"], call
+    assert " reason=peer_connection_closed" in said

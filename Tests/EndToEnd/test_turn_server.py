@@ -33,6 +33,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces ne
 
 GATEWAY, SERVER, CALLER = "203.0.113.5", "203.0.113.9", "203.0.113.7"
 GATEWAY6, SERVER6, CALLER6 = "2001:db8::5", "2001:db8::9", "2001:db8::7"
+PASSWORD = "a5d1c0ffee0b5c3e7f90a1b2c3d4e5f6"
 DOCUMENT = ROOT / "docs/turn.md"
 BLOCKS = FENCE.findall(DOCUMENT.read_text())
 
@@ -58,10 +59,15 @@ def configuration(directory) -> str:
     return made
 
 
-def configuration_for_callers(directory) -> str:
-    """The same with the document's other list of peers, for a gateway that relays."""
-    kept = [line for line in configuration(directory).splitlines() if "-peer-ip=" not in line]
-    return "\n".join(kept) + "\n" + block("text", "denied-peer-ip=10.0.0.0")
+REPLACED = "use-auth-secret", "static-auth-secret", "allowed-peer-ip", "denied-peer-ip", "user-quota", "max-bps"
+
+
+def configuration_for_the_gateway(directory) -> str:
+    """The same with the document's lines for a gateway that relays, in the place of those that it names."""
+    kept = [line for line in configuration(directory).splitlines() if line.partition("=")[0] not in REPLACED]
+    changed, count = re.subn("(?m)^user=gateway:.*$", f"user=gateway:{PASSWORD}", block("text", "lt-cred-mech"))
+    assert count == 1
+    return "\n".join(kept) + "\n" + changed
 
 
 class Machines:
@@ -69,17 +75,27 @@ class Machines:
 
     def __init__(self, net, directory):
         self.directory = directory
+        self.interfaces = {}
         self.gateway, self.server, self.caller, switch = (net.add(name) for name in ("gateway", "turn", "caller", "switch"))
         switch.ip("link", "add", "bridge", "type", "bridge")
         switch.ip("link", "set", "bridge", "up")
         hosts = (self.gateway, GATEWAY, GATEWAY6), (self.server, SERVER, SERVER6), (self.caller, CALLER, CALLER6)
         for machine, address, address6 in hosts:
-            _, far = net.connect(machine, [f"{address}/24", f"{address6}/64"], switch, [])
+            self.interfaces[machine], far = net.connect(machine, [f"{address}/24", f"{address6}/64"], switch, [])
             switch.ip("link", "set", far, "master", "bridge")
         # Addresses that are elsewhere lead to a machine that has none of them.
         for family, router in ("-4", GATEWAY), ("-6", GATEWAY6):
             self.server.ip(family, "route", "add", "default", "via", router)
         self.make_certificate()
+
+    def move_caller(self, address: str):
+        """Gives it this IPv4 address and no other, in a network that all others know the way to."""
+        interface = self.interfaces[self.caller]
+        self.caller.ip("address", "flush", "dev", interface)
+        self.caller.ip("address", "add", f"{address}/32", "dev", interface)
+        for machine, to in (self.caller, f"{GATEWAY}/24"), (self.gateway, address), (self.server, address):
+            network = ipaddress.ip_interface(to).network
+            machine.ip("route", "replace", network, "dev", self.interfaces[machine])
 
     def make_certificate(self):
         directory = self.directory
@@ -195,9 +211,9 @@ INSIDE = [
 OUTSIDE = ["51.15.8.8", "1.1.1.1", "::ffff:51.15.8.8", "2a05:d018:100::1", "2620:fe::9"]
 
 
-async def answers(hosts: list[str], how=("permit", "bind")) -> dict[tuple[str, str], int]:
+async def answers(hosts: list[str], how=("permit", "bind"), user=()) -> dict[tuple[str, str], int]:
     """By host and way of asking; IPv6 peers need an allocation of their own kind."""
-    four, six = await allocation(*credentials("four")), await allocation(*credentials("six"), ipv6=True)
+    four, six = await allocation(*user or credentials("four")), await allocation(*user or credentials("six"), ipv6=True)
     found = {}
     for number, host in enumerate(hosts):
         client = six if ":" in host else four
@@ -220,8 +236,8 @@ def test_only_the_gateway_can_be_a_peer(machines):
 
 
 def test_the_list_for_a_gateway_that_relays_leaves_the_internet(machines):
-    with machines.serving(configuration_for_callers(machines.directory)):
-        found = run(machines, answers(INSIDE + OUTSIDE + [GATEWAY, GATEWAY6]))
+    with machines.serving(configuration_for_the_gateway(machines.directory)):
+        found = run(machines, answers(INSIDE + OUTSIDE + [GATEWAY, GATEWAY6], user=("gateway", PASSWORD)))
     internet = [host for host in OUTSIDE if "ffff" not in host]
     assert {found[host, way] for host in internet for way in ("permit", "bind")} == {200}, found
     assert {each: code for each, code in found.items() if each[0] not in internet and code != 403} == {}
@@ -389,7 +405,7 @@ table inet firewall {{
 @pytest.fixture
 def gateway(machines):
     """A gateway with the document's `ice_servers`, that callers cannot reach directly by UDP."""
-    servers = block("yaml", "ice_servers").replace("data/turn.secret", str(machines.directory / "turn.secret"))
+    servers = block("yaml", "data/turn.secret").replace("data/turn.secret", str(machines.directory / "turn.secret"))
     servers = re.sub(r"secret: \{ (.*) \}", r"secret: {{ \1 }}", servers.replace("turn.example.org", SERVER))
     template = changed_config(
         ("  addresses: [127.0.0.1]\n", f'  addresses: [{GATEWAY}, "{GATEWAY6}"]\n'),
@@ -476,3 +492,62 @@ def test_what_the_document_does_to_see_whether_it_works(machines):
     assert re.search(r"channel bind sent\n.*cb response received: \n.*success", said[0]), said[0]
     assert "403" not in said[0]
     assert "error 403 (Forbidden IP)" in said[1], said[1]
+
+
+# MARK: - For a gateway that relays
+
+
+@contextlib.contextmanager
+def relayed(machines, directory, loops: int, port=20_000):
+    """A gateway with the document's user of its own that can be reached by its relays only, with so many media loops."""
+    directory.mkdir()
+    (directory / "relay.password").write_text(PASSWORD)
+    (directory / "relay.password").chmod(0o600)
+    servers = block("yaml", "data/relay.password").replace("data/", f"{directory}/").replace("relay.example.org", SERVER)
+    template = changed_config(
+        ("  addresses: [127.0.0.1]\n", f'  addresses: [{GATEWAY}, "{GATEWAY6}"]\n  loops: {loops}\n'),
+        ("{ports}", f"{port}-{port + loops - 1}"),
+        ("outbound: none", "outbound: all"),
+        ("  player: {{ type: player, path: {player} }}\n", ""),
+        (', "3": player', ""),
+        ("stores:\n", servers.replace("{", "{{").replace("}", "}}") + "stores:\n"),
+    )
+    with machines.gateway.entered():
+        config = write_config(directory, template, listen=f"{GATEWAY}:0")
+        made = Gateway(config, namespace=machines.gateway)
+    try:
+        yield made
+    finally:
+        assert made.stop() == 0, made.log.read_text()[-4000:]
+
+
+def await_relays(gateway, count: int) -> str:
+    """Its log, when so many allocations are there or are refused."""
+    deadline = time.monotonic() + 10
+    while len(re.findall("relays to this gateway|refuses: 486", log := gateway.log.read_text())) < count and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return log
+
+
+def test_six_calls_share_one_allocation_of_a_gateway_that_relays(machines, noisy):
+    machines.move_caller(OUTSIDE[0])
+    machines.caller.filter(NO_UDP)
+    with machines.serving(configuration_for_the_gateway(machines.directory)):
+        with relayed(machines, machines.directory / "gateway", loops=1) as gateway:
+            await_relays(gateway, 2)
+            words = "call", f"{gateway.url}/", "--token", "emb_echo", "--in", noisy["harbour"], "--seconds", 8, "--calls", 6, "--json"
+            run = subprocess.run(machines.caller.command(gateway.binary, *words), capture_output=True, text=True, timeout=60)
+    calls = json.loads(run.stdout)["calls"]
+    for call in calls:
+        print({name: call[name] for name in ("connected", "packets_sent", "packets_received", "packets_lost", "remote_lost")})
+    assert len(calls) == 6 and all(call["connected"] and call["packets_received"] > 350 for call in calls), run.stdout + run.stderr
+    assert sum(call["packets_lost"] + call["remote_lost"] for call in calls) <= 6, run.stdout
+
+
+def test_a_gateway_that_relays_has_an_allocation_for_each_loop_and_ip_version_and_again_for_new_credentials(machines):
+    """Two gateways, in the place of one before and after it has new credentials."""
+    with machines.serving(configuration_for_the_gateway(machines.directory)), contextlib.ExitStack() as stack:
+        for name, port in ("before", 20_000), ("after", 21_000):
+            gateway = stack.enter_context(relayed(machines, machines.directory / name, loops=16, port=port))
+            log = await_relays(gateway, 32)
+            assert log.count("a TURN server relays to this gateway") == 32 and "refuses: 486" not in log, log

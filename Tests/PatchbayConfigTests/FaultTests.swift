@@ -135,6 +135,14 @@ struct FaultTests {
                 "1:35: error: media.loops: 3 loops need 3 ports, and 'ports' has 2"
             ),
             (
+                "media: { relay: true }",
+                "1:17: error: media.relay: relaying needs a TURN server, and ice_servers has none"
+            ),
+            (
+                "media: { relay: true, ice_lite: true }",
+                "1:17: error: media.relay: a relay is of no use to an ICE-lite agent, which is to be reached directly"
+            ),
+            (
                 "media: { opus: { complexity: 11 } }",
                 "media.opus.complexity: expected a whole number from 0 to 10, found '11'"
             ),

@@ -53,6 +53,7 @@ struct ICEPolicyTests {
             #expect(policies.map { $0.keeps(candidate, .inbound) } == row.kept)
             #expect(policies.map { $0.keeps(candidate, .outbound) } == row.kept)
         }
+        #expect(policies.map(\.onlyRelays) == [false, false, false, true])
     }
 
     @Test(

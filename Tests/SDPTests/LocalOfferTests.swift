@@ -17,7 +17,7 @@ struct LocalOfferTests {
         let remote = try Offer(parsing: LocalOffer.make(local)).remote
         #expect(remote.iceUfrag == local.iceUfrag && remote.icePassword == local.icePassword)
         #expect(remote.fingerprints == [local.fingerprint])
-        #expect(remote.setup == .actpass && remote.trickle && remote.endOfCandidates && !remote.iceLite)
+        #expect(remote.setup == .actpass && remote.trickle && !remote.endOfCandidates && !remote.iceLite)
         #expect(remote.candidates == local.candidates)
         #expect(remote.audio.opus.payloadType == 111 && remote.audio.opus.parameters == local.opus)
         #expect(remote.audio.red == nil)
@@ -52,7 +52,7 @@ struct LocalOfferTests {
                 "a=extmap:1", "a=extmap:5 urn:ietf:params:rtp-hdrext:ssrc-audio-level",
                 .notOffered("a header extension id")
             ),
-            ("a=end-of-candidates", "m=audio 9 UDP/TLS/RTP/SAVPF 111", .mediaCountChanged(2)),
+            ("a=candidate", "m=audio 9 UDP/TLS/RTP/SAVPF 111", .mediaCountChanged(2)),
             ("a=rtcp-mux", "a=x", .missing("rtcp-mux")),
         ])
     func badAnswers(line: String, replacement: String, reason: SDPError.Reason) throws {

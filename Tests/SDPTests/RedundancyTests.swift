@@ -41,6 +41,6 @@ struct RedundancyTests {
         ])
     func order(offered: String, answered: String) throws {
         let (_, answer) = try offer(offered, "a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111")
-        #expect(answer.contains("m=audio 40000 UDP/TLS/RTP/SAVPF \(answered)\r\n"))
+        #expect(answer.contains("m=audio 9 UDP/TLS/RTP/SAVPF \(answered)\r\n"))
     }
 }

@@ -30,8 +30,8 @@ extension LocalParameters {
         sessionID: 4_611_686_018_427_387_904, sessionVersion: 2, iceUfrag: "oUr1",
         icePassword: "aVeryGoodPasswordOf28Chars+/",
         fingerprint: Fingerprint(algorithm: .sha256, bytes: Array(0..<32)),
-        candidates: ["1 1 udp 2130706431 192.0.2.7 40000 typ host"], endOfCandidates: true, ssrc: 0xfedc_ba98,
-        cname: "c0ffee", defaultAddress: SocketAddress(ipv4: 0xc000_0207, port: 40_000))
+        candidates: ["1 1 udp 2130706431 192.0.2.7 40000 typ host"], ssrc: 0xfedc_ba98,
+        cname: "c0ffee")
 }
 
 extension SessionDescription.Media {

@@ -70,6 +70,33 @@ struct CandidatePolicyTests {
         #expect(own.allSatisfy { !discreet.contains($0.host) })
     }
 
+    @Test("without a relay, who may go by relays only is told so as long as the call has not connected, and not later")
+    func noRelay() throws {
+        let relay = address("203.0.113.7", 50_000)
+        let world = World(seed: 1)
+        let gateway = Endpoint(.answering, at: [relay], seed: 3, onlyRelays: true)
+        let caller = Endpoint(.offering, at: address("198.51.100.2", 50_000), seed: 2)
+        gateway.peer.removeLocalCandidates(path: 0, now: .zero)
+        gateway.peer.addLocalCandidate(.init(own[0], path: 0), now: .zero)
+        gateway.peer.endOfLocalCandidates()
+        #expect(gateway.peer.localCandidates.isEmpty)
+        #expect(gateway.peer.poll() == .noRelay && gateway.peer.poll() == nil)
+
+        gateway.peer.addLocalCandidate(.init(relay, path: 0, kind: .relay), now: .zero)
+        world.nodes = [gateway, caller]
+        let answer = try gateway.peer.answer(offer: caller.peer.makeOffer(), now: world.now)
+        for candidate in gateway.peer.localCandidates { caller.note(candidate) }
+        try caller.peer.accept(answer: answer, now: world.now)
+        try #require(world.run(for: .seconds(5)) { gateway.isConnected && caller.isConnected })
+        gateway.peer.removeLocalCandidates(path: 0, now: world.now)
+        gateway.peer.endOfLocalCandidates()
+        world.run(for: .seconds(1))
+        // `.noRelay` would be a fault in a simulated call.
+        #expect(gateway.end == nil && gateway.events.map(\.event).contains(.disconnected))
+        gateway.peer.addLocalCandidate(.init(relay, path: 0, kind: .relay), now: world.now)
+        #expect(world.run(for: .seconds(5)) { gateway.events.last?.event == .reconnected })
+    }
+
     @Test("a dropped candidate of the caller's is sent nothing, in whatever way it came", arguments: [true, false])
     func inbound(isTrickled: Bool) throws {
         let dropped = address("203.0.113.9", 5_000)

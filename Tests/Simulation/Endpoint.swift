@@ -29,6 +29,7 @@ final class Endpoint: Node {
     init(
         _ role: PeerConnection.Configuration.Role, at addresses: [SocketAddress], seed: UInt64,
         connectTimeout: Duration = .seconds(60), dialRules: DialRules = DialRules(), isLite: Bool = false,
+        onlyRelays: Bool = false,
         hears: Int = 20_000, decodes: Bool = true, encoder: EncoderSettings = EncoderSettings(),
         now: MonotonicTime = .zero
     ) {
@@ -38,7 +39,8 @@ final class Endpoint: Node {
         peer = PeerConnection(
             PeerConnection.Configuration(
                 role: role, certificate: testCertificate,
-                candidates: addresses.enumerated().map { .init($1, path: $0) },
+                candidates: addresses.enumerated().map { .init($1, path: $0, kind: onlyRelays ? .relay : .host) },
+                onlyRelays: onlyRelays,
                 tag: UInt32(truncatingIfNeeded: seed), randomness: .seeded(seed), ntpOrigin: 0xe000_0000_0000_0000,
                 dialRules: dialRules, isLite: isLite, input: input, output: output, decodes: decodes, encoder: encoder,
                 connectTimeout: connectTimeout),
@@ -122,15 +124,20 @@ final class Endpoint: Node {
     /// Connected once, then lost and found in turns, and one end.
     private func mayFollow(_ event: PeerConnection.Event) -> Bool {
         guard end == nil else { return false }
-        let last = events.last { if case .keyPress = $0.event { false } else { true } }?.event
+        let last = events.last { event in
+            switch event.event {
+            case .keyPress, .localCandidate: false
+            default: true
+            }
+        }?.event
         return switch event {
         case .connected: last == nil
         case .disconnected: last == .connected || last == .reconnected
         case .reconnected: last == .disconnected
         case .keyPress: last != nil
         case .ended: true
-        // It gathers nothing.
-        case .localCandidate, .noRelay: false
+        case .localCandidate: true
+        case .noRelay: last == nil
         }
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import Logging
 
 /// `patchbay serve`
@@ -18,12 +19,21 @@ struct Serve: AsyncParsableCommand {
             return handler
         }
         let (_, gateway) = try config.load()
+        Self.raiseFileLimit()
         do {
             try await gateway.run { what, url in say("\(what) is listening on \(url)") }
         } catch {
             complain("error: \(error)")
             throw ExitCode(ExitStatus.software)
         }
+    }
+
+    /// To what the system allows: what it gives to begin with is meant for programs that use `select`.
+    private static func raiseFileLimit() {
+        var files = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &files) == 0 else { return }
+        files.rlim_cur = files.rlim_max
+        _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &files)
     }
 }
 

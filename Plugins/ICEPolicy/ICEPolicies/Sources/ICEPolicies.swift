@@ -54,6 +54,8 @@ public struct AllICEPolicy: ICEPolicyPlugin {
     public init(settings: ICEPolicySettings, context: PluginContext) {}
 
     public func keeps(_ candidate: Candidate, _ direction: Direction) -> Bool { candidate.kind == .relay }
+
+    public var onlyRelays: Bool { true }
 }
 
 /// The settings of a policy: none.
