@@ -86,6 +86,12 @@ package final class MediaEngine: Sendable {
         if !isAsked { place(stray, on: loops.dropFirst()) }
     }
 
+    /// Lets calls know that servers are going to be asked: `relay` follows.
+    package func expectRelays() {
+        guard !isLite else { return }
+        for loop in loops { loop.enqueue { core in core.relays.isExpected = true } }
+    }
+
     /// Has every loop ask these TURN servers, from now on, for addresses of theirs that lead here. Relays of former
     /// credentials go on for as long as calls go by them.
     ///

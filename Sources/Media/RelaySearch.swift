@@ -71,7 +71,10 @@ final class RelaySearch {
 
     var isInUse: Bool { !servers.isEmpty }
 
-    var isGathering: Bool { !servers.isEmpty && goals.contains(where: \.isOpen) }
+    /// Whether `ask` is yet to come, for the first time: names are being looked up.
+    var isExpected = false
+
+    var isGathering: Bool { isExpected || !servers.isEmpty && goals.contains(where: \.isOpen) }
 
     /// What new calls are told.
     var candidates: [PeerConnection.LocalCandidate] { goals.compactMap { $0.current?.candidate } }
@@ -93,9 +96,11 @@ final class RelaySearch {
 
     func port(descriptor: Int32) -> RelayPort? { ports[descriptor] }
 
-    /// Asks these servers from now on. What there is goes on being used until they have answered.
+    /// Asks these servers from now on, or none. What there is goes on being used until they have answered.
     func ask(_ servers: [RelayServer], now: MonotonicTime) {
         self.servers = servers
+        isExpected = false
+        if servers.isEmpty { outputs.append(.settled) }
         for index in goals.indices {
             for attempt in goals[index].attempts { drop(attempt) }
             goals[index].attempts = []

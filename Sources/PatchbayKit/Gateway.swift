@@ -72,7 +72,10 @@ struct Gateway: Sendable {
         try await deployment.start()
         let group = ServiceGroup(services: services, gracefulShutdownSignals: [], logger: logger)
         let signals = Task { await drain(group, environment.registry) }
-        let gathering = Task { await gather(with: engine) }
+        let relays =
+            isRelayed ? RelayServers(configuration.iceServers, logger: logger, wallClock: deployment.wallClock) : nil
+        if relays != nil { engine.expectRelays() }
+        let gathering = Task { await gather(with: engine, relays) }
         defer { for task in [signals, gathering] { task.cancel() } }
         do {
             try await group.run()
@@ -86,12 +89,11 @@ struct Gateway: Sendable {
     }
 
     /// Asks STUN and TURN servers under which addresses callers elsewhere reach the engine, until cancelled.
-    private func gather(with engine: MediaEngine) async {
+    private func gather(with engine: MediaEngine, _ relays: RelayServers?) async {
         let reflexive = STUNServers(configuration.iceServers, logger: logger)
-        let relays = RelayServers(configuration.iceServers, logger: logger, wallClock: deployment.wallClock)
         await withTaskGroup(of: Void.self) { group in
             if let reflexive { group.addTask { await reflexive.follow(engine) } }
-            if let relays, isRelayed { group.addTask { await relays.follow(engine) } }
+            if let relays { group.addTask { await relays.follow(engine) } }
         }
     }
 

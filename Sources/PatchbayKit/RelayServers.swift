@@ -30,9 +30,9 @@ struct RelayServers: Sendable {
     func follow(_ engine: MediaEngine) async {
         guard let trust = TLSTrust() else {
             logger.error("OpenSSL cannot read the certificate authorities; TURN servers are not asked")
-            return
+            return engine.relay(through: [], onChange: note)
         }
-        var known: Set<SocketAddress> = []
+        var known: Set<SocketAddress>?
         var renewal: ContinuousClock.Instant?
         while !Task.isCancelled {
             var found: [RelayServer] = []
@@ -54,7 +54,9 @@ struct RelayServers: Sendable {
             }
             // A name server puts several addresses in another order each time.
             let addresses = Set(found.map(\.address))
-            if !found.isEmpty, addresses != known || renewal.map({ ContinuousClock.now >= $0 }) ?? false {
+            let isDue = addresses != known || renewal.map { ContinuousClock.now >= $0 } ?? false
+            // Calls that wait for a relay are told so where there is none.
+            if known == nil || !found.isEmpty && isDue {
                 known = addresses
                 // Before they end, with time to spare for an allocation that has just been refreshed.
                 renewal = servers.filter { $0.secret != nil }.map { .now + $0.ttl * 0.75 }.min()

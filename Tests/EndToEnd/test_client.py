@@ -89,5 +89,6 @@ def test_the_client_of_the_documents_waits_for_a_relay(start, page, turn_server)
     page.wait_for_function("told.some(([, { error_type }]) => error_type === 'relay_unavailable')", timeout=10_000)
     gateway.await_state(lambda now: [each["state"] for each in now["calls"]] == ["connecting"])
     page.wait_for_function("told.at(-1)[0] === 'call-ended'", timeout=15_000)
-    assert [type for [type, _] in page.evaluate("told")] == ["error", "call-ended"]
+    told = page.evaluate("told")
+    assert [type for [type, _] in told] == ["error", "call-ended"], told
     gateway.await_idle()

@@ -89,13 +89,15 @@ class Machines:
         self.make_certificate()
 
     def move_caller(self, address: str):
-        """Gives it this IPv4 address and no other, in a network that all others know the way to."""
+        """Gives it this address and no other, in a network that all others know the way to."""
         interface = self.interfaces[self.caller]
         self.caller.ip("address", "flush", "dev", interface)
-        self.caller.ip("address", "add", f"{address}/32", "dev", interface)
-        for machine, to in (self.caller, f"{GATEWAY}/24"), (self.gateway, address), (self.server, address):
+        host = ipaddress.ip_interface(address).network
+        self.caller.ip("address", "add", host, "dev", interface, *["nodad"] * (host.version == 6))
+        others = f"{GATEWAY}/24" if host.version == 4 else f"{GATEWAY6}/64"
+        for machine, to in (self.caller, others), (self.gateway, address), (self.server, address):
             network = ipaddress.ip_interface(to).network
-            machine.ip("route", "replace", network, "dev", self.interfaces[machine])
+            machine.ip(f"-{host.version}", "route", "replace", network, "dev", self.interfaces[machine])
 
     def make_certificate(self):
         directory = self.directory
@@ -498,7 +500,7 @@ def test_what_the_document_does_to_see_whether_it_works(machines):
 
 
 @contextlib.contextmanager
-def relayed(machines, directory, loops: int, port=20_000):
+def relayed(machines, directory, loops: int, port=20_000, listen=GATEWAY):
     """A gateway with the document's user of its own that can be reached by its relays only, with so many media loops."""
     directory.mkdir()
     (directory / "relay.password").write_text(PASSWORD)
@@ -513,7 +515,7 @@ def relayed(machines, directory, loops: int, port=20_000):
         ("stores:\n", servers.replace("{", "{{").replace("}", "}}") + "stores:\n"),
     )
     with machines.gateway.entered():
-        config = write_config(directory, template, listen=f"{GATEWAY}:0")
+        config = write_config(directory, template, listen=f"'{listen}:0'")
         made = Gateway(config, namespace=machines.gateway)
     try:
         yield made
@@ -529,11 +531,12 @@ def await_relays(gateway, count: int) -> str:
     return log
 
 
-def test_six_calls_share_one_allocation_of_a_gateway_that_relays(machines, noisy):
-    machines.move_caller(OUTSIDE[0])
+@pytest.mark.parametrize("caller, listen", [(OUTSIDE[0], GATEWAY), (OUTSIDE[3], f"[{GATEWAY6}]")], ids=["IPv4", "IPv6"])
+def test_six_calls_share_one_allocation_of_a_gateway_that_relays(machines, noisy, caller, listen):
+    machines.move_caller(caller)
     machines.caller.filter(NO_UDP)
     with machines.serving(configuration_for_the_gateway(machines.directory)):
-        with relayed(machines, machines.directory / "gateway", loops=1) as gateway:
+        with relayed(machines, machines.directory / "gateway", loops=1, listen=listen) as gateway:
             await_relays(gateway, 2)
             words = "call", f"{gateway.url}/", "--token", "emb_echo", "--in", noisy["harbour"], "--seconds", 8, "--calls", 6, "--json"
             run = subprocess.run(machines.caller.command(gateway.binary, *words), capture_output=True, text=True, timeout=60)
@@ -544,8 +547,8 @@ def test_six_calls_share_one_allocation_of_a_gateway_that_relays(machines, noisy
     assert sum(call["packets_lost"] + call["remote_lost"] for call in calls) <= 6, run.stdout
 
 
-def test_a_gateway_that_relays_has_an_allocation_for_each_loop_and_ip_version_and_again_for_new_credentials(machines):
-    """Two gateways, in the place of one before and after it has new credentials."""
+def test_a_gateway_that_relays_has_an_allocation_for_each_loop_and_ip_version_beside_those_of_one_that_was_killed(machines):
+    """Which is still there, as its allocations would be."""
     with machines.serving(configuration_for_the_gateway(machines.directory)), contextlib.ExitStack() as stack:
         for name, port in ("before", 20_000), ("after", 21_000):
             gateway = stack.enter_context(relayed(machines, machines.directory / name, loops=16, port=port))

@@ -155,6 +155,16 @@ struct RelaySearchTests {
         #expect(bench.hosts[0].order[0].requests.count > 6)
     }
 
+    @Test("is under way when servers are expected, until they turn out to be none")
+    func announced() throws {
+        let bench = try Bench()
+        bench.search.isExpected = true
+        #expect(bench.search.isGathering && bench.search.poll() == nil)
+        bench.search.ask([], now: bench.now)
+        #expect(!bench.search.isGathering)
+        guard case .settled? = bench.search.poll() else { Issue.record("calls are not told"); return }
+    }
+
     @Test("gives each server half a second's start on the next, and stays with the first that answers")
     func headStart() throws {
         let bench = try Bench(hosts: 3)
