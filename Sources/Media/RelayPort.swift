@@ -17,6 +17,8 @@ import Wire
 
     /// While something is sent and nothing comes for so long, the server is asked whether it still knows the allocation.
     private static let silence: Duration = .milliseconds(2_500)
+    /// Between signs of life to the server: a NAT in between forgets a socket that is silent (RFC 4787 §4.3).
+    private static let keepAlive: Duration = .seconds(20)
     /// Datagrams that wait for a permission, one for each peer.
     private static let held = 64
     /// Bytes of each call that wait for a slow network: half a second of sound.
@@ -38,6 +40,7 @@ import Wire
     /// Since when nothing has come although something was sent.
     private var unanswered: MonotonicTime?
     private var lastUsed: MonotonicTime
+    private var nextKeepAlive: MonotonicTime
     private let poller: Poller
     private var isWatchedForWriting = false
 
@@ -50,6 +53,7 @@ import Wire
         self.path = path
         self.poller = poller
         lastUsed = now
+        nextKeepAlive = now + Self.keepAlive
         var local = local
         local.port = 0
         switch server.transport {
@@ -91,15 +95,20 @@ import Wire
     /// When to call `handleTimeout`.
     var deadline: MonotonicTime? {
         guard end == nil, failure == nil else { return nil }
-        let asks = unanswered.map { $0 + Self.silence }
-        guard let due = allocation.deadline, let asks else { return asks ?? allocation.deadline }
-        return min(due, asks)
+        var due = nextKeepAlive
+        if let unanswered { due = min(due, unanswered + Self.silence) }
+        return allocation.deadline.map { min(due, $0) } ?? due
     }
 
     func handleTimeout(now: MonotonicTime) {
         if let since = unanswered, since + Self.silence <= now {
             unanswered = now + Self.silence
             allocation.check(now: now)
+        }
+        if nextKeepAlive <= now {
+            nextKeepAlive = now + Self.keepAlive
+            let id = TransactionID(tag: 0, rest: UInt64(path))
+            if isDatagramSocket { transmit(STUNBuilder(.indication, id: id).finish(key: nil).span) }
         }
         allocation.handleTimeout(now: now)
         pump(now: now)
@@ -212,7 +221,9 @@ import Wire
     private func pump(now: MonotonicTime) {
         while let output = allocation.poll() {
             switch output {
-            case .transmit(let bytes): transmit(bytes.span)
+            case .transmit(let bytes):
+                transmit(bytes.span)
+                unanswered = unanswered ?? now
             case .allocated(let relayed, let mapped):
                 candidate = .init(relayed, path: path, kind: .relay, relatedAddress: mapped)
             case .permitted(let peer):

@@ -121,6 +121,8 @@ extension Allocation {
             end(reason(code, message))
         case .permit(let peer), .bind(let peer):
             guard code != 437 else { return end(.mismatch) }
+            // coturn says no more than this to whom it does not know, since a NAT has changed our address.
+            if code == 400 { check(now: now) }
             refuse(peer, transaction.purpose, code: code, now: now)
         }
     }

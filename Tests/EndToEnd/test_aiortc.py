@@ -114,6 +114,7 @@ def test_health_is_there_for_clients(gateway):
 
 
 @pytest.mark.long
+@pytest.mark.rare
 def test_two_hundred_calls_leave_nothing_behind(start):
     gateway = start()
 

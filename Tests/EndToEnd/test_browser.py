@@ -216,6 +216,7 @@ def test_the_playground_looks_for_another_way_within_the_call(start, browser):
 
 
 @pytest.mark.long
+@pytest.mark.rare
 def test_the_playground_says_that_no_way_is_left(start, browser):
     gateway = start()
     page = browser.new_page()

@@ -117,7 +117,7 @@ def test_a_relay_that_is_found_during_the_call_is_trickled(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("url", URLS, ids=URLS.get)
+@pytest.mark.parametrize("url", [pytest.param(url, id=over, marks=[pytest.mark.rare] * (over != "tcp")) for url, over in URLS.items()])
 def test_a_turn_server_that_is_restarted_costs_ten_seconds_at_most(tmp_path, monkeypatch, url):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with relayed(tmp_path, [url]) as made:
@@ -133,6 +133,15 @@ def test_a_turn_server_that_is_restarted_costs_ten_seconds_at_most(tmp_path, mon
     assert call["end"] == "hung up" and call["seconds"] > 17 and "relays to this gateway no more" in log, (call, log)
     # As long as there was no server, until a packet came again.
     assert 5_000 < gap < 10_000 and call["packets_received"] > 100
+
+
+def test_a_nat_that_forgets_the_gateways_way_to_its_relay_costs_no_call(tmp_path):
+    """A relay that nobody has used for a while; coturn answers a strange port with 438 and 400."""
+    with running(Cell("symmetric", "symmetric", gateway_turn=True), tmp_path) as made:
+        made.internet.gateway.router.forget()
+        calls = made.call(4, 5.0)
+        log = log_of(made)
+    assert all(each["connected"] for each in calls) and "relays to this gateway no more" in log, (calls, log)
 
 
 # MARK: - Credentials that expire in mid-call
@@ -161,6 +170,7 @@ def minding(made, program, *options):
 
 
 @pytest.mark.long
+@pytest.mark.rare
 def test_a_call_outlives_the_gateways_credentials(tmp_path, pion):
     """They are good for 60 s, and after 45 the gateway has others."""
     with relayed(tmp_path, [f"turn:{TURN}:4000"]) as made, minding(made, pion) as log:
@@ -178,6 +188,7 @@ def test_a_call_outlives_the_gateways_credentials(tmp_path, pion):
 
 
 @pytest.mark.long
+@pytest.mark.rare
 def test_a_call_ends_with_a_reason_after_the_callers_credentials(tmp_path, pion):
     """They are all that leads to the gateway, and good for 15 s by the TURN server's clock; our own caller asks for no others."""
     cell = Cell("symmetric", "symmetric", caller_turn=True)

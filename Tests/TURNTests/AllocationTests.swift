@@ -298,6 +298,19 @@ struct AllocationTests {
         #expect(bench.indication([1], to: other) != nil)
     }
 
+    @Test("a permission that is a bad request makes it ask whether the allocation is still there", arguments: [true, false])
+    func badRequest(isThere: Bool) throws {
+        let bench = Bench()
+        try bench.allocate()
+        _ = bench.takeEvents()
+        bench.server.error = (400, 8)
+        if !isThere { bench.server.forget() }
+        bench.client.permit(peer, now: bench.now)
+        try bench.settle()
+        #expect(bench.takeEvents() == [.refused(peer, code: 400)] + (isThere ? [] : [.ended(.mismatch)]))
+        #expect(bench.server.requests.count { $0.method == 4 } == 1)
+    }
+
     @Test("peers that are refused take no room, however many there are")
     func refusedPeers() throws {
         let bench = Bench()
