@@ -298,7 +298,9 @@ struct AllocationTests {
         #expect(bench.indication([1], to: other) != nil)
     }
 
-    @Test("a permission that is a bad request makes it ask whether the allocation is still there", arguments: [true, false])
+    @Test(
+        "a permission that is a bad request makes it ask whether the allocation is still there",
+        arguments: [true, false])
     func badRequest(isThere: Bool) throws {
         let bench = Bench()
         try bench.allocate()
