@@ -22,6 +22,7 @@ let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
     ("EchoPipeline", "Pipeline", []),
     ("ParrotPipeline", "Pipeline", []),
     ("PlayerPipeline", "Pipeline", []),
+    ("WebSocketPipeline", "Pipeline", ["WebSocket"]),
     ("ICEPolicies", "ICEPolicy", []),
     ("MemoryStore", "Store", []),
     ("SQLiteStore", "Store", [.product(name: "GRDB", package: "GRDB.swift")]),
@@ -51,6 +52,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -77,10 +79,17 @@ let package = Package(
         module("Media", ["Wire", "STUN", "ICE", "TURN", "WebRTC", "Audio", "DTLS", "SRTP", "CSocket"]),
         module("PatchbayPlugin", [log]),
         module("PatchbayConfig", ["PatchbayPlugin", "Wire", "CYAML"]),
+        module(
+            "WebSocket",
+            [
+                .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
+                .product(name: "NIOHTTP1", package: nio), .product(name: "NIOWebSocket", package: nio),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]),
         .target(
             name: "Signaling",
             dependencies: [
-                "PatchbayPlugin",
+                "PatchbayPlugin", "WebSocket",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio), .product(name: "NIOWebSocket", package: nio),
@@ -92,8 +101,8 @@ let package = Package(
         .target(
             name: "PatchbayKit",
             dependencies: [
-                "Wire", "STUN", "TURN", "SDP", "ICE", "WebRTC", "Media", "Audio", "Signaling", "PatchbayPlugin",
-                "PatchbayConfig",
+                "Wire", "STUN", "TURN", "SDP", "ICE", "WebRTC", "Media", "Audio", "WebSocket", "Signaling",
+                "PatchbayPlugin", "PatchbayConfig",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -140,7 +149,7 @@ let package = Package(
             tests(
                 "SignalingTests",
                 [
-                    "Signaling", "PatchbayPlugin", .product(name: "NIOCore", package: nio),
+                    "Signaling", "WebSocket", "PatchbayPlugin", .product(name: "NIOCore", package: nio),
                     .product(name: "NIOPosix", package: nio),
                     .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"), log,
                 ]),
@@ -148,7 +157,7 @@ let package = Package(
                 "PatchbayKitTests",
                 [
                     "PatchbayKit", "PatchbayBuiltin", "PatchbayConfig", "PatchbayPlugin", "PatchbayTesting",
-                    "Signaling", "Media", "Audio", "WebRTC", "Wire", log,
+                    "Signaling", "WebSocket", "Media", "Audio", "WebRTC", "Wire", log,
                 ]),
             tests(
                 "PluginTests",

@@ -1,12 +1,12 @@
 internal import Synchronization
 internal import Wire
 
-/// Audio on its way from a pipeline to the media loop: at most 30 s, with marks between the samples.
+/// Audio on its way from a pipeline to the media loop, so much of it at most, with marks between the samples.
 ///
 /// Any task plays, and waits while the queue is full; one thread pulls, never waits beyond a short lock, nor allocates.
 package final class PlayoutQueue: Sendable {
-    /// How much audio may wait.
-    package static let capacity = Duration.seconds(30)
+    /// How much audio may wait unless somebody says otherwise.
+    package static let usualCapacity = Duration.seconds(30)
     /// How many marks may wait.
     package static let maximumMarks = 1024
     /// Samples of no more than this, -44 dBFS, are no speech.
@@ -31,7 +31,8 @@ package final class PlayoutQueue: Sendable {
         /// Audio not yet pulled, oldest at `head`; what lies before `head` is spent.
         var chunks: [Chunk] = []
         var head = 0
-        /// Samples ever enqueued, ever taken off, pulled or cleared, and ever played: those of the last pull are not yet.
+        /// Samples ever enqueued, ever taken off, pulled or cleared, and ever played: those of the last pull are not
+        /// yet.
         var enqueued = 0
         var removed = 0
         var played = 0
@@ -64,9 +65,10 @@ package final class PlayoutQueue: Sendable {
     /// Who pulls and rests is told by this that there is something again.
     private let wake = Mutex<(@Sendable () -> Void)?>(nil)
 
-    package init(rate: Int) {
+    /// - Parameter capacity: how much audio may wait, in whole seconds.
+    package init(rate: Int, capacity: Duration = usualCapacity) {
         self.rate = rate
-        limit = Int(Self.capacity.components.seconds) * rate
+        limit = Int(capacity.components.seconds) * rate
         wakeRoom = rate / 2
     }
 }
@@ -80,7 +82,7 @@ extension PlayoutQueue {
     package func play(_ samples: [Int16]) async throws(CancellationError) {
         var rest = samples[...]
         var clears: Int?
-        let isSpeech = samples.contains { $0.magnitude > Self.silence }
+        let isSpeech = Self.isSpeech(samples)
         let isSilent = !isSpeech && !Self.isHeard(samples.span, count: samples.count)
         while !rest.isEmpty {
             guard !Task.isCancelled else { throw CancellationError() }
@@ -106,6 +108,11 @@ extension PlayoutQueue {
             if wantsWake { wake.withLock(\.self)?() }
             if !rest.isEmpty { await waitForRoom(min(rest.count, wakeRoom)) }
         }
+    }
+
+    /// Whether any of it is loud enough for speech.
+    package static func isSpeech(_ samples: [Int16]) -> Bool {
+        samples.contains { $0.magnitude > silence }
     }
 
     private static func isHeard(_ samples: Span<Int16>, count: Int) -> Bool {
@@ -142,13 +149,21 @@ extension PlayoutQueue {
     /// was going on, zero when none was. Speech begins when an empty queue is played to.
     @discardableResult
     package func clear() -> Duration {
-        empty(finishing: false)
+        empty(finishing: false).heard
+    }
+
+    /// The same; returns how far the queue had been pulled, counted as `position` is.
+    package func clearAtPosition() -> Duration {
+        empty(finishing: false).position
     }
 
     /// Ends the queue: drops what is queued and ends everybody who waits.
     package func finish() {
         _ = empty(finishing: true)
     }
+
+    /// How much was ever enqueued: where what is played next begins.
+    package var position: Duration { duration(of: state.withLock { $0.enqueued }) }
 
     /// Has `wake` called, on whatever thread plays, when something is played after a pull that found nothing.
     package func onPlay(_ wake: @escaping @Sendable () -> Void) {
@@ -176,13 +191,14 @@ extension PlayoutQueue {
     }
 
     private func duration(of samples: Int) -> Duration {
-        .nanoseconds(Int64(samples) * 1_000_000_000 / Int64(rate))
+        .seconds(samples / rate) + .nanoseconds(Int64(samples % rate) * 1_000_000_000 / Int64(rate))
     }
 
-    private func empty(finishing: Bool) -> Duration {
+    private func empty(finishing: Bool) -> (heard: Duration, position: Duration) {
         // The chunks go too, but half a minute of sound is not freed under the lock.
-        let (heard, marks, waiters, _) = state.withLock { state in
+        let (heard, position, marks, waiters, _) = state.withLock { state in
             let heard = state.queued > 0 ? state.heard : 0
+            let position = state.removed
             let dropped = (state.marks[state.firstMark...], state.waiters, state.chunks)
             // It will come and find nothing, and may not even look.
             if state.puller == .woken { state.puller = .resting }
@@ -194,11 +210,11 @@ extension PlayoutQueue {
             (state.chunks, state.head) = ([], 0)
             (state.marks, state.firstMark) = ([], 0)
             state.waiters = []
-            return (heard, dropped.0, dropped.1, dropped.2)
+            return (heard, position, dropped.0, dropped.1, dropped.2)
         }
         for mark in marks { mark.settle(.cleared) }
         for waiter in waiters { waiter.continuation.resume() }
-        return duration(of: heard)
+        return (duration(of: heard), duration(of: position))
     }
 
     /// Lets go of what was pulled, on the side that may take its time.
@@ -250,10 +266,11 @@ extension PlayoutQueue {
         case sound
     }
 
-    /// Moves up to `count` samples to the front of `samples`. When the queue ends within them the tail is filled with zeros.
+    /// Moves up to `count` samples to the front of `samples`. When the queue ends within them the tail is filled with
+    /// zeros.
     ///
-    /// Called once in the time that `count` samples take: what the call before took is played by now, and its marks with it.
-    /// A `count` of 0 does that alone.
+    /// Called once in the time that `count` samples take: what the call before took is played by now, and its marks
+    /// with it. A `count` of 0 does that alone.
     package func pull(into samples: inout MutableSpan<Int16>, count: Int) -> Pulled {
         let count = min(count, samples.count)
         var (filled, isSilent) = (0, true)

@@ -20,6 +20,7 @@ extension Checker {
             }
             checkReferences(settings, entry)
             checkAuth(settings, entry)
+            checkEvents(settings, entry)
             let pipelines = workflows(entry.value["pipelines"], settings.pipelines)
             let ice = policies(settings.ice, entry)
             let store = store(settings, entry)
@@ -92,6 +93,19 @@ extension Checker {
                 help: "name instances of 'auth', or write allow_anonymous: true to let everybody in"))
     }
 
+    /// Events are told by auth instance, each one of the tenant's.
+    private func checkEvents(_ settings: TenantSettings, _ entry: SettingsNode.Entry) {
+        guard let node = entry.value["events"], case .map(let entries) = node.content else { return }
+        let names = settings.auth.map(\.name) + (settings.allowAnonymous ? [EventsChoice.anonymous] : [])
+        for choice in entries where !names.contains(choice.name) {
+            reader.report(
+                SettingsProblem(
+                    range: choice.range, path: choice.value.path,
+                    message: "the tenant has no auth instance named '\(printable(choice.name))'",
+                    help: didYouMean(choice.name, names) ?? "its auth has: \(names.joined(separator: ", "))"))
+        }
+    }
+
     private func tenant(
         _ name: String, _ settings: TenantSettings, _ pipelines: [Int: String],
         _ ice: (inbound: String, outbound: String), _ store: String
@@ -100,7 +114,7 @@ extension Checker {
             name: name, matches: settings.match.matches.map(\.match), auth: settings.auth.map(\.name),
             allowAnonymous: settings.allowAnonymous, quotas: settings.quotas.map(\.name),
             pipeline: settings.pipeline.name, pipelines: pipelines, runs: settings.runs, store: store,
-            inboundPolicy: ice.inbound, outboundPolicy: ice.outbound, limits: settings.limits)
+            inboundPolicy: ice.inbound, outboundPolicy: ice.outbound, events: settings.events, limits: settings.limits)
     }
 
     private func workflows(_ node: SettingsNode?, _ pipelines: [String: Reference]) -> [Int: String] {

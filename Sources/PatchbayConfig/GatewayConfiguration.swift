@@ -46,6 +46,8 @@ package struct GatewayConfiguration: Sendable {
         package var inboundPolicy: String
         /// Name of the ICE policy for the gateway's candidates.
         package var outboundPolicy: String
+        /// What the clients are told of a call.
+        package var events: EventsChoice
         package var limits: LimitSettings
     }
 

@@ -11,6 +11,7 @@ struct TenantSettings: PluginSettings {
     @Field("Which workflow runs may be called: any, or only those in the store") var runs: RunsMode = .open
     @Field("Where its runs are kept; by default the only store, or memory when there is none") var store: Reference?
     @Field("Policies for ICE candidates") var ice: ICEChoice = .policies(.init())
+    @Field("What a caller's client is told of the call") var events: EventsChoice = .init()
     @Field("When a call ends by itself") var limits: LimitSettings = .init()
 
     /// nil where it is missing or faulty.
@@ -25,6 +26,16 @@ package enum RunsMode: String, FieldChoice {
     case open
     /// Those that were entered into the store for their organisation, each once.
     case registered
+}
+
+/// What a client may see of a call's events.
+package enum EventExposure: String, FieldChoice {
+    /// Nothing but what calling takes.
+    case none
+    /// Who speaks, and what.
+    case transcript
+    /// Everything; and it may send messages to the pipeline.
+    case all
 }
 
 /// When a call ends by itself.

@@ -2,7 +2,8 @@ import Logging
 import PatchbayConfig
 import PatchbayPlugin
 
-/// A configuration brought to life: the plugin instances, and the tenants that use them. A call keeps the one it started with.
+/// A configuration brought to life: the plugin instances, and the tenants that use them. A call keeps the one it
+/// started with.
 struct Deployment: Sendable {
     /// In the order they start; they stop in reverse.
     private let started: [(label: String, plugin: any Plugin)]
@@ -30,6 +31,7 @@ struct Deployment: Sendable {
                 do {
                     guard let registration = plugins.registration(kind, instance.type) else { continue }
                     let plugin = try registration.make(instance.settings, context)
+                    try (plugin as? any PipelinePlugin)?.checkRates()
                     made[name] = plugin as? Kind
                     started.append(("\(kind.section).\(name)", plugin))
                 } catch {
@@ -46,13 +48,18 @@ struct Deployment: Sendable {
         let policies = make(.icePolicy, as: (any ICEPolicyPlugin).self)
         for tenant in configuration.tenants {
             var servers: [String: String] = [:]
-            for name in tenant.auth {
-                for route in (auth[name] as? any RouteProvider)?.routes ?? [] {
-                    guard let other = servers.updateValue(name, forKey: route.path), other != name,
-                        let instance = configuration.instances[.auth]?[name]
+            let providers =
+                tenant.auth.map { (PluginKind.auth, $0, auth[$0] as? any RouteProvider) }
+                + Set(tenant.pipelines.values).union([tenant.pipeline]).sorted().map {
+                    (.pipeline, $0, pipelines[$0] as? any RouteProvider)
+                }
+            for (kind, name, provider) in providers {
+                for route in provider?.routes ?? [] {
+                    guard let other = servers.updateValue("\(kind.section).\(name)", forKey: route.path),
+                        let instance = configuration.instances[kind]?[name], other != "\(kind.section).\(name)"
                     else { continue }
                     let fault = SettingsFault(
-                        "the tenant '\(tenant.name)' has '\(other)' before it, which serves \(route.path) already")
+                        "the tenant '\(tenant.name)' has \(other) before it, which serves \(route.path) already")
                     faults.append(configuration.fault(fault, in: instance))
                 }
             }
@@ -81,7 +88,7 @@ struct Deployment: Sendable {
                 },
                 pipeline: pipeline, pipelinesByWorkflow: tenant.pipelines.compactMapValues { pipelines[$0] },
                 inbound: inbound, outbound: outbound, runs: WorkflowRuns(store: store, tenant: tenant.name),
-                runsAreRegistered: tenant.runs == .registered, limits: tenant.limits)
+                runsAreRegistered: tenant.runs == .registered, events: tenant.events, limits: tenant.limits)
         }
     }
 
@@ -133,6 +140,19 @@ struct Deployment: Sendable {
     }
 }
 
+extension PipelinePlugin {
+    /// - Throws: a `SettingsFault` when no call could have the pipeline.
+    fileprivate func checkRates() throws(SettingsFault) {
+        let rates = [8000, 16_000, 24_000, 48_000]
+        if let odd = [audio.inputRate, audio.outputRate].first(where: { !rates.contains($0) }) {
+            throw SettingsFault("its `audio` says \(odd) Hz; the gateway has 8000, 16000, 24000 and 48000")
+        }
+        guard (.seconds(1) ... .seconds(3600)).contains(playoutLimit) else {
+            throw SettingsFault("its `playoutLimit` says \(playoutLimit); it can be a second to an hour")
+        }
+    }
+}
+
 /// An instance that could not start.
 struct StartFailure: Error, CustomStringConvertible {
     var instance: String
@@ -168,7 +188,19 @@ struct Tenant: Sendable {
     var runs: WorkflowRuns
     /// Whether a run must be written down before it can be called.
     var runsAreRegistered: Bool
+    /// What their clients are told.
+    var events: EventsChoice
     var limits: LimitSettings
+
+    func exposure(to principal: Principal) -> EventExposure {
+        events.exposure(instance: principal.authInstance, isVisitor: principal.isVisitor)
+    }
+
+    /// The instances that serve HTTP.
+    var routeProviders: [any RouteProvider] {
+        let pipelines = [pipeline] + pipelinesByWorkflow.values
+        return auth.compactMap { $0.plugin as? any RouteProvider } + pipelines.compactMap { $0 as? any RouteProvider }
+    }
 
     func pipeline(forWorkflow id: Int) -> any PipelinePlugin {
         pipelinesByWorkflow[id] ?? pipeline
@@ -181,11 +213,8 @@ struct Tenant: Sendable {
     /// Whether the playground's page would find what it asks for.
     var startsEmbedSessions: Bool {
         let path = Router.prefix + ["public", "embed", "init"]
-        return auth.contains { instance in
-            (instance.plugin as? any RouteProvider)?.routes.contains {
-                Router.parameters(of: path[...], in: $0.path) != nil
-            }
-                ?? false
+        return routeProviders.contains { provider in
+            provider.routes.contains { Router.parameters(of: path[...], in: $0.path) != nil }
         }
     }
 
@@ -207,6 +236,6 @@ struct Tenant: Sendable {
             case .reject(let denial): return .reject(denial)
             }
         }
-        return allowsAnonymous && takesAnonymous ? .accept(Principal(id: "anonymous")) : .pass
+        return allowsAnonymous && takesAnonymous ? .accept(Principal(id: "anonymous", isVisitor: true)) : .pass
     }
 }

@@ -5,8 +5,6 @@ public import PatchbayPlugin
 public struct PluginRegistration: Sendable {
     let kind: PluginKind
     let description: PluginDescription
-    /// Why no call could have it.
-    private(set) var fault: String?
     let make: @Sendable (any PluginSettings, PluginContext) throws -> any Plugin
 
     private init<P: Plugin>(_ plugin: P.Type, kind: PluginKind, isPredeclared: Bool = false) {
@@ -28,12 +26,7 @@ public struct PluginRegistration: Sendable {
     public static func quota(_ plugin: (some QuotaPlugin).Type) -> Self { Self(plugin, kind: .quota) }
 
     /// Answers calls.
-    public static func pipeline<P: PipelinePlugin>(_ plugin: P.Type) -> Self {
-        var registration = Self(plugin, kind: .pipeline)
-        let odd = [P.audio.inputRate, P.audio.outputRate].first { ![8000, 16_000, 24_000, 48_000].contains($0) }
-        registration.fault = odd.map { "its `audio` says \($0) Hz; the gateway has 8000, 16000, 24000 and 48000" }
-        return registration
-    }
+    public static func pipeline(_ plugin: (some PipelinePlugin).Type) -> Self { Self(plugin, kind: .pipeline) }
 
     /// Decides which ICE candidates are used.
     ///
@@ -44,8 +37,8 @@ public struct PluginRegistration: Sendable {
 
     /// Keeps what outlives a call.
     ///
-    /// - Parameter isPredeclared: it can be named without an entry under `stores:`; a tenant's runs are in the one called
-    ///   `memory` when the file declares no store.
+    /// - Parameter isPredeclared: it can be named without an entry under `stores:`; a tenant's runs are in the one
+    /// called   `memory` when the file declares no store.
     public static func store(_ plugin: (some StorePlugin).Type, isPredeclared: Bool = false) -> Self {
         Self(plugin, kind: .store, isPredeclared: isPredeclared)
     }
@@ -61,14 +54,12 @@ extension [PluginRegistration] {
         first { $0.kind == kind && $0.description.type == type }
     }
 
-    /// What is wrong with the program itself: a plugin that cannot work, or a type that is there twice within a kind.
+    /// What is wrong with the program itself: a type that is there twice within a kind.
     var programFault: String? {
         var seen: Set<[String]> = []
         for plugin in self {
-            let name = "the \(plugin.kind.rawValue) plugin '\(plugin.description.type)'"
-            if let fault = plugin.fault { return "\(name) cannot work: \(fault)" }
             guard seen.insert([plugin.kind.rawValue, plugin.description.type]).inserted else {
-                return "\(name) is registered twice"
+                return "the \(plugin.kind.rawValue) plugin '\(plugin.description.type)' is registered twice"
             }
         }
         return nil

@@ -1,6 +1,7 @@
 /// Decides who is calling.
 ///
-/// A tenant has a chain of these: the first `accept` wins, a `reject` ends the chain, and when all pass the caller is refused.
+/// A tenant has a chain of these: the first `accept` wins, a `reject` ends the chain, and when all pass the caller is
+/// refused.
 public protocol AuthPlugin: Plugin {
     /// Looks at one attempt to open the signaling socket.
     func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome
@@ -62,16 +63,20 @@ public struct Principal: Sendable, Hashable {
     public var contextVariables: [String: JSONValue]
     /// Whether the caller's own `call_context_vars` may be added to them.
     public var mayAddContext: Bool
+    /// Anybody who comes by, whom the credential tells nothing about: the visitor of a page. A visitor's client sees
+    /// the transcript of a call at most, unless the tenant's `events` says otherwise.
+    public var isVisitor: Bool
     /// When the credential ends, since 1970-01-01 UTC; nil where it does not.
     public var expires: Duration?
     /// The auth instance that accepted the caller; nil for one whom nobody knows.
     package var authInstance: String?
 
-    /// Makes a principal. Its runs are its organisation's, or its own when it has none, unless `runOwner` says otherwise.
+    /// Makes a principal. Its runs are its organisation's, or its own when it has none, unless `runOwner` says
+    /// otherwise.
     public init(
         id: String, organization: String? = nil, runOwner: RunOwner? = nil, workflowID: Int? = nil,
         workflowRunID: Int? = nil, contextVariables: [String: JSONValue] = [:], mayAddContext: Bool = true,
-        expires: Duration? = nil
+        isVisitor: Bool = false, expires: Duration? = nil
     ) {
         self.id = id
         self.organization = organization
@@ -80,6 +85,7 @@ public struct Principal: Sendable, Hashable {
         self.workflowRunID = workflowRunID
         self.contextVariables = contextVariables
         self.mayAddContext = mayAddContext
+        self.isVisitor = isVisitor
         self.expires = expires
     }
 }

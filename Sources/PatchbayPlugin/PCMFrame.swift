@@ -14,8 +14,8 @@ public struct PCMFrame: Sendable, Hashable {
     ///
     /// A guess by loudness alone; whoever needs to know runs a voice activity detector on the samples.
     public var silent: Bool
-    /// What the caller's client says of the packet in which the frame begins; nil when it does not say, and where there was
-    /// no packet.
+    /// What the caller's client says of the packet in which the frame begins; nil when it does not say, and where
+    /// there was no packet.
     public var audioLevel: AudioLevel?
 
     /// Makes a frame.
@@ -70,19 +70,18 @@ public struct AudioFormat: Sendable, Hashable {
     }
 }
 
-/// Sound at another rate than the pipeline's `audio` says.
+/// Sound at a rate that is not to be had.
 public struct WrongSampleRate: Error, CustomStringConvertible {
-    /// What `audio` says.
-    public var expected: Int
     /// What the frame has.
     public var found: Int
 
     /// Makes the error, which the host and tests do.
-    public init(expected: Int, found: Int) {
-        self.expected = expected
+    public init(found: Int) {
         self.found = found
     }
 
-    /// Both rates.
-    public var description: String { "a frame has \(found) samples a second, and the pipeline says \(expected)" }
+    /// The rate, and what it can be.
+    public var description: String {
+        "a frame has \(found) samples a second; it can have 8000, 16000, 24000 or 48000"
+    }
 }

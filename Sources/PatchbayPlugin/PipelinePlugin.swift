@@ -1,7 +1,10 @@
 /// Who answers: the caller's voice in, a voice out.
 public protocol PipelinePlugin: Plugin {
-    /// The rates the pipeline wants; the gateway resamples to them.
-    static var audio: AudioFormat { get }
+    /// The rates the pipeline wants; the gateway resamples to them. The same for all calls of an instance.
+    var audio: AudioFormat { get }
+
+    /// How much may be queued for the caller before `play` waits, in whole seconds.
+    var playoutLimit: Duration { get }
 
     /// Serves one call. Returning hangs up; the task is cancelled when the caller leaves.
     ///
@@ -11,7 +14,10 @@ public protocol PipelinePlugin: Plugin {
 
 extension PipelinePlugin {
     /// 16 kHz both ways.
-    public static var audio: AudioFormat { AudioFormat() }
+    public var audio: AudioFormat { AudioFormat() }
+
+    /// Half a minute.
+    public var playoutLimit: Duration { .seconds(30) }
 }
 
 /// The two directions of a call's sound.
@@ -28,7 +34,8 @@ public struct CallAudio: Sendable {
     }
 }
 
-/// The caller's voice, 20 ms a frame, in order, in real time: silence while the caller sends nothing. Ends with the call.
+/// The caller's voice, 20 ms a frame, in order, in real time: silence while the caller sends nothing. Ends with the
+/// call.
 ///
 /// For one reader. A reader that falls a second behind loses the oldest frames.
 public struct AudioInput: AsyncSequence, Sendable {
@@ -57,7 +64,7 @@ public struct AudioInput: AsyncSequence, Sendable {
     }
 }
 
-/// What became of a ``AudioOutput/mark()``.
+/// What became of a ``PlaybackMark``.
 public enum MarkOutcome: Sendable, Hashable {
     /// Everything before the mark was sent to the caller.
     case played
@@ -65,11 +72,25 @@ public enum MarkOutcome: Sendable, Hashable {
     case cleared
 }
 
-/// Plays sound to the caller from a queue of 30 s, in real time, however fast it is filled.
+/// A place in what is played: behind everything that was queued when it was made.
+public struct PlaybackMark: Sendable {
+    private let wait: @Sendable () async -> MarkOutcome
+
+    /// Makes a mark, which the host and tests do.
+    public init(_ wait: @escaping @Sendable () async -> MarkOutcome) {
+        self.wait = wait
+    }
+
+    /// Waits until everything before it has been sent, or was dropped.
+    public var outcome: MarkOutcome { get async { await wait() } }
+}
+
+/// Plays sound to the caller from a queue, in real time, however fast it is filled.
 public protocol AudioOutput: Sendable {
-    /// Queues a frame of any length, at the rate of `PipelinePlugin.audio.outputRate`. Waits while the queue is full.
+    /// Queues a frame of any length, at 8000, 16000, 24000 or 48000 samples a second;
+    /// `PipelinePlugin.audio.outputRate` saves a resampling. Waits while the queue is full.
     ///
-    /// - Throws: `CancellationError` once the call is over.
+    /// - Throws: ``WrongSampleRate``; `CancellationError` once the call is over.
     func play(_ frame: PCMFrame) async throws
 
     /// Drops what is queued, for a caller who interrupts.
@@ -78,8 +99,18 @@ public protocol AudioOutput: Sendable {
     @discardableResult
     func clear() -> Duration
 
-    /// Waits until everything queued so far has been sent, or was dropped.
-    func mark() async -> MarkOutcome
+    /// The same for who counts from another place.
+    ///
+    /// - Parameter start: a ``position`` of before.
+    /// - Returns: how much was heard, or dropped earlier, of what was played since then.
+    @discardableResult
+    func clear(since start: Duration) -> Duration
+
+    /// How much was ever queued: where what is played next begins.
+    var position: Duration { get }
+
+    /// A mark behind everything queued so far.
+    func mark() -> PlaybackMark
 
     /// Whether there is something left to play.
     var isPlaying: Bool { get }

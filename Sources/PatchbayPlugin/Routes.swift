@@ -1,5 +1,5 @@
-/// An auth plugin that serves HTTP. The host mounts its routes under each tenant that uses the instance, and applies its limits. Two
-/// instances with the same route cannot serve one tenant.
+/// An auth or pipeline plugin that serves HTTP. The host mounts its routes under each tenant that uses the instance,
+/// and applies its limits. Two instances with the same route cannot serve one tenant.
 public protocol RouteProvider: Plugin {
     /// The routes, fixed for the instance's life.
     var routes: [Route] { get }
@@ -49,7 +49,8 @@ public struct RouteRequest: Sendable {
     public var headers: [String: String]
     /// The client's IP address as text.
     public var remoteAddress: String
-    /// What a limit for one address counts by: the IPv4 address, or the IPv6 network of 64 bits that one subscriber has.
+    /// What a limit for one address counts by: the IPv4 address, or the IPv6 network of 64 bits that one subscriber
+    /// has.
     public var remoteNetwork: String
     /// The whole body, at most 64 KiB.
     public var body: [UInt8]

@@ -11,7 +11,8 @@ public final class FakeCall: Sendable {
     private struct State {
         var playback = Playback()
         var waiting: [PCMFrame] = []
-        var events: [ClientEvent] = []
+        var events: [CallEvent] = []
+        var messages: [JSONValue] = []
         var hangUpReason: String?
     }
 
@@ -25,8 +26,11 @@ public final class FakeCall: Sendable {
         self.contextVariables = contextVariables
     }
 
-    /// The messages to the client, in order.
-    public var events: [ClientEvent] { state.withLock { $0.events } }
+    /// What the pipeline reported, in order.
+    public var events: [CallEvent] { state.withLock { $0.events } }
+
+    /// The pipeline's own messages to the client, in order.
+    public var messages: [JSONValue] { state.withLock { $0.messages } }
 
     /// What the pipeline hung up with; nil when it did not.
     public var hangUpReason: String? { state.withLock { $0.hangUpReason } }
@@ -37,22 +41,26 @@ public final class FakeCall: Sendable {
     /// - Throws: what the pipeline throws, and ``WrongSampleRate``.
     @discardableResult
     public func run(_ pipeline: some PipelinePlugin, saying frames: [PCMFrame]) async throws -> [PCMFrame] {
-        let rates = Swift.type(of: pipeline).audio
+        let rates = pipeline.audio
         if let odd = frames.first(where: { $0.sampleRate != rates.inputRate }) {
-            throw WrongSampleRate(expected: rates.inputRate, found: odd.sampleRate)
+            throw SettingsFault(
+                "the caller speaks at \(odd.sampleRate) Hz, and the pipeline hears at \(rates.inputRate)")
         }
         state.withLock { $0.waiting = frames.reversed() }
         let call = Call(
             id: "test", tenant: "default", principal: principal, workflowID: 1, workflowRunID: 1,
             contextVariables: contextVariables,
             logger: Logger(label: "patchbay.test", factory: { _ in SwiftLogNoOpLogHandler() }),
-            send: { event in self.state.withLock { $0.events.append(event) } },
-            hangUp: { reason in
-                self.state.withLock { state in
-                    if state.hangUpReason == nil { state.hangUpReason = reason }
-                    state.waiting = []
-                }
-            })
+            host: Call.Host(
+                report: { event in self.state.withLock { $0.events.append(event) } },
+                events: { AsyncStream { $0.finish() } },
+                send: { message in self.state.withLock { $0.messages.append(message) } },
+                hangUp: { reason in
+                    self.state.withLock { state in
+                        if state.hangUpReason == nil { state.hangUpReason = reason }
+                        state.waiting = []
+                    }
+                }))
         let audio = CallAudio(
             input: AudioInput { self.nextFrame() }, output: Output(call: self, rate: rates.outputRate))
         do {
@@ -77,7 +85,9 @@ public final class FakeCall: Sendable {
         let rate: Int
 
         func play(_ frame: PCMFrame) async throws {
-            if frame.sampleRate != rate { throw WrongSampleRate(expected: rate, found: frame.sampleRate) }
+            guard [8000, 16_000, 24_000, 48_000].contains(frame.sampleRate) else {
+                throw WrongSampleRate(found: frame.sampleRate)
+            }
             try call.state.withLock { state in
                 if state.hangUpReason != nil { throw CancellationError() }
                 state.playback.play(frame)
@@ -88,10 +98,24 @@ public final class FakeCall: Sendable {
             call.state.withLock { $0.playback.clear() }
         }
 
+        func clear(since start: Duration) -> Duration {
+            call.state.withLock { state in
+                let position = state.playback.heard
+                state.playback.clear()
+                return max(.zero, position - start)
+            }
+        }
+
+        var position: Duration { call.state.withLock { $0.playback.queued } }
+
         var isPlaying: Bool { call.state.withLock { $0.playback.isPlaying } }
 
-        func mark() async -> MarkOutcome {
+        func mark() -> PlaybackMark {
             let (end, clears) = call.state.withLock { ($0.playback.end, $0.playback.clears) }
+            return PlaybackMark { await outcome(end: end, clears: clears) }
+        }
+
+        private func outcome(end: Duration, clears: Int) async -> MarkOutcome {
             var still = 0
             while true {
                 let before = call.state.withLock { $0.playback.now }

@@ -16,6 +16,10 @@ struct Playback: Sendable {
     /// When all is played.
     private(set) var end = Duration.zero
 
+    /// All that was ever played, and all of it that was heard or dropped.
+    private(set) var queued = Duration.zero
+    var heard: Duration { queued - max(.zero, end - now) }
+
     var isPlaying: Bool { end > now }
 
     mutating func play(_ frame: PCMFrame) {
@@ -24,6 +28,7 @@ struct Playback: Sendable {
         frame.timestamp = end
         frames.append(frame)
         end += frame.duration
+        queued += frame.duration
         advance(to: end - Self.longest)
     }
 
@@ -33,6 +38,7 @@ struct Playback: Sendable {
     }
 
     /// Drops what the caller has not heard yet.
+    @discardableResult
     mutating func clear() -> Duration {
         clears += 1
         guard isPlaying else { return .zero }

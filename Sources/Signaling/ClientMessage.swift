@@ -12,6 +12,8 @@ package enum ClientMessage: Sendable, Hashable {
     case renegotiate(pcID: String, sdp: String, type: String, restartPC: Bool)
     /// Asks how a call goes; `pcID` as in `renegotiate`.
     case getStatistics(pcID: String)
+    /// For the pipeline: the payload of a `pipeline-message`, or a whole message of RTVI.
+    case forPipeline(JSONValue)
     /// Nothing to do and nothing to answer. `type` is as it came, at most 64 characters.
     case ignored(type: String)
     /// Not a message at all: the socket closes with 1007.
@@ -42,7 +44,12 @@ extension ClientMessage {
             return
         }
         let type = envelope["type"]?.string ?? ""
-        guard ["offer", "ice-candidate", "renegotiate", "get-statistics"].contains(type) else {
+        // RTVI has types and an envelope of its own.
+        if envelope["label"]?.string == "rtvi-ai" {
+            self = .forPipeline(envelope)
+            return
+        }
+        guard ["offer", "ice-candidate", "renegotiate", "get-statistics", "pipeline-message"].contains(type) else {
             self = .ignored(type: String(type.prefix(64)))
             return
         }
@@ -55,6 +62,7 @@ extension ClientMessage {
         case "offer": self = Self.offer(payload)
         case "ice-candidate": self = Self.iceCandidate(payload)
         case "renegotiate": self = Self.renegotiate(payload)
+        case "pipeline-message": self = .forPipeline(payload)
         default: self = .getStatistics(pcID: Self.pcID(payload) ?? "")
         }
     }

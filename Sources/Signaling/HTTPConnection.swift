@@ -4,6 +4,7 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOWebSocket
 internal import ServiceLifecycle
+internal import WebSocket
 
 /// One accepted connection.
 struct HTTPConnection: ServerChildChannelValue {
@@ -79,7 +80,7 @@ struct HTTPConnectionSetup: ServerChildChannel {
     private func upgrade(_ incoming: RequestHandler.Incoming, on connection: HTTPConnection) async {
         let channel = connection.channel
         let upgrader = NIOTypedWebSocketServerUpgrader<Void>(
-            maxFrameSize: limits.messageSize, enableAutomaticErrorHandling: false,
+            maxFrameSize: limits.webSocket.messageSize, enableAutomaticErrorHandling: false,
             shouldUpgrade: { channel, _ in channel.eventLoop.makeSucceededFuture([:]) },
             upgradePipelineHandler: { channel, _ in channel.eventLoop.makeSucceededVoidFuture() })
         guard
@@ -119,7 +120,7 @@ struct HTTPConnectionSetup: ServerChildChannel {
             guard channel.isActive else { throw ChannelError.ioOnClosedChannel }
             let pipeline = channel.pipeline.syncOperations
             channel.writeAndFlush(HTTPServerResponsePart.head(head), promise: nil)
-            let handler = WebSocketHandler(limits: limits, role: .server, remoteAddress: address)
+            let handler = WebSocketHandler(limits: limits.webSocket, role: .server, remoteAddress: address)
             let handlers = connection.handlers.value
             let old: [any RemovableChannelHandler] = [
                 handlers.requests, handlers.validator, handlers.pipelining, handlers.encoder,

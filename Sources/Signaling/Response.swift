@@ -1,3 +1,5 @@
+package import WebSocket
+
 /// One HTTP response. The server adds `Content-Length` and, where it closes, `Connection`.
 package struct Response: Sendable {
     package var status: Int

@@ -1,3 +1,5 @@
+package import WebSocket
+
 /// Where the signaling server listens, and what it lets a peer cost.
 package struct ServerConfiguration: Sendable {
     /// A host name or an address.
@@ -27,23 +29,8 @@ package struct Limits: Sendable {
     package var responseTime = Duration.seconds(10)
     /// Open sockets of any kind; more wait in the kernel's backlog. A smaller limit on open files lowers it.
     package var connections = 1000
-    /// Bytes of a WebSocket message; more closes with 1009.
-    package var messageSize = 64 * 1024
-    /// Frames of one message; more closes with 1008.
-    package var messageFragments = 16
-    /// Messages and control frames a second, and how many may come at once; more closes with 1008.
-    package var messageRate = 20
-    package var messageBurst = 60
-    /// Bytes waiting to be sent on one socket.
-    package var outboundQueue = 256 * 1024
-    /// Bytes received and not yet read by the application; beyond it the socket is not read.
-    package var inboundQueue = 256 * 1024
-    /// Between two pings.
-    package var pingInterval = Duration.seconds(20)
-    /// From a ping to any sign of life; looked at when the next ping is due.
-    package var pongTimeout = Duration.seconds(20)
-    /// From our close frame to the peer's.
-    package var closeTimeout = Duration.seconds(5)
+    /// Of the sockets.
+    package var webSocket = WebSocketLimits()
 
     package init() {}
 }

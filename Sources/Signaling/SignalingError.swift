@@ -1,24 +1,11 @@
-/// What stops the server or a client connection as a whole.
+/// What stops the server as a whole.
 package enum SignalingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The address could not be bound.
     case cannotListen(host: String, port: Int, reason: String)
-    /// Not `scheme://host[:port][/path][?query]` with the scheme asked for.
-    case badURL(expected: String)
-    /// No connection to the server.
-    case cannotConnect(host: String, port: Int, reason: String)
-    /// The server answered the WebSocket handshake with something other than 101 (RFC 6455 §4.1).
-    case refused(status: Int, body: String)
-    /// The connection ended before a whole response came.
-    case noResponse(reason: String)
 
     package var description: String {
         switch self {
         case .cannotListen(let host, let port, let reason): "cannot listen on \(host) port \(port): \(reason)"
-        case .badURL(let expected): "the address is not a \(expected):// URL"
-        case .cannotConnect(let host, let port, let reason): "cannot connect to \(host) port \(port): \(reason)"
-        case .refused(let status, let body):
-            "the server refused the WebSocket with HTTP \(status)" + (body.isEmpty ? "" : ": \(body.prefix(512))")
-        case .noResponse(let reason): "no response: \(reason)"
         }
     }
 }

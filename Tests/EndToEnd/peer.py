@@ -61,6 +61,7 @@ class Caller:
         self.pc = RTCPeerConnection(self.servers)
         self.microphone = Microphone(said)
         self.messages: list[dict] = []
+        self.events: list[dict] = []
         self.remote_candidates = 0
         self.candidates_end = False
         self.pings: list[float] = []  # when they came; only with `autoping=False`
@@ -86,9 +87,10 @@ class Caller:
             message = await self.socket.receive()
             if message.type == aiohttp.WSMsgType.TEXT:
                 content = json.loads(message.data)
-                if content["type"] == "ice-candidate":
+                if content.get("type") == "ice-candidate":
                     await self._add_candidate(content["payload"]["candidate"])
-                self.messages.append(content)
+                # What happens in a call may come between any two of the messages that answer something.
+                (self.events if content.get("type", "").startswith("rtf-") else self.messages).append(content)
                 await self._notify()
                 continue
             if message.type == aiohttp.WSMsgType.PING:

@@ -32,7 +32,7 @@ def test_every_block_says_what_it_is():
     """An unnamed language would slip past all the tests below."""
     for document in DOCUMENTS:
         languages = {match[1] for match in FENCE.finditer(document.read_text())}
-        assert languages <= {"yaml", "sh", "swift", "json", "js", "text", "mermaid"}, document
+        assert languages <= {"yaml", "sh", "swift", "json", "js", "python", "text", "mermaid"}, document
 
 
 def sections(text: str) -> dict[str, str]:

@@ -10,7 +10,8 @@ import Testing
 @Suite("From configuration to tenants")
 struct DeploymentTests {
     private func deployment(_ yaml: String) throws -> Deployment {
-        let plugins: [PluginRegistration] = .builtin + [.auth(FailingAuth.self), .quota(CountingQuota.self)]
+        let plugins: [PluginRegistration] =
+            .builtin + [.auth(FailingAuth.self), .quota(CountingQuota.self), .pipeline(OddPipeline.self)]
         let configuration = try GatewayConfiguration.load(text: yaml, environment: [:], catalogue: plugins.catalogue)
         return try Deployment(
             configuration, plugins: plugins, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
@@ -100,14 +101,24 @@ struct DeploymentTests {
         }
         #expect(throws: Never.self) { try deployment(yaml("[one]")) }
         let faults = #expect(throws: Faults.self) { try deployment(yaml("[one, two]")) }
-        #expect(faults?.description.contains("the tenant 'a' has 'one' before it") == true)
+        #expect(faults?.description.contains("the tenant 'a' has auth.one before it") == true)
     }
 
-    @Test("two plugins of one type are found out, and a pipeline at a rate that nothing is resampled to")
+    @Test("a pipeline at a rate that nothing is resampled to is a fault of its instance")
+    func oddRate() throws {
+        let yaml = """
+            version: 1
+            pipelines: { disc: { type: odd } }
+            tenants: { rest: { match: any, allow_anonymous: true, pipeline: disc } }
+            """
+        let faults = #expect(throws: Faults.self) { try deployment(yaml) }
+        #expect(faults?.description.contains("its `audio` says 44100 Hz") == true, "\(faults?.description ?? "")")
+    }
+
+    @Test("two plugins of one type are found out")
     func programFaults() {
         let plugins: [PluginRegistration] = .builtin
         #expect(plugins.programFault == nil)
-        #expect((plugins + [.pipeline(OddPipeline.self)]).programFault?.contains("44100") == true)
         let twice: [PluginRegistration] = [.quota(CountingQuota.self), .quota(CountingQuota.self)]
         #expect((plugins + twice).programFault == "the quota plugin 'counting' is registered twice")
     }
@@ -117,7 +128,7 @@ struct DeploymentTests {
 private struct OddPipeline: PipelinePlugin {
     static let type = "odd"
     static let summary = "Wants a rate that there is not."
-    static let audio = AudioFormat(inputRate: 44_100)
+    let audio = AudioFormat(inputRate: 44_100)
 
     init(settings: NoSettings, context: PluginContext) {}
 

@@ -1,3 +1,4 @@
+import PatchbayConfig
 import PatchbayPlugin
 import Testing
 
@@ -5,86 +6,123 @@ import Testing
 
 @Suite("Events of a pipeline", .timeLimit(.minutes(1)))
 struct EventTests {
-    /// Every event, and its JSON text.
-    static let events: [(event: ClientEvent, json: String)] = [
-        (
-            .userTranscription("Hello", isFinal: false),
-            #"{"type":"rtf-user-transcription","payload":{"text":"Hello","final":false}}"#
-        ),
-        (
-            .userTranscription("Hi", isFinal: true, timestamp: "1", endTimestamp: "2", userID: "7"),
-            #"{"type":"rtf-user-transcription","payload":{"text":"Hi","final":true,"timestamp":"1","end_timestamp":"2","user_id":"7"}}"#
-        ),
-        (.botText("Good day"), #"{"type":"rtf-bot-text","payload":{"text":"Good day"}}"#),
-        (
-            .botText("Good day", timestamp: "3", endTimestamp: "4"),
-            #"{"type":"rtf-bot-text","payload":{"text":"Good day","timestamp":"3","end_timestamp":"4"}}"#
-        ),
-        (
-            .functionCallStart(name: "weather", callID: "t1"),
-            #"{"type":"rtf-function-call-start","payload":{"function_name":"weather","tool_call_id":"t1"}}"#
-        ),
-        (
-            .functionCallStart(name: "weather", callID: "t1", arguments: ["city": "Oslo"]),
-            #"{"type":"rtf-function-call-start","payload":{"function_name":"weather","tool_call_id":"t1","arguments":{"city":"Oslo"}}}"#
-        ),
-        (
-            .functionCallEnd(name: "weather", callID: "t1", result: "rain"),
-            #"{"type":"rtf-function-call-end","payload":{"function_name":"weather","tool_call_id":"t1","result":"rain"}}"#
-        ),
-        (
-            .functionCallEnd(name: "weather", callID: "t1", result: nil),
-            #"{"type":"rtf-function-call-end","payload":{"function_name":"weather","tool_call_id":"t1","result":null}}"#
-        ),
-        (
-            .timeToFirstByte(.milliseconds(420), processor: "tts", model: "m"),
-            #"{"type":"rtf-ttfb-metric","payload":{"ttfb_seconds":0.42,"processor":"tts","model":"m"}}"#
-        ),
-        (
-            .nodeTransition(to: ("2", "Ask"), from: ("1", "Greet"), allowsInterruption: true),
-            #"{"type":"rtf-node-transition","payload":{"node_id":"2","node_name":"Ask","previous_node_id":"1","previous_node_name":"Greet","allow_interrupt":true}}"#
-        ),
-        (
-            .nodeTransition(to: ("1", "Greet"), from: nil, allowsInterruption: false),
-            #"{"type":"rtf-node-transition","payload":{"node_id":"1","node_name":"Greet","previous_node_id":null,"previous_node_name":null,"allow_interrupt":false}}"#
-        ),
-        (
-            .pipelineError("no voice", isFatal: true),
-            #"{"type":"rtf-pipeline-error","payload":{"error":"no voice","fatal":true}}"#
-        ),
-        (
-            .pipelineError("busy", isFatal: false, processor: "llm", details: ["status": 503, "error": "hidden"]),
-            #"{"type":"rtf-pipeline-error","payload":{"error":"busy","fatal":false,"processor":"llm","status":503}}"#
-        ),
-        (.botStartedSpeaking, #"{"type":"rtf-bot-started-speaking","payload":{}}"#),
-        (.botStoppedSpeaking, #"{"type":"rtf-bot-stopped-speaking","payload":{}}"#),
-        (.userMuteStarted, #"{"type":"rtf-user-mute-started","payload":{}}"#),
-        (.userMuteStopped, #"{"type":"rtf-user-mute-stopped","payload":{}}"#),
-        (
-            ClientEvent("rtf-bot-text", ["text": "a\n\"b\""], nodeID: "2", nodeName: "Ask"),
-            #"{"type":"rtf-bot-text","payload":{"text":"a\n\"b\""},"node_id":"2","node_name":"Ask"}"#
-        ),
-        (ClientEvent("custom", [1, .null]), #"{"type":"custom","payload":[1,null]}"#),
-    ]
+    static let text = #"{"type":"rtf-bot-text","payload":{"text":"Good day"}}"#
 
-    @Test("are sent as they are, in their order, behind the answer and before the call's end", arguments: 0..<5)
+    @Test("are sent in their order, behind the answer and before the call's end", arguments: 0..<5)
     func order(trial: Int) async throws {
         let world = World { call, _ in
-            for event in Self.events { call.send(event.event) }
+            for number in 0..<50 { call.report(.botText(SpokenText("\(number)"))) }
+            call.send(["type": "custom", "data": [1, .null]])
         }
         let socket = await world.socket()
         let first = await socket.offer("PC-a")
-        let all = Self.events.map { Sent($0.json) }
+        let all =
+            (0..<50).map { Sent(#"{"type":"rtf-bot-text","payload":{"text":"\#($0)"}}"#) }
+            + [Sent(#"{"type":"custom","data":[1,null]}"#)]
         #expect(await eventually { first.count + socket.sent.count == all.count + 4 })
         let end = [Sent.callEnded("PC-a", run: 501, reason: "pipeline_finished"), .closedAfterCall]
         #expect(first + socket.take() == Sent.answer("PC-a", to: "v=0") + all + end)
         await socket.close()
     }
 
+    @Test(
+        "are shown to the client as far as its tenant says",
+        arguments: [
+            (.none, []), (.transcript, [0, 3]), (.all, [0, 1, 2, 3, 4, 5]),
+        ] as [(EventExposure, [Int])])
+    func exposure(exposure: EventExposure, shown: [Int]) async throws {
+        let world = World(events: exposure) { call, _ in
+            call.report(.userText(SpokenText("Hello", isFinal: false)))
+            call.report(.toolStarted(name: "f", callID: "c"))
+            call.report(.error(PipelineError("secret")))
+            call.report(.botText(SpokenText("Good day")))
+            call.send(["type": "custom"])
+            call.report(.timeToFirstByte(.milliseconds(500), processor: "p", model: "m"))
+        }
+        let all = [
+            #"{"type":"rtf-user-transcription","payload":{"text":"Hello","final":false}}"#,
+            #"{"type":"rtf-function-call-start","payload":{"function_name":"f","tool_call_id":"c"}}"#,
+            #"{"type":"rtf-pipeline-error","payload":{"error":"secret","fatal":false}}"#, Self.text,
+            #"{"type":"custom"}"#,
+            #"{"type":"rtf-ttfb-metric","payload":{"ttfb_seconds":0.5,"processor":"p","model":"m"}}"#,
+        ]
+        let socket = await world.socket()
+        let first = await socket.offer("PC-a")
+        #expect(await eventually { first.count + socket.sent.count == shown.count + 4 })
+        let end = [Sent.callEnded("PC-a", run: 501, reason: "pipeline_finished"), .closedAfterCall]
+        #expect(first + socket.take() == Sent.answer("PC-a", to: "v=0") + shown.map { Sent(all[$0]) } + end)
+        await socket.close()
+    }
+
+    @Test("name the step of the workflow from its first on")
+    func steps() async throws {
+        let world = World { call, _ in
+            call.report(.botText(SpokenText("Good day")))
+            call.report(.stepChanged(to: WorkflowStep(id: "2", name: "Ask"), from: nil, allowsInterruption: true))
+            call.report(.botText(SpokenText("Who?")))
+        }
+        let socket = await world.socket()
+        let first = await socket.offer("PC-a")
+        #expect(await eventually { first.count + socket.sent.count == 7 })
+        let texts = [
+            Self.text,
+            #"{"type":"rtf-node-transition","payload":{"node_id":"2","node_name":"Ask","previous_node_id":null,"previous_node_name":null,"allow_interrupt":true},"node_id":"2","node_name":"Ask"}"#,
+            #"{"type":"rtf-bot-text","payload":{"text":"Who?"},"node_id":"2","node_name":"Ask"}"#,
+        ]
+        let sent = first + socket.take()
+        #expect(Array(sent.dropFirst(2).prefix(3)) == texts.map { Sent($0) })
+        await socket.close()
+    }
+
+    @Test("are followed by the pipeline too, with what the gateway tells; what only the gateway knows is not believed")
+    func following() async throws {
+        let (seen, see) = AsyncStream<[CallEvent]>.makeStream()
+        let world = World { call, audio in
+            let events = call.events()
+            call.report(.botStartedSpeaking)
+            call.report(.ended(reason: "no"))
+            call.report(.ready)
+            Task {
+                var all: [CallEvent] = []
+                for await event in events { all.append(event) }
+                see.yield(all)
+            }
+        }
+        let socket = await world.socket()
+        await socket.offer("PC-a")
+        var all = seen.makeAsyncIterator()
+        #expect(await all.next() == [.ready, .ended(reason: "pipeline_finished")])
+        await socket.close()
+    }
+
+    @Test("of the client reach a pipeline whose client may see everything, and no other", arguments: [true, false])
+    func fromClient(isTrusted: Bool) async throws {
+        let world = World(events: isTrusted ? .all : .transcript) { call, audio in
+            for await message in call.messages { call.report(.botText(SpokenText(message.description))) }
+        }
+        let socket = await world.socket()
+        await socket.offer("PC-a")
+        var sent = await socket.send(#"{"type":"pipeline-message","payload":{"a":1}}"#)
+        sent += await socket.send(#"{"label":"rtvi-ai","type":"send-text","id":"1","data":{"content":"hi"}}"#)
+        let texts = [
+            #"{"a":1}"#, #"{"data":{"content":"hi"},"id":"1","label":"rtvi-ai","type":"send-text"}"#,
+        ]
+        if isTrusted {
+            #expect(await eventually { sent.count + socket.sent.count == 2 })
+        } else {
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        let expected = texts.map { text in
+            Sent((["type": "rtf-bot-text", "payload": ["text": .string(text)]] as JSONValue).description)
+        }
+        #expect(sent + socket.take() == (isTrusted ? expected : []))
+        await socket.close()
+    }
+
     @Test("go to the socket of their own call only")
     func ownSocket() async throws {
         let world = World { call, audio in
-            call.send(.botText("user \(call.principal.id)"))
+            call.report(.botText(SpokenText("user \(call.principal.id)")))
             for await _ in audio.input {}
         }
         let sockets = [await world.socket(user: "7"), await world.socket(user: "8")]
@@ -104,7 +142,7 @@ struct EventTests {
         let world = World { call, _ in
             // A detached wait: cancelling the pipeline's task does not end it.
             await Task.detached { for await _ in stream {} }.value
-            call.send(.botText("too late"))
+            call.report(.botText(SpokenText("too late")))
             finish.finish()
         }
         let socket = await world.socket()

@@ -100,7 +100,7 @@ struct GraceTests {
         #expect((world.leases, world.media.load) == (2, 1))
         // Events and the end go to the new socket.
         let call = try #require(world.pipelines.calls.withLock { $0["7"] })
-        call.send(.botText("again"))
+        call.report(.botText(SpokenText("again")))
         call.hangUp(reason: "enough")
         #expect(await eventually { socket.sent.count == 3 })
         let event = Sent(#"{"type":"rtf-bot-text","payload":{"text":"again"}}"#)
@@ -116,7 +116,7 @@ struct GraceTests {
         _ = await detached(world)
         #expect(await eventually { world.pipelines.calls.withLock { $0["7"] } != nil })
         let call = try #require(world.pipelines.calls.withLock { $0["7"] })
-        call.send(.botText("to nobody"))
+        call.report(.botText(SpokenText("to nobody")))
         let socket = await world.socket()
         #expect(await socket.offer("PC-a") == Sent.answer("PC-a", to: "v=0"))
         #expect(socket.sent == [])

@@ -3,6 +3,7 @@ import Signaling
 import Synchronization
 import Testing
 import WebRTC
+import WebSocket
 
 @testable import PatchbayKit
 

@@ -1,6 +1,7 @@
 import Signaling
 import TestSupport
 import WebRTC
+import WebSocket
 
 @testable import PatchbayKit
 

@@ -93,7 +93,8 @@ extension Tenant {
         pipeline: ScriptedPipeline = ScriptedPipeline { _, audio in for await _ in audio.input {} },
         quotas: [Quota] = [], auth: [any AuthPlugin] = [], store: any StorePlugin = MemoryStore(),
         runsAreRegistered: Bool = false, callLimit: Duration = .seconds(60), idleLimit: Duration = .seconds(60),
-        connectLimit: Duration = .seconds(60), grace: Duration = .seconds(10), name: String = "default"
+        connectLimit: Duration = .seconds(60), grace: Duration = .seconds(10), name: String = "default",
+        events: EventExposure = .all
     ) -> Tenant {
         var limits = LimitSettings()
         (limits.call, limits.idle, limits.connect, limits.grace) = (callLimit, idleLimit, connectLimit, grace)
@@ -101,7 +102,8 @@ extension Tenant {
             name: name, matches: [.any], auth: auth.map { Auth(name: "door", plugin: $0) }, allowsAnonymous: false,
             quotas: quotas, pipeline: pipeline,
             pipelinesByWorkflow: [:], inbound: OpenPolicy(), outbound: OpenPolicy(),
-            runs: WorkflowRuns(store: store, tenant: "default"), runsAreRegistered: runsAreRegistered, limits: limits)
+            runs: WorkflowRuns(store: store, tenant: "default"), runsAreRegistered: runsAreRegistered,
+            events: EventsChoice(events), limits: limits)
     }
 }
 

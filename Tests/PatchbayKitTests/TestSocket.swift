@@ -2,6 +2,7 @@ import PatchbayPlugin
 import Signaling
 import Synchronization
 import WebRTC
+import WebSocket
 
 @testable import PatchbayKit
 

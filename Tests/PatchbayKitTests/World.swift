@@ -1,3 +1,4 @@
+import PatchbayConfig
 import PatchbayPlugin
 import PatchbayTesting
 import Synchronization
@@ -24,10 +25,11 @@ struct World: Sendable {
 
     /// - Parameters:
     ///   - grace: how long a call waits for its caller.
+    ///   - events: what a client sees.
     ///   - environment: another than its own.
     ///   - script: what the pipeline does; by default it listens until the call's end.
     init(
-        store: any StorePlugin = MemoryStore(), grace: Duration = .seconds(60),
+        store: any StorePlugin = MemoryStore(), grace: Duration = .seconds(60), events: EventExposure = .all,
         environment: CallSupervisor.Environment? = nil,
         script: @escaping @Sendable (Call, CallAudio) async throws -> Void = { _, audio in for await _ in audio.input {}
         }
@@ -43,7 +45,7 @@ struct World: Sendable {
             quotas: [
                 Tenant.Quota(name: "credits", plugin: everyOffer, admitsWhenUnavailable: false),
                 Tenant.Quota(name: "seats", plugin: newCall, admitsWhenUnavailable: false),
-            ], store: store, grace: grace)
+            ], store: store, grace: grace, events: events)
     }
 
     func socket(user: String = "7", run: Int = 501) async -> TestSocket {

@@ -14,7 +14,7 @@ struct EmbedAuthenticationTests {
                 == Principal(
                     id: "emb_demo", runOwner: .embedToken("emb_demo"), workflowID: 7, workflowRunID: 1,
                     contextVariables: ["name": "Ada", "provider": "smallwebrtc", "direction": "inbound"],
-                    mayAddContext: false, expires: page.clock.now + .seconds(3_600)))
+                    mayAddContext: false, isVisitor: true, expires: page.clock.now + .seconds(3_600)))
     }
 
     @Test("a call runs as the token's owner, in its organisation", arguments: [true, false])

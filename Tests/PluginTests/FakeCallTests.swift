@@ -9,7 +9,7 @@ struct FakeCallTests {
         let pipeline = try Script.configured { _, audio in
             try await audio.output.play(PCMFrame([Int16](repeating: 1, count: 16_000), sampleRate: 16_000))
             #expect(audio.output.isPlaying)
-            #expect(await audio.output.mark() == .played)
+            #expect(await audio.output.mark().outcome == .played)
             #expect(!audio.output.isPlaying)
             var input = audio.input.makeAsyncIterator()
             #expect(await input.next()?.timestamp == .seconds(1))
@@ -22,12 +22,12 @@ struct FakeCallTests {
         let pipeline = try Script.configured { _, audio in
             var input = audio.input.makeAsyncIterator()
             try await audio.output.play(PCMFrame([Int16](repeating: 1, count: 16_000), sampleRate: 16_000))
-            async let outcome = audio.output.mark()
+            let mark = audio.output.mark()
             try await Task.sleep(for: .milliseconds(20))
             for _ in 0..<3 { _ = await input.next() }
             #expect(audio.output.clear() == .milliseconds(60))
             #expect(audio.output.clear() == .zero)
-            #expect(await outcome == .cleared)
+            #expect(await mark.outcome == .cleared)
         }
         #expect(try await pipeline.answer(PCMFrame.tone(100)).duration == .milliseconds(60))
     }
@@ -37,7 +37,8 @@ struct FakeCallTests {
         let call = FakeCall(contextVariables: ["name": "Ada"])
         let pipeline = try Script.configured { call, audio in
             #expect(call.contextVariables["name"] == "Ada")
-            call.send(ClientEvent("greeting", ["text": "hello"]))
+            call.report(.botText(SpokenText("hello")))
+            call.send(["type": "greeting"])
             call.hangUp(reason: "done")
             var input = audio.input.makeAsyncIterator()
             #expect(await input.next() == nil)
@@ -46,16 +47,34 @@ struct FakeCallTests {
         }
         #expect(try await call.run(pipeline, saying: PCMFrame.tone(100)).isEmpty)
         #expect(call.hangUpReason == "done")
-        #expect(call.events == [ClientEvent("greeting", ["text": "hello"])])
+        #expect(call.events == [.botText(SpokenText("hello"))])
+        #expect(call.messages == [["type": "greeting"]])
     }
 
-    @Test("sound at another rate than the pipeline's is refused, both ways")
+    @Test("a caller at another rate than the pipeline's is refused, and so is sound at a rate that there is not")
     func rates() async throws {
         let pipeline = try Script.configured { _, audio in
             try await audio.output.play(PCMFrame([1], sampleRate: 8_000))
+            try await audio.output.play(PCMFrame([1], sampleRate: 44_100))
         }
-        await #expect(throws: WrongSampleRate.self) { try await pipeline.answer(PCMFrame.tone(20, sampleRate: 48_000)) }
+        await #expect(throws: SettingsFault.self) { try await pipeline.answer(PCMFrame.tone(20, sampleRate: 48_000)) }
         await #expect(throws: WrongSampleRate.self) { try await pipeline.answer(PCMFrame.tone(20)) }
+    }
+
+    @Test("clearing says how much was heard since a place in what was played")
+    func positions() async throws {
+        let pipeline = try Script.configured { _, audio in
+            var input = audio.input.makeAsyncIterator()
+            try await audio.output.play(PCMFrame([Int16](repeating: 1, count: 1600), sampleRate: 16_000))
+            let second = audio.output.position
+            #expect(second == .milliseconds(100))
+            try await audio.output.play(PCMFrame([Int16](repeating: 1, count: 16_000), sampleRate: 16_000))
+            for _ in 0..<8 { _ = await input.next() }
+            #expect(audio.output.clear(since: second) == .milliseconds(60))
+            #expect(audio.output.position == .milliseconds(1100))
+            #expect(audio.output.clear(since: second) == .seconds(1), "what was dropped is over too")
+        }
+        #expect(try await pipeline.answer(PCMFrame.tone(400)).duration == .milliseconds(160))
     }
 }
 

@@ -19,15 +19,12 @@ struct PlayerTests {
         #expect(heard.duration == .seconds(40))
     }
 
-    @Test("raises the rate without changing the sound", arguments: [8_000, 16_000, 24_000])
-    func upsamples(rate: Int) async throws {
-        let heard = try await play(
-            wave(PCMFrame.tone(500, frequency: 1_000, sampleRate: rate).samples, sampleRate: rate))
-        let expected = PCMFrame.tone(500, frequency: 1_000, sampleRate: 48_000).samples
-        #expect(heard.samples.count == expected.count)
-        // The first and last millisecond lack neighbours to interpolate with.
-        let worst = zip(heard.samples, expected).dropFirst(48).dropLast(48).map { abs(Int($0) - Int($1)) }.max() ?? .max
-        #expect(worst < 100, "of 8192")
+    @Test("plays at the file's own rate", arguments: [8_000, 16_000, 24_000])
+    func rates(rate: Int) async throws {
+        let samples = PCMFrame.tone(500, frequency: 1_000, sampleRate: rate).samples
+        let heard = try await play(wave(samples, sampleRate: rate))
+        #expect(heard.samples == samples)
+        #expect(heard.first?.sampleRate == rate)
     }
 
     @Test("mixes stereo down to one channel")

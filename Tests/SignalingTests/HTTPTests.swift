@@ -4,6 +4,7 @@ import ServiceLifecycle
 import Signaling
 import TestSupport
 import Testing
+import WebSocket
 
 private let long = String(repeating: "a", count: 9000)
 
@@ -151,10 +152,10 @@ struct HTTPTests {
     func noise(seed: UInt64) async throws {
         var limits = Limits()
         limits.headTime = .milliseconds(100)
-        limits.closeTimeout = .milliseconds(100)
+        limits.webSocket.closeTimeout = .milliseconds(100)
         limits.responseTime = .milliseconds(100)
-        limits.pingInterval = .milliseconds(50)
-        limits.pongTimeout = .milliseconds(50)
+        limits.webSocket.pingInterval = .milliseconds(50)
+        limits.webSocket.pongTimeout = .milliseconds(50)
         try await withServer(limits: limits) { _ in
             Response(status: 200)
         } onUpgrade: { _ in
@@ -235,11 +236,11 @@ struct HTTPTests {
 
     @Test("the client says what it could not reach")
     func unreachable() async throws {
-        let error = await #expect(throws: SignalingError.self) {
+        let error = await #expect(throws: WebSocketError.self) {
             try await HTTPClient.post(url: "http://127.0.0.1:1/", json: "{}")
         }
         #expect(error?.description.hasPrefix("cannot connect to 127.0.0.1 port 1: ") == true)
-        await #expect(throws: SignalingError.badURL(expected: "ws")) {
+        await #expect(throws: WebSocketError.badURL(expected: "ws")) {
             try await WebSocketClient.connect(url: "http://127.0.0.1/")
         }
     }

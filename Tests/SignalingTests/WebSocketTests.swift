@@ -3,6 +3,7 @@ import ServiceLifecycle
 import Signaling
 import Synchronization
 import Testing
+import WebSocket
 
 /// Sends back the texts it gets, until a binary message comes.
 private let echo: @Sendable (Request) async -> Upgrade = { _ in
@@ -58,7 +59,7 @@ struct WebSocketTests {
         } body: { server in
             let answer = try await server.exchange(handshake())
             #expect(answer == "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-            let error = await #expect(throws: SignalingError.self) {
+            let error = await #expect(throws: WebSocketError.self) {
                 try await WebSocketClient.connect(url: server.url + "/x")
             }
             #expect(error == .refused(status: 400, body: #"{"detail":"Bad run"}"#))
@@ -85,7 +86,7 @@ struct WebSocketTests {
     @Test("a connection that served a request before can be upgraded, as proxies do")
     func reused() async throws {
         var limits = Limits()
-        limits.closeTimeout = .milliseconds(100)
+        limits.webSocket.closeTimeout = .milliseconds(100)
         try await withServer(limits: limits) { _ in
             Response(status: 204)
         } onUpgrade: {
@@ -102,7 +103,7 @@ struct WebSocketTests {
     @Test("fragments are joined, and a ping between them is answered at once")
     func fragments() async throws {
         var limits = Limits()
-        limits.closeTimeout = .milliseconds(100)
+        limits.webSocket.closeTimeout = .milliseconds(100)
         try await withServer(limits: limits, onUpgrade: echo) { server in
             var frames = [text("0", final: false)]
             for digit in 1..<15 { frames.append(frame(0, Array("\(digit % 10)".utf8), final: false)) }
@@ -164,7 +165,7 @@ struct WebSocketTests {
     func violations(violation: Violation) async throws {
         // The connection ends at once, not only after the time for the peer's close frame.
         var limits = Limits()
-        limits.closeTimeout = .seconds(300)
+        limits.webSocket.closeTimeout = .seconds(300)
         let (ends, end) = AsyncStream.makeStream(of: WebSocketConnection.Inbound.self)
         try await withSockets(limits: limits) { _ in
             .accept(subprotocol: nil) { socket in
@@ -190,7 +191,7 @@ struct WebSocketTests {
     @Test("a slow reader makes the client wait, and loses nothing")
     func backpressure() async throws {
         var limits = Limits()
-        limits.inboundQueue = 64 * 1024
+        limits.webSocket.inboundQueue = 64 * 1024
         let (counts, count) = AsyncStream.makeStream(of: Int.self)
         try await withSockets(limits: limits) { _ in
             .accept(subprotocol: nil) { socket in
@@ -212,7 +213,7 @@ struct WebSocketTests {
     @Test("a client that does not read loses droppable messages first, then the socket")
     func slowClient() async throws {
         var limits = Limits()
-        limits.closeTimeout = .milliseconds(200)
+        limits.webSocket.closeTimeout = .milliseconds(200)
         let (ends, end) = AsyncStream.makeStream(of: WebSocketConnection.Inbound.self)
         try await withSockets(limits: limits) { _ in
             .accept(subprotocol: nil) { socket in
@@ -242,9 +243,9 @@ struct WebSocketTests {
     func silent(interval: Int, timeout: Int) async throws {
         let ends = Mutex<[WebSocketConnection.Inbound]>([])
         var limits = Limits()
-        limits.pingInterval = .milliseconds(interval)
-        limits.pongTimeout = .milliseconds(timeout)
-        limits.closeTimeout = .milliseconds(100)
+        limits.webSocket.pingInterval = .milliseconds(interval)
+        limits.webSocket.pongTimeout = .milliseconds(timeout)
+        limits.webSocket.closeTimeout = .milliseconds(100)
         let upgrade: @Sendable (Request) async -> Upgrade = { _ in
             .accept(subprotocol: nil) { socket in
                 for await message in socket.inbound { ends.withLock { $0.append(message) } }
@@ -270,7 +271,7 @@ struct WebSocketTests {
         "who is asked whether it is there is lost when it says nothing, or was lost already", arguments: Asked.allCases)
     func isLost(client: Asked) async throws {
         var limits = Limits()
-        limits.closeTimeout = .milliseconds(100)
+        limits.webSocket.closeTimeout = .milliseconds(100)
         let (answers, answer) = AsyncStream.makeStream(of: [Bool].self)
         let (starts, start) = AsyncStream.makeStream(of: Void.self)
         let (ends, end) = AsyncStream.makeStream(of: WebSocketConnection.Inbound.self)
@@ -321,8 +322,8 @@ struct WebSocketTests {
     @Test("a client that answers pings is kept")
     func alive() async throws {
         var limits = Limits()
-        limits.pingInterval = .milliseconds(200)
-        limits.pongTimeout = .seconds(4)
+        limits.webSocket.pingInterval = .milliseconds(200)
+        limits.webSocket.pongTimeout = .seconds(4)
         try await withServer(limits: limits, onUpgrade: echo) { server in
             let socket = try await WebSocketClient.connect(url: server.url)
             try await Task.sleep(for: .seconds(5))
@@ -336,7 +337,7 @@ struct WebSocketTests {
     @Test("a close from the server carries its code and reason, and waits no longer than it may for the answer")
     func serverCloses() async throws {
         var limits = Limits()
-        limits.closeTimeout = .milliseconds(200)
+        limits.webSocket.closeTimeout = .milliseconds(200)
         try await withSockets(limits: limits) { _ in
             .accept(subprotocol: nil) { socket in
                 socket.send("bye")

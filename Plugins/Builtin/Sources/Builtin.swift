@@ -27,6 +27,9 @@ public import PatchbayKit
 #if SQLiteStore
     internal import SQLiteStore
 #endif
+#if WebSocketPipeline
+    internal import WebSocketPipeline
+#endif
 
 extension [PluginRegistration] {
     /// The plugins that come with Patchbay, less those whose package traits are off.
@@ -49,6 +52,9 @@ extension [PluginRegistration] {
         #endif
         #if PlayerPipeline
             plugins.append(.pipeline(PlayerPipeline.self))
+        #endif
+        #if WebSocketPipeline
+            plugins.append(.pipeline(WebSocketPipeline.self))
         #endif
         #if ICEPolicies
             plugins += [

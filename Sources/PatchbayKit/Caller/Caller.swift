@@ -4,14 +4,16 @@ import Media
 import PatchbayPlugin
 import Signaling
 import WebRTC
+import WebSocket
 import Wire
 
 /// Places calls as a browser would, with the project's own stack on the browser's side.
 struct Caller: Sendable {
     /// Where to call, and how.
     struct Target: Sendable {
-        /// `ws://…/api/v1/ws/signaling/WORKFLOW/RUN`, or `http://…/` of a gateway or tenant, where an embed token starts the
-        /// session. A run is called once: without RUN each call makes one up, and several calls count up from it.
+        /// `ws://…/api/v1/ws/signaling/WORKFLOW/RUN`, or `http://…/` of a gateway or tenant, where an embed token
+        /// starts the session. A run is called once: without RUN each call makes one up, and several calls count up
+        /// from it.
         var url: String
         /// A JWT for the first, an embed token for the second.
         var token: String?

@@ -3,6 +3,7 @@ import PatchbayConfig
 import PatchbayPlugin
 import Signaling
 import TURN
+import WebSocket
 import Wire
 
 /// The STUN and TURN servers that the calls of one run ask, as a browser asks those that its page knows.

@@ -37,7 +37,9 @@ struct CallSupervisor: Sendable {
     private let tenant: Tenant
     private let call: Call
     private let admission: Admission
+    private let events: EventBus
     private let keys: AsyncStream<Character>.Continuation
+    private let fromClient: AsyncStream<JSONValue>.Continuation
     private let started = ContinuousClock.now
     /// Set before anything is given back.
     private let isOver: OnlyOnce
@@ -50,11 +52,13 @@ struct CallSupervisor: Sendable {
         signalingHost: SocketAddress? = nil, environment: Environment
     ) async throws -> (CallSupervisor, answer: Answer) {
         let request = admission.request
-        let format = type(of: tenant.pipeline(forWorkflow: request.workflowID)).audio
+        let pipeline = tenant.pipeline(forWorkflow: request.workflowID)
+        let format = pipeline.audio
         let (signals, send) = AsyncStream<Signal>.makeStream()
         var settings = CallSettings(
             inputRate: format.inputRate, outputRate: format.outputRate,
-            input: PCMInputQueue(frameSize: format.inputRate / 50), output: PlayoutQueue(rate: format.outputRate),
+            input: PCMInputQueue(frameSize: format.inputRate / 50),
+            output: PlayoutQueue(rate: format.outputRate, capacity: pipeline.playoutLimit),
             keeps: { candidate, direction in
                 PatchbayPlugin.Candidate(candidate).map {
                     direction == .inbound ? tenant.inbound.keeps($0, .inbound) : tenant.outbound.keeps($0, .outbound)
@@ -79,19 +83,22 @@ struct CallSupervisor: Sendable {
         logger[metadataKey: "tenant"] = "\(request.tenant)"
         let isOver = OnlyOnce {}
         let (dtmf, keys) = AsyncStream<Character>.makeStream(bufferingPolicy: .bufferingNewest(64))
+        let (messages, fromClient) = AsyncStream<JSONValue>.makeStream(bufferingPolicy: .bufferingNewest(64))
+        let events = EventBus(exposure: tenant.exposure(to: request.principal)) { [client = admission.client] message in
+            client.send(message, isDroppable: true)
+        }
         let call = Call(
             id: request.callID, tenant: request.tenant, principal: request.principal, workflowID: request.workflowID,
             workflowRunID: request.workflowRunID, contextVariables: context,
-            leaseMetadata: admission.leases.metadata, logger: logger, dtmf: dtmf,
-            send: { [client = admission.client] event in
-                if !isOver.hasRun { client.send(.event(event), isDroppable: true) }
-            },
-            hangUp: { reason in send.yield(.hangUp(reason: reason)) })
+            leaseMetadata: admission.leases.metadata, logger: logger, dtmf: dtmf, messages: messages,
+            host: Call.Host(
+                report: { events.report($0) }, events: { events.follow() }, send: { events.forward($0) },
+                hangUp: { reason in send.yield(.hangUp(reason: reason)) }))
         let legs = MediaLegs(leg)
         let supervisor = CallSupervisor(
             id: request.callID, legs: legs, settings: settings, signals: signals, send: send,
-            environment: environment, tenant: tenant, call: call, admission: admission, keys: keys,
-            isOver: isOver)
+            environment: environment, tenant: tenant, call: call, admission: admission, events: events,
+            keys: keys, fromClient: fromClient, isOver: isOver)
         environment.registry.add(
             CallRegistry.Entry(
                 id: request.callID, tenant: request.tenant, workflowID: request.workflowID,
@@ -108,7 +115,8 @@ struct CallSupervisor: Sendable {
     /// The peer connection that the call has now.
     var media: any MediaLeg { legs.current.leg }
 
-    /// How the peer connection that the call has now has gone so far; nil when it is over, or does not answer within 1 s.
+    /// How the peer connection that the call has now has gone so far; nil when it is over, or does not answer within 1
+    /// s.
     func statistics() async -> CallStatistics? {
         await media.statistics(within: .seconds(1))
     }
@@ -131,6 +139,11 @@ struct CallSupervisor: Sendable {
         return answer
     }
 
+    /// Hands a message of the client to the pipeline; one that sees not everything has nothing to say there.
+    func receive(_ message: JSONValue) {
+        if tenant.exposure(to: call.principal) == .all { fromClient.yield(message) }
+    }
+
     /// Ends the call, from outside. `run` then returns.
     func hangUp(reason: String) {
         send.yield(.hangUp(reason: reason))
@@ -146,13 +159,16 @@ struct CallSupervisor: Sendable {
 
     /// Lives the call's life.
     ///
-    /// - Returns: why it ended, in the words of the wire: `peer_connection_closed`, `pipeline_finished`, `pipeline_failed`,
-    ///   `time_limit`, `idle`, `socket_lost`, or what the pipeline or the socket said.
+    /// - Returns: why it ended, in the words of the wire: `peer_connection_closed`, `pipeline_finished`,
+    /// `pipeline_failed`,   `time_limit`, `idle`, `socket_lost`, or what the pipeline or the socket said.
     func run() async -> CallEnd {
         let pipeline = tenant.pipeline(forWorkflow: call.workflowID)
+        let sound = PipelineAudio(
+            input: settings.input, output: settings.output, inputRate: pipeline.audio.inputRate, events: events)
+        let listening = Task { await sound.follow() }
         let pipelineTask = Task(executorPreference: PipelineExecutor.shared) { [call, send] in
             do {
-                try await pipeline.run(call, audio: audio(of: type(of: pipeline).audio))
+                try await pipeline.run(call, audio: sound.audio)
                 // What was queued last is still to be heard.
                 await settings.output.drained()
                 send.yield(.pipelineReturned(failure: nil))
@@ -166,12 +182,15 @@ struct CallSupervisor: Sendable {
         var end = await untilTheEnd()
         if end.statistics == nil { end.statistics = await self.statistics() }
         isOver.run()
+        events.tell(.ended(reason: end.reason))
         timers.cancel()
+        listening.cancel()
         pipelineTask.cancel()
         media.close()
         settings.input.finish()
         settings.output.finish()
         keys.finish()
+        fromClient.finish()
         environment.registry.remove(id)
         // A renewal that is under way must not come after the release.
         await timers.value
@@ -223,7 +242,9 @@ struct CallSupervisor: Sendable {
                 end.wasConnected = true
             case .media(_, .disconnected): environment.registry.set("disconnected", of: id)
             case .media(_, .reconnected): environment.registry.set("connected", of: id)
-            case .media(_, .keyPress(let key)): keys.yield(key)
+            case .media(_, .keyPress(let key)):
+                keys.yield(key)
+                events.tell(.keyPressed(key))
             case .media(_, .localCandidate(let candidate)):
                 client.send(.iceCandidate(pcID: client.name.pcID, candidate.map(ServerMessage.Candidate.init)))
             case .media(_, .noRelay):
@@ -248,19 +269,6 @@ struct CallSupervisor: Sendable {
             }
         }
         return end
-    }
-
-    private func audio(of format: AudioFormat) -> CallAudio {
-        CallAudio(
-            input: AudioInput { [settings] in
-                await settings.input.next().map { frame in
-                    PCMFrame(
-                        frame.samples, sampleRate: format.inputRate,
-                        timestamp: .nanoseconds(Int64(frame.timestamp) * 62_500 / 3), concealed: frame.concealed,
-                        silent: frame.silent, audioLevel: frame.level.map(AudioLevel.init(byte:)))
-                }
-            },
-            output: QueueOutput(queue: settings.output, rate: format.outputRate))
     }
 }
 
@@ -300,32 +308,6 @@ private final class MediaLegs: Sendable {
             defer { (state.leg, state.number) = (leg, number) }
             return state.leg
         }
-    }
-}
-
-/// A pipeline's way to the playout queue.
-private struct QueueOutput: AudioOutput {
-    let queue: PlayoutQueue
-    let rate: Int
-
-    func play(_ frame: PCMFrame) async throws {
-        guard frame.sampleRate == rate else { throw WrongSampleRate(expected: rate, found: frame.sampleRate) }
-        try await queue.play(frame.samples)
-    }
-
-    func clear() -> Duration {
-        queue.clear()
-    }
-
-    func mark() async -> PatchbayPlugin.MarkOutcome {
-        switch await queue.mark().outcome {
-        case .played: .played
-        case .cleared: .cleared
-        }
-    }
-
-    var isPlaying: Bool {
-        queue.isPlaying
     }
 }
 

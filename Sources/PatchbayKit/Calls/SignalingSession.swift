@@ -4,6 +4,7 @@ import Media
 import PatchbayConfig
 import PatchbayPlugin
 import Signaling
+import WebSocket
 import Wire
 
 /// One signaling socket and the calls on it. When the socket is closed, they end; when it is lost, they wait for their
@@ -117,6 +118,7 @@ actor SignalingSession {
             guard let call = await call(pcID) else { return reply(.error(message: "Peer connection not found")) }
             await renegotiate(call, pcID: pcID, sdp: sdp, restarts: restartPC)
         case .getStatistics(let pcID): await tellStatistics(pcID: pcID)
+        case .forPipeline(let message): for call in calls.values { call.receive(message) }
         case .ignored: break
         case .malformed(let reason): refuse(reason)
         }
@@ -143,7 +145,8 @@ actor SignalingSession {
         reply(.statistics(pcID: pcID, statistics?.figures ?? [:]))
     }
 
-    /// The call of that name, when it is on this socket or comes to it, because its caller is back after the loss of another.
+    /// The call of that name, when it is on this socket or comes to it, because its caller is back after the loss of
+    /// another.
     private func call(_ pcID: String) async -> CallSupervisor? {
         if let call = calls[pcID] { return call }
         let name = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: pcID)

@@ -2,14 +2,15 @@ import Logging
 import PatchbayPlugin
 import Signaling
 import Synchronization
+import WebSocket
 
 /// Admission of signaling sockets.
 extension Router {
     /// Sockets of one address that have had no call yet.
     private static let idleSocketsPerAddress = 20
 
-    /// Decides on a signaling socket. A refused credential is HTTP 403 without a body, which is what a socket closed before
-    /// it was accepted looks like to the clients of this wire.
+    /// Decides on a signaling socket. A refused credential is HTTP 403 without a body, which is what a socket closed
+    /// before it was accepted looks like to the clients of this wire.
     @Sendable func upgrade(_ request: Request) async -> Upgrade {
         let request = request.seen(through: trustedProxies)
         guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path),

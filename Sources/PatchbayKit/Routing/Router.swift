@@ -58,9 +58,8 @@ struct Router: Sendable {
     }
 
     private func pluginResponse(to request: Request, tenant: Tenant, path: ArraySlice<String>) async -> Response? {
-        for instance in tenant.auth {
-            guard let plugin = instance.plugin as? any RouteProvider else { continue }
-            for route in plugin.routes where route.method == .any || route.method.rawValue == request.method {
+        for provider in tenant.routeProviders {
+            for route in provider.routes where route.method == .any || route.method.rawValue == request.method {
                 guard let parameters = Self.parameters(of: path, in: route.path) else { continue }
                 let pluginRequest = RouteRequest(
                     tenant: tenant.name, method: request.method, parameters: parameters, headers: request.headers,

@@ -20,4 +20,9 @@ struct BackwardsTests {
         let heard = try await Backwards.configured("{ pause: 200ms }").answer(said)
         #expect(heard.duration < .milliseconds(600))
     }
+
+    @Test("does what every plugin must")
+    func conforms() async throws {
+        try await PluginConformance.check(Backwards.self, yaml: "{ pause: 200ms }")
+    }
 }

@@ -93,6 +93,7 @@ public struct EmbedTokenAuth: AuthPlugin {
             Principal(
                 id: user, organization: token.organization, runOwner: runOwner, workflowID: run.workflowID,
                 workflowRunID: run.id, contextVariables: session.contextVariables, mayAddContext: false,
+                isVisitor: true,
                 expires: min(.seconds(session.expires), token.expires?.sinceEpoch ?? .seconds(session.expires))))
     }
 

@@ -6,7 +6,7 @@ public struct EchoPipeline: PipelinePlugin {
     public static let summary = "Sends callers their own voice back at once."
 
     /// The full band both ways, so that nothing is resampled.
-    public static let audio = AudioFormat(inputRate: 48_000, outputRate: 48_000)
+    public let audio = AudioFormat(inputRate: 48_000, outputRate: 48_000)
 
     /// An echo has nothing to set.
     public struct Settings: PluginSettings {

@@ -32,15 +32,11 @@ public struct ParrotPipeline: PipelinePlugin {
             phrase.hear(frame)
             if phrase.isSpeech, !frame.silent, audio.output.isPlaying {
                 audio.output.clear()
+                call.report(.interrupted)
             }
             if phrase.quiet >= settings.pause {
                 if phrase.isSpeech {
-                    call.send(.botStartedSpeaking)
                     for frame in phrase.spoken { try await audio.output.play(frame) }
-                    Task {
-                        _ = await audio.output.mark()
-                        call.send(.botStoppedSpeaking)
-                    }
                 }
                 phrase = Phrase(longest: settings.longest)
             }

@@ -7,7 +7,10 @@ internal import NIOWebSocket
 struct Exchange: Sendable {
     var head: HTTPRequestHead
     var body: [UInt8]
-    var limits: Limits
+    var limits = WebSocketLimits()
+    var tls: ClientTLS?
+    /// From the look-up of the host to the response.
+    var timeout = Duration.seconds(10)
     var upgrader: NIOTypedWebSocketClientUpgrader<Void>?
 
     enum Outcome: Sendable {
@@ -19,13 +22,16 @@ struct Exchange: Sendable {
         let group = MultiThreadedEventLoopGroup.singleton
         let loop = group.next()
         let outcome = loop.makePromise(of: Outcome.self)
+        let deadline = NIODeadline.now() + TimeAmount(timeout)
         let channel: any Channel
         do {
-            channel = try await ClientBootstrap(group: loop).connectTimeout(.seconds(5))
+            let tls = url.isSecure ? try tls ?? ClientTLS() : nil
+            channel = try await ClientBootstrap(group: loop).connectTimeout(TimeAmount(timeout))
                 .channelOption(.allowRemoteHalfClosure, value: true)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         let handler = ExchangeHandler(exchange: self, host: url.host, outcome: outcome)
+                        if let tls { try channel.pipeline.syncOperations.addHandler(tls.handler(host: url.host)) }
                         try channel.pipeline.syncOperations.addHandlers([
                             handler.encoder, handler.decoder, handler.validator, handler,
                         ])
@@ -34,13 +40,13 @@ struct Exchange: Sendable {
                 .connect(host: url.host, port: url.port).get()
         } catch {
             outcome.fail(error)
-            throw SignalingError.cannotConnect(host: url.host, port: url.port, reason: "\(error)")
+            throw WebSocketError.cannotConnect(host: url.host, port: url.port, reason: "\(error)")
         }
-        let deadline = loop.scheduleTask(in: .seconds(10)) {
-            outcome.fail(SignalingError.noResponse(reason: "none within 10 s"))
+        let timer = loop.scheduleTask(deadline: deadline) {
+            outcome.fail(WebSocketError.noResponse(reason: "none within \(timeout)"))
             channel.close(promise: nil)
         }
-        defer { deadline.cancel() }
+        defer { timer.cancel() }
         return try await withTaskCancellationHandler {
             try await outcome.futureResult.get()
         } onCancel: {
@@ -104,7 +110,7 @@ final class ExchangeHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if held == nil { outcome.fail(SignalingError.noResponse(reason: "connection closed")) }
+        if held == nil { outcome.fail(WebSocketError.noResponse(reason: "connection closed")) }
         context.fireChannelInactive()
     }
 
@@ -118,7 +124,7 @@ final class ExchangeHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func fail(_ context: ChannelHandlerContext, _ reason: String) {
-        outcome.fail(SignalingError.noResponse(reason: reason))
+        outcome.fail(WebSocketError.noResponse(reason: reason))
         context.close(promise: nil)
     }
 
@@ -141,7 +147,7 @@ final class ExchangeHandler: ChannelInboundHandler, RemovableChannelHandler {
             _ = pipeline.removeHandler(self)
             return .switched(socket)
         }.flatMapErrorThrowing { _ in
-            throw SignalingError.noResponse(reason: "connection closed")
+            throw WebSocketError.noResponse(reason: "connection closed")
         }.nonisolated().cascade(to: outcome)
     }
 

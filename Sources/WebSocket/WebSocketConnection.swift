@@ -5,13 +5,26 @@ internal import Synchronization
 /// One open WebSocket. Violations of the protocol and of the limits close it from within; all that is left to see then
 /// is the last element of `inbound`.
 package final class WebSocketConnection: Sendable {
+    /// What goes to the peer.
+    package enum Message: Sendable, Hashable {
+        case text(String)
+        case binary([UInt8])
+
+        var size: Int {
+            switch self {
+            case .text(let text): text.utf8.count
+            case .binary(let bytes): bytes.count
+            }
+        }
+    }
+
     /// What came from the peer.
     package enum Inbound: Sendable, Hashable {
         case text(String)
         case binary([UInt8])
         /// Always the last element: the code and reason of the close frame that came first, the peer's or ours.
-        /// 1006 when the connection was lost without one or the peer has fallen silent, 1005 when the peer's frame had no
-        /// code (RFC 6455 §7.1.5).
+        /// 1006 when the connection was lost without one or the peer has fallen silent, 1005 when the peer's frame had
+        /// no code (RFC 6455 §7.1.5).
         case closed(code: UInt16, reason: String)
     }
 
@@ -36,21 +49,30 @@ package final class WebSocketConnection: Sendable {
         self.remoteAddress = remoteAddress
     }
 
-    /// Queues a text message and returns at once. A droppable message is dropped when the queue is half full, and any
-    /// other closes the socket with 1008 when it is full.
+    /// Queues a text message, as `send(_:droppable:)` does.
     package func send(_ text: String, droppable: Bool = false) {
-        let size = text.utf8.count + 64
+        send(.text(text), droppable: droppable)
+    }
+
+    /// Queues a message and returns at once. A droppable message is dropped when the queue is half full, and any other
+    /// closes the socket with 1008 when it is full.
+    ///
+    /// - Returns: whether it was queued.
+    @discardableResult
+    package func send(_ message: Message, droppable: Bool = false) -> Bool {
+        let size = message.size + 64
         // What may be dropped leaves room for what must not be.
         guard queued.add(size, ordering: .relaxed).newValue <= (droppable ? limit / 2 : limit) else {
             queued.subtract(size, ordering: .relaxed)
             if !droppable { startClose(code: 1008, reason: "client reads too slowly") }
-            return
+            return false
         }
         channel.eventLoop.execute { [self] in
             let sent = channel.eventLoop.makePromise(of: Void.self)
             sent.futureResult.whenComplete { _ in self.queued.subtract(size, ordering: .relaxed) }
-            handler.value.write(text: text, promise: sent)
+            handler.value.write(message, promise: sent)
         }
+        return true
     }
 
     /// Runs `body` again and again until the socket is gone.
@@ -60,8 +82,8 @@ package final class WebSocketConnection: Sendable {
         channel.closeFuture.whenComplete { _ in task.cancel() }
     }
 
-    /// Whether the peer is gone without a word. It is asked with a ping and has `patience` to say anything; the socket of
-    /// one that does not closes as after a keep-alive that was missed.
+    /// Whether the peer is gone without a word. It is asked with a ping and has `patience` to say anything; the socket
+    /// of one that does not closes as after a keep-alive that was missed.
     package func isLost(after patience: Duration) async -> Bool {
         let isLost = channel.eventLoop.makePromise(of: Bool.self)
         channel.eventLoop.execute { [handler] in handler.value.probe(patience, isLost) }

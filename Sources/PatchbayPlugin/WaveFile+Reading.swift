@@ -1,7 +1,26 @@
 internal import Glibc
 
+extension WaveFile {
+    /// Reads a regular file of at most 64 MiB.
+    ///
+    /// - Throws: a ``SettingsFault`` that names the file and says why it cannot be played.
+    public init(reading path: String) throws(SettingsFault) {
+        let bytes: [UInt8]
+        do throws(FileError) {
+            bytes = try readFile(path, limit: 64 << 20)
+        } catch {
+            throw SettingsFault("cannot play \(path): \(error)")
+        }
+        do throws(WaveError) {
+            self = try WaveFile(parsing: bytes)
+        } catch {
+            throw SettingsFault("cannot play \(path): \(error)")
+        }
+    }
+}
+
 /// The content of a regular file of at most `limit` bytes.
-func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
+private func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
     let descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else { throw .system(errno) }
     defer { close(descriptor) }
@@ -25,7 +44,7 @@ func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
 }
 
 /// Why a file cannot be read.
-enum FileError: Error, CustomStringConvertible {
+private enum FileError: Error, CustomStringConvertible {
     case system(Int32)
     case notAFile
     case tooLarge(bytes: Int, limit: Int)

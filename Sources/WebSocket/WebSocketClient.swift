@@ -3,14 +3,19 @@ internal import NIOHTTP1
 internal import NIOPosix
 internal import NIOWebSocket
 
-/// The client's side of a signaling socket, over plain TCP.
+/// The client's side of a WebSocket, over TCP or TLS.
 package enum WebSocketClient {
-    /// - Parameter url: `ws://host[:port]/path[?query]`.
-    /// - Throws: `SignalingError`; `refused` carries the server's status and body.
+    /// - Parameters:
+    ///   - url: `ws://host[:port]/path[?query]`, or `wss:`.
+    ///   - subprotocol: what is asked for; a server may take no notice.
+    ///   - tls: whom to trust, for `wss:`.
+    ///   - timeout: for all until the socket is open.
+    /// - Throws: `WebSocketError`; `refused` carries the server's status and body.
     package static func connect(
-        url: String, headers: [String: String] = [:], limits: Limits = Limits()
+        url: String, headers: [String: String] = [:], subprotocol: String? = nil, tls: ClientTLS? = nil,
+        within timeout: Duration = .seconds(10), limits: WebSocketLimits = WebSocketLimits()
     ) async throws -> WebSocketConnection {
-        let url = try ClientURL(url, scheme: "ws")
+        let url = try ClientURL(url, schemes: ["ws", "wss"])
         let upgrader = NIOTypedWebSocketClientUpgrader<Void>(
             maxFrameSize: limits.messageSize, enableAutomaticErrorHandling: false,
             upgradePipelineHandler: { channel, _ in channel.eventLoop.makeSucceededVoidFuture() })
@@ -18,19 +23,21 @@ package enum WebSocketClient {
         fields.replaceOrAdd(name: "host", value: url.authority)
         fields.add(name: "connection", value: "upgrade")
         fields.add(name: "upgrade", value: "websocket")
+        if let subprotocol { fields.add(name: "sec-websocket-protocol", value: subprotocol) }
         upgrader.addCustom(upgradeRequestHeaders: &fields)
         let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: url.target, headers: fields)
-        switch try await Exchange(head: head, body: [], limits: limits, upgrader: upgrader).run(url) {
+        let exchange = Exchange(head: head, body: [], limits: limits, tls: tls, timeout: timeout, upgrader: upgrader)
+        switch try await exchange.run(url) {
         case .switched(let socket): return socket
-        case .response(let status, let body): throw SignalingError.refused(status: status, body: body)
+        case .response(let status, let body): throw WebSocketError.refused(status: status, body: body)
         }
     }
 }
 
-/// As much of HTTP as a call from the command line needs, over plain TCP.
+/// As much of HTTP as a call from the command line needs.
 package enum HTTPClient {
-    /// - Parameter url: `http://host[:port]/path[?query]`.
-    /// - Throws: `SignalingError`.
+    /// - Parameter url: `http://host[:port]/path[?query]`, or `https:`.
+    /// - Throws: `WebSocketError`.
     package static func get(
         url: String, headers: [String: String] = [:]
     ) async throws -> (status: Int, body: String) {
@@ -38,9 +45,9 @@ package enum HTTPClient {
     }
 
     /// - Parameters:
-    ///   - url: `http://host[:port]/path[?query]`.
+    ///   - url: `http://host[:port]/path[?query]`, or `https:`.
     ///   - json: the body, JSON text.
-    /// - Throws: `SignalingError`.
+    /// - Throws: `WebSocketError`.
     package static func post(
         url: String, json: String, headers: [String: String] = [:]
     ) async throws -> (status: Int, body: String) {
@@ -53,41 +60,53 @@ package enum HTTPClient {
     private static func request(
         _ method: HTTPMethod, url: String, body: [UInt8], headers: [String: String]
     ) async throws -> (status: Int, body: String) {
-        let url = try ClientURL(url, scheme: "http")
+        let url = try ClientURL(url, schemes: ["http", "https"])
         var fields = HTTPHeaders(headers.map { ($0.key, $0.value) })
         fields.replaceOrAdd(name: "host", value: url.authority)
         fields.add(name: "connection", value: "close")
         let head = HTTPRequestHead(version: .http1_1, method: method, uri: url.target, headers: fields)
-        switch try await Exchange(head: head, body: body, limits: Limits(), upgrader: nil).run(url) {
-        case .switched: throw SignalingError.noResponse(reason: "the server switched protocols")
+        switch try await Exchange(head: head, body: body, upgrader: nil).run(url) {
+        case .switched: throw WebSocketError.noResponse(reason: "the server switched protocols")
         case .response(let status, let body): return (status, body)
         }
     }
 }
 
 /// `scheme://host[:port][/path][?query]`
-struct ClientURL {
-    var host: String
-    var port: Int
-    var authority: String
-    var target: String
+package struct ClientURL: Sendable, Hashable {
+    package var host: String
+    package var port: Int
+    /// Whether the scheme is one with TLS.
+    package var isSecure: Bool
+    /// What the `Host` header says.
+    package var authority: String
+    /// Path and query.
+    package var target: String
 
-    init(_ text: String, scheme: String) throws(SignalingError) {
-        guard text.hasPrefix(scheme + "://") else { throw .badURL(expected: scheme) }
+    /// - Parameter schemes: one without TLS, and one with.
+    package init(_ text: String, schemes: [String]) throws(WebSocketError) {
+        let expected = schemes.first ?? ""
+        guard let scheme = schemes.first(where: { text.hasPrefix($0 + "://") }) else {
+            throw .badURL(expected: expected)
+        }
+        isSecure = scheme != expected
         let rest = text.dropFirst(scheme.utf8.count + 3).prefix { $0 != "#" }
         let authority = rest.prefix { $0 != "/" && $0 != "?" }
         let target = rest[authority.endIndex...]
         var host = authority
-        port = 80
+        port = isSecure ? 443 : 80
         if let colon = authority.lastIndex(of: ":"), authority[colon...].allSatisfy({ $0 != "]" }) {
             guard let number = UInt16(authority[authority.index(after: colon)...]) else {
-                throw .badURL(expected: scheme)
+                throw .badURL(expected: expected)
             }
             port = Int(number)
             host = authority[..<colon]
         }
         if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-        guard !host.isEmpty else { throw .badURL(expected: scheme) }
+        // What is sent in a request head must not end it.
+        guard !host.isEmpty, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), !authority.contains("@") else {
+            throw .badURL(expected: expected)
+        }
         self.host = String(host)
         self.authority = String(authority)
         self.target = target.hasPrefix("/") ? String(target) : "/" + target

@@ -1,18 +1,18 @@
-internal import NIOCore
-internal import NIOWebSocket
+package import NIOCore
+package import NIOWebSocket
 
 /// RFC 6455 above the frames: joins fragments, answers pings, keeps the limits, and does the closing handshake.
-final class WebSocketHandler: ChannelDuplexHandler {
-    typealias InboundIn = WebSocketFrame
-    typealias OutboundIn = WebSocketFrame
-    typealias OutboundOut = WebSocketFrame
+package final class WebSocketHandler: ChannelDuplexHandler {
+    package typealias InboundIn = WebSocketFrame
+    package typealias OutboundIn = WebSocketFrame
+    package typealias OutboundOut = WebSocketFrame
 
     /// Which end we are. A client masks what it sends (RFC 6455 §5.3) and takes messages at any rate.
-    enum Role: Sendable {
+    package enum Role: Sendable {
         case client, server
     }
 
-    private let limits: Limits
+    private let limits: WebSocketLimits
     private let role: Role
     private let remoteAddress: String
     private let stream: AsyncStream<WebSocketConnection.Inbound>
@@ -36,7 +36,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var probeTimer: Scheduled<Void>?
     private var deadline: Scheduled<Void>?
 
-    init(limits: Limits, role: Role, remoteAddress: String) {
+    package init(limits: WebSocketLimits, role: Role, remoteAddress: String) {
         self.limits = limits
         self.role = role
         self.remoteAddress = remoteAddress
@@ -45,7 +45,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
     }
 
     /// The application's side. The handler must be in a pipeline.
-    func makeConnection(on channel: any Channel) -> WebSocketConnection {
+    package func makeConnection(on channel: any Channel) -> WebSocketConnection {
         let handler = NIOLoopBound(self, eventLoop: channel.eventLoop)
         let inbound = InboundMessages(stream: stream) { count in
             channel.eventLoop.execute { handler.value.didRead(count) }
@@ -55,19 +55,19 @@ final class WebSocketHandler: ChannelDuplexHandler {
             remoteAddress: remoteAddress)
     }
 
-    func handlerAdded(context: ChannelHandlerContext) {
+    package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         schedulePing()
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) {
+    package func handlerRemoved(context: ChannelHandlerContext) {
         finish(code: 1006, reason: "")
         pingTimer?.cancel()
         deadline?.cancel()
         self.context = nil
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    package func channelInactive(context: ChannelHandlerContext) {
         finish(code: 1006, reason: "")
         context.fireChannelInactive()
     }
@@ -80,12 +80,12 @@ final class WebSocketHandler: ChannelDuplexHandler {
         endProbes(isLost: closeCode == 1006)
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if let event = event as? ChannelEvent, event == .inputClosed { return context.close(promise: nil) }
         context.fireUserInboundEventTriggered(event)
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? NIOWebSocketError else {
             // After a violation the decoder reports each further read; those are drained until the peer closes.
             if !closeSent { context.close(promise: nil) }
@@ -100,7 +100,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
 /// What comes in.
 extension WebSocketHandler {
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let frame = unwrapInboundIn(data)
         lastHeard = .now()
         endProbes(isLost: false)
@@ -167,7 +167,7 @@ extension WebSocketHandler {
         return true
     }
 
-    func read(context: ChannelHandlerContext) {
+    package func read(context: ChannelHandlerContext) {
         if unread > limits.inboundQueue, !closeSent { readHeld = true } else { context.read() }
     }
 
@@ -206,10 +206,15 @@ extension WebSocketHandler {
 
 /// What goes out.
 extension WebSocketHandler {
-    /// One text message; fails after a close frame.
-    func write(text: String, promise: EventLoopPromise<Void>) {
+    /// One message; fails after a close frame.
+    func write(_ message: WebSocketConnection.Message, promise: EventLoopPromise<Void>) {
         guard let context, !closeSent else { return promise.fail(ChannelError.ioOnClosedChannel) }
-        context.writeAndFlush(wrapOutboundOut(frame(.text, ByteBuffer(string: text))), promise: promise)
+        let frame =
+            switch message {
+            case .text(let text): frame(.text, ByteBuffer(string: text))
+            case .binary(let bytes): frame(.binary, ByteBuffer(bytes: bytes))
+            }
+        context.writeAndFlush(wrapOutboundOut(frame), promise: promise)
     }
 
     /// The application's close, and the server's at its end.

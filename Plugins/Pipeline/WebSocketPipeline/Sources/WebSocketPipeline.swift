@@ -1,0 +1,124 @@
+public import PatchbayPlugin
+internal import WebSocket
+
+/// Hands the call to a bot that listens on a WebSocket, in one of the protocols that bots speak.
+public struct WebSocketPipeline: PipelinePlugin {
+    public static let type = "websocket"
+    public static let summary =
+        "Hands the call to a bot over a WebSocket: Twilio Media Streams, OpenAI Realtime, Pipecat, or raw PCM."
+
+    let settings: Settings
+    let calls = LiveCalls()
+    private let tls: ClientTLS?
+    private let announcement: WaveFile?
+    private let headers: [String: String]
+
+    /// The rates of the dialect.
+    public var audio: AudioFormat { settings.audio }
+
+    /// `buffer`: answers come faster than they are heard.
+    public var playoutLimit: Duration { settings.buffer }
+
+    /// Reads the files.
+    ///
+    /// - Throws: a ``SettingsFault`` for what cannot be read or sent, and for settings of another dialect.
+    public init(settings: Settings, context: PluginContext) throws {
+        try settings.checkDialect()
+        if settings.trustRoots != nil, !settings.url.isSecure {
+            throw SettingsFault("a ws: URL has no certificate; write wss:", field: "trust_roots")
+        }
+        if settings.buffer.components.attoseconds != 0 {
+            throw SettingsFault("write whole seconds", field: "buffer")
+        }
+        self.settings = settings
+        headers = try Self.headers(settings)
+        do throws(SettingsFault) {
+            announcement = try settings.announcement.map { file throws(SettingsFault) in
+                try WaveFile(reading: file.path)
+            }
+        } catch {
+            throw SettingsFault(error.description, field: "announcement")
+        }
+        do {
+            tls = settings.url.isSecure ? try ClientTLS(trustRoots: settings.trustRoots?.path) : nil
+        } catch {
+            throw SettingsFault(
+                "cannot trust \(settings.trustRoots?.path ?? "the system's certificates"): \(error)",
+                field: "trust_roots")
+        }
+    }
+
+    private static func headers(_ settings: Settings) throws(SettingsFault) -> [String: String] {
+        var headers: [String: String] = [:]
+        for (field, written) in [
+            ("headers", settings.headers),
+            ("secret_headers", settings.secretHeaders.mapValues { $0.withValue(\.self) }),
+            ("token", settings.token.map { ["authorization": "Bearer " + $0.withValue(\.self)] } ?? [:]),
+        ] {
+            for (name, value) in written {
+                // RFC 9110 §5.1 and §5.5.
+                guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte),
+                    value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f })
+                else { throw SettingsFault("'\(name.prefix(64))' is no header field that can be sent", field: field) }
+                guard !isHandshakes(name.lowercased()) else {
+                    throw SettingsFault("the header field '\(name)' is the handshake's own", field: field)
+                }
+                guard headers.updateValue(value, forKey: name.lowercased()) == nil else {
+                    throw SettingsFault("the header field '\(name)' is set twice", field: field)
+                }
+            }
+        }
+        return headers
+    }
+
+    /// What the WebSocket itself says (RFC 6455 §4.1), and how HTTP carries it.
+    private static func isHandshakes(_ name: String) -> Bool {
+        name.hasPrefix("sec-websocket-")
+            || ["host", "connection", "upgrade", "content-length", "transfer-encoding"].contains(name)
+    }
+
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        switch Unicode.Scalar(byte) {
+        case "A"..."Z", "a"..."z", "0"..."9": true
+        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+    }
+
+    public func run(_ call: Call, audio: CallAudio) async throws {
+        let conversation = Conversation(
+            call: call, audio: audio, dialect: settings.makeDialect(CallFacts(call)),
+            connect: { timeout in try await connect(call, within: timeout) }, patience: settings.connectTimeout)
+        calls.add(call.id, conversation)
+        defer { calls.remove(call.id) }
+        do {
+            try await conversation.run()
+        } catch is CancellationError {
+            // The caller has left.
+        } catch {
+            call.report(.error(PipelineError("\(error)", isFatal: true)))
+            audio.output.clear()
+            if let announcement, !Task.isCancelled {
+                try await audio.output.play(PCMFrame(announcement.samples, sampleRate: announcement.sampleRate))
+                _ = await audio.output.mark().outcome
+            }
+            throw error
+        }
+    }
+
+    private func connect(_ call: Call, within timeout: Duration) async throws -> WebSocketConnection {
+        var limits = WebSocketLimits()
+        limits.messageSize = 4 << 20
+        limits.messageFragments = 1024
+        limits.inboundQueue = 1 << 20
+        limits.outboundQueue = 1 << 20
+        limits.pingInterval = settings.pingTimeout / 4
+        limits.pongTimeout = settings.pingTimeout
+        limits.closeTimeout = .seconds(1)
+        let url = settings.url.filled([
+            "call_id": call.id, "tenant": call.tenant, "workflow_id": String(call.workflowID),
+            "workflow_run_id": String(call.workflowRunID),
+        ])
+        return try await WebSocketClient.connect(
+            url: url, headers: headers, subprotocol: settings.subprotocol, tls: tls, within: timeout, limits: limits)
+    }
+}

@@ -1,0 +1,248 @@
+"""Bots on a WebSocket: good ones, and those that die, stop, flood and lie."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import speech
+from bot import Bot
+from gateway import ROOT, changed_config, free_ports
+from peer import in_call
+
+ANNOUNCED = 0.05  # the announcement is louder than this
+
+
+@pytest.fixture(scope="module")
+def announcement(tmp_path_factory):
+    """A second of a tone that no bot has."""
+    seconds = np.arange(speech.RATE) / speech.RATE
+    return speech.write(tmp_path_factory.mktemp("announcement") / "gone.wav", 0.3 * np.sin(2 * np.pi * 1200 * seconds))
+
+
+@pytest.fixture
+def with_bot(start):
+    """Starts a gateway whose workflow 2 is answered by a bot at `url`."""
+
+    def make(url, more="", dialect="pcm", **changes):
+        bot = f"echo: {{{{ type: websocket, dialect: {dialect}, url: '{url}'{more} }}}}"
+        return start(template=changed_config(("echo: {{ type: echo }}", bot)), **changes)
+
+    return make
+
+
+DOCUMENTED = {"python": ("bot.py", [sys.executable]), "js": ("bot.mjs", ["node"])}
+
+
+@pytest.fixture(params=DOCUMENTED)
+def documented(request, tmp_path):
+    """A bot that the documents show, as a process; its port."""
+    blocks = re.findall(rf"^```{request.param}\n(.*?)^```$", (ROOT / "docs/bots.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 1
+    name, command = DOCUMENTED[request.param]
+    (tmp_path / name).write_text(blocks[0])
+    (tmp_path / "node_modules").symlink_to("/usr/share/nodejs")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [*command, name], cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, "PORT": str(port)}
+    )
+    assert "listening" in process.stdout.readline()
+    yield f"ws://127.0.0.1:{port}/", process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_the_bots_of_the_documents_repeat_the_caller_and_are_interrupted(with_bot, documented, sentences):
+    url, process = documented
+    gateway = with_bot(url)
+    said = speech.read(sentences["winter"])[: 7 * speech.RATE]
+    # It answers from about 7 s on, for 5 s; a second sentence then speaks into it.
+    said = np.concatenate([said, np.zeros(speech.RATE), said])
+
+    async def call():
+        async with in_call(gateway.signaling(), said) as caller:
+            await asyncio.sleep(12)
+            return caller.heard()
+
+    heard = asyncio.run(call())
+    gateway.await_idle()
+    process.terminate()
+    said = process.stdout.read()
+    assert "answer 1 cleared" in said, said
+    begin = speech.spoken_part(speech.read(sentences["winter"]))[: int(1.2 * speech.RATE)]
+    score, _ = speech.likeness(begin, heard)
+    assert score >= speech.SAME, f"the beginning of the sentence scores {score:.2f}"
+
+
+async def end_of(caller, timeout=3.0) -> dict:
+    return await caller.message("call-ended", timeout=timeout)
+
+
+def loudness(samples: np.ndarray, frequency: float) -> np.ndarray:
+    """Of one tone, every 20 ms."""
+    count = len(samples) // 960
+    time_of = np.arange(960) / speech.RATE
+    frames = samples[: count * 960].reshape(count, 960)
+    return 2 * np.abs(frames @ np.exp(-2j * np.pi * frequency * time_of)) / 960
+
+
+def test_a_bot_hears_and_is_heard(with_bot, sentences):
+    with Bot("echo") as bot:
+        gateway = with_bot(bot.url)
+        said = speech.read(sentences["kitchen"])[: 7 * speech.RATE]
+
+        async def call():
+            async with in_call(gateway.signaling(), said) as caller:
+                await asyncio.sleep(8)
+                return caller.heard()
+
+        speech.assert_heard("kitchen", sentences, asyncio.run(call()))
+        gateway.await_idle()
+        start = json.loads(bot.process.stdout.readline())
+        assert start["sampleRate"] == 16_000 and start["mixType"] == "mono"
+
+
+def test_a_bot_that_is_done_ends_the_call_when_it_was_heard(with_bot):
+    with Bot("goodbye") as bot:
+        gateway = with_bot(bot.url)
+
+        async def call():
+            async with in_call(gateway.signaling()) as caller:
+                ended = await end_of(caller, 5)
+                assert ended["reason"] == "pipeline_finished"
+                assert (loudness(caller.heard(), 440) > 0.1).sum() >= 45, "a second of tone"
+                assert await caller.closed() == (1000, "call ended")
+
+        asyncio.run(call())
+        gateway.await_idle()
+
+
+def test_a_bot_that_is_lost_before_it_spoke_is_called_once_more(with_bot):
+    with Bot("once") as bot:
+        gateway = with_bot(bot.url)
+
+        async def call():
+            async with in_call(gateway.signaling()) as caller:
+                await caller.hears(50)
+
+        asyncio.run(call())
+        gateway.await_log("bot lost before it spoke; trying again")
+        gateway.await_idle()
+
+
+@pytest.mark.parametrize("announces", [True, False])
+@pytest.mark.parametrize("fate", ["killed", "stopped", "garbage", "crash"])
+def test_a_bot_that_is_lost_ends_the_call_in_3_s(with_bot, announcement, fate, announces):
+    """The caller hears so, or the call ends; and what it held is given back."""
+    with Bot({"killed": "echo", "stopped": "echo"}.get(fate, fate)) as bot:
+        gateway = with_bot(bot.url, f", announcement: '{announcement}'" if announces else "", seats=1)
+
+        async def call():
+            async with in_call(gateway.signaling()) as caller:
+                await caller.hears(25)
+                if fate == "killed":
+                    bot.signal(signal.SIGKILL)
+                elif fate == "stopped":
+                    bot.signal(signal.SIGSTOP)
+                else:
+                    await asyncio.sleep(1)
+                begun, frames = time.monotonic(), len(caller.frames)
+                if announces:
+                    while not (loudness(caller.heard()[-speech.RATE // 2 :], 1200) > ANNOUNCED).any():
+                        assert time.monotonic() - begun < 3, "no announcement"
+                        await asyncio.sleep(0.02)
+                    print(f"{fate}: announced after {time.monotonic() - begun:.2f} s")
+                ended = await end_of(caller, 3 + announces * 1.5)
+                print(f"{fate}: ended after {time.monotonic() - begun:.2f} s")
+                assert ended["reason"] == "pipeline_failed"
+                errors = [each["payload"] for each in caller.events if each["type"] == "rtf-pipeline-error"]
+                assert [each["fatal"] for each in errors] == [True], errors
+                assert await caller.closed() == (1000, "call ended")
+
+        asyncio.run(call())
+        gateway.await_idle()
+        assert gateway.look()["leases"] == 0
+
+
+@pytest.mark.parametrize("there", ["nobody", "stopped"])
+def test_a_bot_that_cannot_be_reached_ends_the_call_in_3_s(with_bot, announcement, there):
+    with Bot("echo") as bot:
+        if there == "stopped":
+            bot.signal(signal.SIGSTOP)
+        url = bot.url if there == "stopped" else f"ws://127.0.0.1:{free_ports().split('-')[0]}/"
+        gateway = with_bot(url, f", announcement: '{announcement}'")
+
+        async def call():
+            async with in_call(gateway.signaling()) as caller:
+                while not (loudness(caller.heard()[-speech.RATE // 2 :], 1200) > ANNOUNCED).any():
+                    assert time.monotonic() - caller.offered_at < 3.5, "no announcement"
+                    await asyncio.sleep(0.02)
+                assert (await end_of(caller))["reason"] == "pipeline_failed"
+
+        asyncio.run(call())
+        gateway.await_idle()
+
+
+def test_a_bot_that_never_reads_is_lost(with_bot):
+    with Bot("deaf") as bot:
+        gateway = with_bot(bot.url)
+
+        async def call():
+            async with in_call(gateway.signaling()) as caller:
+                assert (await end_of(caller, 4))["reason"] == "pipeline_failed"
+
+        asyncio.run(call())
+        gateway.await_idle()
+
+
+def test_a_bot_that_floods_is_held_back_and_heard_in_real_time(with_bot):
+    with Bot("flood") as bot:
+        gateway = with_bot(bot.url, ", buffer: 5s")
+
+        async def call():
+            async with in_call(gateway.signaling()) as caller:
+                await caller.hears(25)
+                before, resident = len(caller.frames), gateway.resident()
+                await asyncio.sleep(8)
+                assert abs(len(caller.frames) - before - 400) <= 10, len(caller.frames) - before
+                assert gateway.resident() - resident < 20 << 20
+
+        asyncio.run(call())
+        gateway.await_idle()
+
+
+def test_an_interrupted_bot_falls_silent_and_learns_what_was_heard(with_bot):
+    with Bot("barge") as bot:
+        gateway = with_bot(bot.url)
+
+        async def call():
+            async with in_call(gateway.signaling()) as caller:
+                await caller.hears(100)
+                await caller.send("pipeline-message", please="stop")
+                begun = time.monotonic()
+                await asyncio.sleep(0.15)
+                frames = len(caller.frames)
+                await asyncio.sleep(1)
+                late = len(caller.frames) - frames
+                assert late <= 1, f"{late} frames came later than 150 ms"
+                assert [each["type"] for each in caller.events if each["type"].startswith("rtf-bot")] == [
+                    "rtf-bot-started-speaking",
+                    "rtf-bot-stopped-speaking",
+                ]
+
+        asyncio.run(call())
+        gateway.await_idle()
+        said = [json.loads(bot.process.stdout.readline()) for _ in range(3)]
+        assert said[1] == {"event": "message", "data": {"please": "stop"}}
+        assert said[2] == {"type": "mark", "data": {"name": "end", "event": "cleared"}}

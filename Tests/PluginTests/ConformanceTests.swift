@@ -1,0 +1,73 @@
+import ConcurrencyQuota
+import EchoPipeline
+import EmbedTokenAuth
+import Foundation
+import ICEPolicies
+import JWTAuth
+import ParrotPipeline
+import PatchbayPlugin
+import PatchbayTesting
+import SQLiteStore
+import Testing
+
+@Suite("Every plugin of ours")
+struct ConformanceTests {
+    @Test("does what every plugin must")
+    func ours() async throws {
+        try await PluginConformance.check(EchoPipeline.self)
+        try await PluginConformance.check(ParrotPipeline.self)
+        try await PluginConformance.check(
+            JWTAuth.self, yaml: "secret: { env: SECRET }", environment: ["SECRET": String(repeating: "s", count: 32)])
+        try await PluginConformance.check(
+            EmbedTokenAuth.self, yaml: "{ store: memory, tokens: [{ token: emb_demo, workflow: 1 }] }",
+            stores: ["memory": MemoryStore.configured()])
+        try await PluginConformance.check(ConcurrencyQuota.self, yaml: "limit: 1")
+        try await PluginConformance.check(PrivateICEPolicy.self)
+        try await PluginConformance.check(MemoryStore.self)
+        let folder = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try await PluginConformance.check(SQLiteStore.self, yaml: "path: \(folder.path())/store.db")
+    }
+
+    @Test("one that does not is found out")
+    func faults() async {
+        await #expect(throws: ConformanceFault.self) { try await PluginConformance.check(Deaf.self) }
+        await #expect(throws: ConformanceFault.self) { try await PluginConformance.check(Gullible.self) }
+        await #expect(throws: ConformanceFault.self) { try await PluginConformance.check(Fickle.self) }
+    }
+}
+
+/// Goes on when it is cancelled.
+private struct Deaf: PipelinePlugin {
+    static let type = "deaf"
+    static let summary = "Goes on when it is cancelled."
+    struct Settings: PluginSettings {}
+
+    init(settings: Settings, context: PluginContext) {}
+
+    func run(_ call: Call, audio: CallAudio) async throws {
+        await Task.detached { try? await Task.sleep(for: .milliseconds(1300)) }.value
+    }
+}
+
+/// Lets everybody in.
+private struct Gullible: AuthPlugin {
+    static let type = "gullible"
+    static let summary = "Lets everybody in."
+    struct Settings: PluginSettings {}
+
+    init(settings: Settings, context: PluginContext) {}
+
+    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome { .accept(Principal(id: "7")) }
+}
+
+/// Has a name that is none.
+private struct Fickle: ICEPolicyPlugin {
+    static let type = "Fickle-Policy"
+    static let summary = "Has a name that is none."
+    struct Settings: PluginSettings {}
+
+    init(settings: Settings, context: PluginContext) {}
+
+    func keeps(_ candidate: Candidate, _ direction: Direction) -> Bool { true }
+}

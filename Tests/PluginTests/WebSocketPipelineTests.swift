@@ -1,0 +1,95 @@
+import Foundation
+import PatchbayPlugin
+import PatchbayTesting
+import Testing
+
+@testable import WebSocketPipeline
+
+@Suite("The websocket pipeline")
+struct WebSocketPipelineTests {
+    private func configured(_ yaml: String) throws -> WebSocketPipeline {
+        try WebSocketPipeline.configured(yaml, environment: ["KEY": "k3y", "BREAK": "a\nb"])
+    }
+
+    @Test(
+        "has the rates of its dialect",
+        arguments: [
+            ("dialect: twilio", 8000, 8000), ("{ dialect: twilio, twilio: { encoding: l16-24000 } }", 24_000, 24_000),
+            ("dialect: openai-realtime", 24_000, 24_000), ("dialect: pipecat", 16_000, 24_000),
+            ("{ dialect: pcm, pcm: { input_rate: 8000, output_rate: 48000 } }", 8000, 48_000),
+        ])
+    func rates(yaml: String, input: Int, output: Int) throws {
+        let settings = yaml.hasPrefix("{") ? yaml.dropLast() + ", url: ws://a }" : yaml + "\nurl: ws://a"
+        #expect(try configured(String(settings)).audio == AudioFormat(inputRate: input, outputRate: output))
+    }
+
+    @Test(
+        "refuses settings that contradict each other, at the one that is wrong",
+        arguments: [
+            ("{ dialect: pcm, url: ws://a, twilio: {} }", "twilio"),
+            ("{ dialect: pcm, url: ws://a, headers: { host: b } }", "headers"),
+            ("{ dialect: pcm, url: ws://a, headers: { Sec-WebSocket-Key: b } }", "headers"),
+            ("{ dialect: pcm, url: ws://a, headers: { \"a b\": c } }", "headers"),
+            ("{ dialect: pcm, url: ws://a, secret_headers: { a: { env: BREAK } } }", "secret_headers"),
+            ("{ dialect: pcm, url: ws://a, headers: { Authorization: b }, token: { env: KEY } }", "token"),
+            ("{ dialect: pcm, url: ws://a, trust_roots: /nowhere }", "trust_roots"),
+            ("{ dialect: pcm, url: wss://a, trust_roots: /nowhere }", "trust_roots"),
+            ("{ dialect: pcm, url: ws://a, buffer: 1500ms }", "buffer"),
+            ("{ dialect: pcm, url: ws://a, announcement: /nowhere.wav }", "announcement"),
+            ("{ dialect: openai-realtime, url: ws://a, openai_realtime: { session: [1] } }", "openai_realtime"),
+            ("{ dialect: twilio, url: ws://a, twilio: { account_sid: a/b } }", "twilio"),
+        ])
+    func contradictions(yaml: String, field: String) {
+        let fault = #expect(throws: SettingsFault.self) { try configured(yaml) }
+        #expect(fault?.field == field, "\(fault?.description ?? "")")
+        #expect(fault?.description.contains("k3y") != true)
+    }
+
+    @Test(
+        "takes the address of a WebSocket, with places for the call",
+        arguments: [
+            ("ws://a", true), ("wss://a.example:8443/x?y={workflow_id}", true), ("ws://[::1]:9/", true),
+            ("ws://a/{call_id}/{tenant}/{workflow_run_id}", true), ("http://a", false), ("ws://", false),
+            ("ws://a/{name}", false), ("ws://a b", false), ("ws://a:99999", false), ("ws://u:p@a/", false),
+        ])
+    func url(text: String, isGood: Bool) {
+        #expect((BotURL.decode(text) != nil) == isGood)
+    }
+
+    @Test("what a call puts into the address cannot leave its place")
+    func places() {
+        let url = BotURL(template: "ws://a/{tenant}?id={call_id}")
+        #expect(
+            url.filled(["tenant": "a/b?{call_id} ü", "call_id": "1&2"])
+                == "ws://a/a%2Fb%3F%7Bcall_id%7D%20%C3%BC?id=1%262")
+    }
+
+    @Test("hangs up by Twilio's REST API, with the right credentials only")
+    func hangUp() async throws {
+        let pipeline = try configured(
+            "{ dialect: twilio, url: ws://a, twilio: { account_sid: AC1, auth_token: { env: KEY } } }")
+        let route = try #require(pipeline.routes.first)
+        #expect(route.method == .post && route.path == "/2010-04-01/Accounts/AC1/Calls/{call}")
+        let runs = WorkflowRuns(store: try MemoryStore.configured(), tenant: "default")
+        func ask(_ call: String, credentials: String = "AC1:k3y", body: String = "Status=completed") async throws -> Int
+        {
+            let headers = ["authorization": "Basic " + Data(credentials.utf8).base64EncodedString()]
+            return try await route.handler(
+                RouteRequest(
+                    tenant: "default", method: "POST", parameters: ["call": call], headers: headers,
+                    body: Array(body.utf8), runs: runs)
+            ).status
+        }
+        #expect(try await ask("CA1.json", credentials: "AC1:other") == 401)
+        #expect(try await ask("CA1.json", credentials: "") == 401)
+        #expect(try await ask("CA1.json", body: "Status=in-progress") == 400)
+        #expect(try await ask("CA1") == 404)
+        #expect(try await ask("CA1.json") == 404)
+        #expect(try configured("{ dialect: twilio, url: ws://a }").routes.isEmpty)
+    }
+
+    @Test("does what every plugin must, though its bot is away")
+    func conforms() async throws {
+        try await PluginConformance.check(WebSocketPipeline.self, yaml: "{ dialect: pcm, url: ws://127.0.0.1:1 }")
+    }
+}
