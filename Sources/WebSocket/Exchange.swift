@@ -46,7 +46,8 @@ struct Exchange: Sendable {
             outcome.fail(WebSocketError.noResponse(reason: "none within \(timeout)"))
             channel.close(promise: nil)
         }
-        defer { timer.cancel() }
+        // On the loop, so that it cannot close a socket that has just been handed out.
+        outcome.futureResult.whenComplete { _ in timer.cancel() }
         return try await withTaskCancellationHandler {
             try await outcome.futureResult.get()
         } onCancel: {

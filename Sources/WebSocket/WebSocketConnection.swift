@@ -5,6 +5,9 @@ internal import Synchronization
 /// One open WebSocket. Violations of the protocol and of the limits close it from within; all that is left to see then
 /// is the last element of `inbound`.
 package final class WebSocketConnection: Sendable {
+    /// What a waiting message costs beside its bytes, so that empty ones are counted too.
+    static let overhead = 64
+
     /// What goes to the peer.
     package enum Message: Sendable, Hashable {
         case text(String)
@@ -60,7 +63,7 @@ package final class WebSocketConnection: Sendable {
     /// - Returns: whether it was queued.
     @discardableResult
     package func send(_ message: Message, droppable: Bool = false) -> Bool {
-        let size = message.size + 64
+        let size = message.size + Self.overhead
         // What may be dropped leaves room for what must not be.
         guard queued.add(size, ordering: .relaxed).newValue <= (droppable ? limit / 2 : limit) else {
             queued.subtract(size, ordering: .relaxed)
@@ -117,8 +120,8 @@ package struct InboundMessages: AsyncSequence, Sendable {
         package mutating func next() async -> Element? {
             let element = await stream.next()
             switch element {
-            case .text(let text): onRead(text.utf8.count)
-            case .binary(let bytes): onRead(bytes.count)
+            case .text(let text): onRead(text.utf8.count + WebSocketConnection.overhead)
+            case .binary(let bytes): onRead(bytes.count + WebSocketConnection.overhead)
             case .closed, nil: break
             }
             return element

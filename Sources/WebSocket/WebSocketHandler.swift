@@ -142,7 +142,7 @@ extension WebSocketHandler {
             fragments = (opcode, count, data)
             return
         }
-        unread += data.readableBytes
+        unread += data.readableBytes + WebSocketConnection.overhead
         if opcode == .binary {
             yield.yield(.binary(Array(data.readableBytesView)))
         } else if let text = String(validating: data.readableBytesView, as: UTF8.self) {

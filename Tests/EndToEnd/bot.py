@@ -1,11 +1,16 @@
-"""A bot that speaks raw PCM, good or bad, as a process of its own: `python bot.py BEHAVIOUR`. Prints its port."""
+"""A bot, good or bad, as a process of its own: `python bot.py BEHAVIOUR`. Prints its port, and what it is told.
+
+Most speak raw PCM; those that speak another dialect say so.
+"""
 
 import asyncio
+import base64
 import contextlib
 import json
 import math
 import os
 import signal
+import ssl
 import struct
 import subprocess
 import sys
@@ -87,9 +92,60 @@ async def barge(socket, start):
             await socket.send_json({"type": "killAudio"})
 
 
-def tone(seconds: float, frequency=440) -> bytes:
-    count = int(RATE * seconds)
-    return struct.pack(f"<{count}h", *(int(8000 * math.sin(2 * math.pi * frequency * n / RATE)) for n in range(count)))
+async def twilio(socket, start):
+    """Twilio Media Streams: speaks for 3 s in three parts with a mark behind each, drops what is left when a key is pressed
+    or the caller speaks up, and hangs up by REST when a mark 'bye' is over."""
+    message = await socket.receive_json()
+    print(json.dumps(message), flush=True)
+    stream = message["streamSid"]
+    for part in range(3):
+        await socket.send_json({"event": "media", "streamSid": stream, "media": {"payload": mu_law(tone(1.0, rate=8000))}})
+        await socket.send_json({"event": "mark", "streamSid": stream, "mark": {"name": f"part {part}"}})
+    async for message in socket:
+        said = json.loads(message.data)
+        if said["event"] == "media":
+            continue
+        print(json.dumps(said), flush=True)
+        if said["event"] == "mark" and said["mark"]["name"] == "part 0":
+            await socket.send_json({"event": "clear", "streamSid": stream})
+
+
+async def realtime(socket, start):
+    """OpenAI Realtime: 4 s of sound in two items, all at once; then says that the caller has begun to speak."""
+    await socket.send_json({"type": "session.created", "session": {}})
+    await socket.send_json({"type": "session.updated", "session": start["session"]})
+    await socket.send_json({"type": "response.created", "response": {"id": "r1"}})
+    sound = tone(2.0, rate=24_000)
+    for item in ("i1", "i2"):
+        for at in range(0, len(sound), 9600):
+            delta = base64.b64encode(sound[at : at + 9600]).decode()
+            where = {"response_id": "r1", "item_id": item, "output_index": 0, "content_index": 0}
+            await socket.send_json({"type": "response.output_audio.delta", **where, "delta": delta})
+        await socket.send_json({"type": "response.output_audio_transcript.done", "item_id": item, "transcript": f"I am {item}."})
+    heard = 0
+    async for message in socket:
+        said = json.loads(message.data)
+        if said["type"] == "input_audio_buffer.append":
+            heard += len(base64.b64decode(said["audio"]))
+            if heard == 48 * 20 * 140:  # 2.8 s
+                await socket.send_json({"type": "input_audio_buffer.speech_started", "audio_start_ms": 2800, "item_id": "u1"})
+        else:
+            print(json.dumps(said), flush=True)
+
+
+def mu_law(samples: bytes) -> str:
+    """Base64 of G.711, after ITU-T G.191."""
+    coded = bytearray()
+    for (sample,) in struct.iter_unpack("<h", samples):
+        magnitude = min(abs(sample) + 132, 32_767)
+        exponent = magnitude.bit_length() - 8
+        coded.append(~((0x80 if sample < 0 else 0) | exponent << 4 | (magnitude >> (exponent + 3)) & 15) & 0xFF)
+    return base64.b64encode(coded).decode()
+
+
+def tone(seconds: float, frequency=440, rate=RATE) -> bytes:
+    count = int(rate * seconds)
+    return struct.pack(f"<{count}h", *(int(8000 * math.sin(2 * math.pi * frequency * n / rate)) for n in range(count)))
 
 
 async def serve(behaviour):
@@ -107,7 +163,11 @@ async def serve(behaviour):
     app.router.add_get("/{path:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", int(os.environ.get("PORT", 0)))
+    secure = None
+    if "CERTIFICATE" in os.environ:
+        secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        secure.load_cert_chain(os.environ["CERTIFICATE"])
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=secure)
     await site.start()
     print(runner.addresses[0][1], flush=True)
     await asyncio.sleep(3600)
@@ -116,12 +176,13 @@ async def serve(behaviour):
 class Bot:
     """Such a process, for a test."""
 
-    def __init__(self, behaviour: str):
+    def __init__(self, behaviour: str, certificate=None):
+        environment = {**os.environ, **({"CERTIFICATE": str(certificate)} if certificate else {})}
         self.process = subprocess.Popen(
-            [sys.executable, Path(__file__), behaviour], stdout=subprocess.PIPE, text=True, process_group=0
+            [sys.executable, Path(__file__), behaviour], stdout=subprocess.PIPE, text=True, process_group=0, env=environment
         )
         self.port = int(self.process.stdout.readline())
-        self.url = f"ws://127.0.0.1:{self.port}/call"
+        self.url = f"ws{'s' if certificate else ''}://127.0.0.1:{self.port}/call"
 
     def signal(self, number):
         self.process.send_signal(number)

@@ -68,6 +68,7 @@ class Caller:
         self.answers_pings = True
         self.close_code = self.close_reason = None
         self.frames: list[tuple[int, np.ndarray]] = []  # media time in samples, and samples
+        self.arrivals: list[float] = []  # when each came
         self.offered_at = self.first_frame_at = 0.0
         self._changed = asyncio.Condition()
         self._tasks = [asyncio.ensure_future(self._read_socket())]
@@ -90,7 +91,10 @@ class Caller:
                 if content.get("type") == "ice-candidate":
                     await self._add_candidate(content["payload"]["candidate"])
                 # What happens in a call may come between any two of the messages that answer something.
-                (self.events if content.get("type", "").startswith("rtf-") else self.messages).append(content)
+                if content.get("type", "").startswith("rtf-"):
+                    self.events.append({**content, "at": time.monotonic()})
+                else:
+                    self.messages.append(content)
                 await self._notify()
                 continue
             if message.type == aiohttp.WSMsgType.PING:
@@ -124,6 +128,7 @@ class Caller:
         try:
             while True:
                 frame = await track.recv()
+                self.arrivals.append(time.monotonic())
                 self.first_frame_at = self.first_frame_at or time.monotonic()
                 self.frames.append((frame.pts, frame.to_ndarray().reshape(-1, len(frame.layout.channels))[:, 0]))
         except Exception:  # aiortc's way to say that the track has ended

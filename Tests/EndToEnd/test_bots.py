@@ -1,6 +1,7 @@
 """Bots on a WebSocket: good ones, and those that die, stop, flood and lie."""
 
 import asyncio
+import base64
 import json
 import os
 import re
@@ -9,13 +10,14 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import speech
 from bot import Bot
-from gateway import ROOT, changed_config, free_ports
+from gateway import ROOT, SECRET, changed_config, free_ports, http
 from peer import in_call
 
 ANNOUNCED = 0.05  # the announcement is louder than this
@@ -220,6 +222,91 @@ def test_a_bot_that_floods_is_held_back_and_heard_in_real_time(with_bot):
 
         asyncio.run(call())
         gateway.await_idle()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Certificates with their keys by the name they are for."""
+    directory = tmp_path_factory.mktemp("certificates")
+    made = {}
+    for name, subject in ("address", "IP:127.0.0.1"), ("other", "DNS:other.example"):
+        file = made[name] = directory / f"{name}.pem"
+        options = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={subject}", "-days", "2", "-keyout", file, "-out", f"{file}.crt"]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", *options], check=True, capture_output=True)
+        file.write_text(Path(f"{file}.crt").read_text() + file.read_text())
+    return made
+
+
+@pytest.mark.parametrize("name", ["trusted", "a stranger", "another's name"])
+def test_a_bot_behind_tls_is_spoken_to_when_it_is_who_it_should_be(with_bot, certificates, name):
+    certificate = certificates["other" if name == "another's name" else "address"]
+    with Bot("echo", certificate) as bot:
+        gateway = with_bot(bot.url, "" if name == "a stranger" else f", trust_roots: '{certificate}'")
+
+        async def call():
+            async with in_call(gateway.signaling()) as caller:
+                if name == "trusted":
+                    await caller.hears(50)
+                    bot.signal(signal.SIGKILL)
+                assert (await end_of(caller))["reason"] == "pipeline_failed"
+                assert bool(caller.frames) == (name == "trusted")
+
+        asyncio.run(call())
+        gateway.await_idle()
+
+
+def test_a_bot_for_phones_is_told_what_was_played_and_hangs_up_by_rest(with_bot):
+    with Bot("twilio") as bot:
+        gateway = with_bot(bot.url, ", twilio: {{ account_sid: AC7, auth_token: {{ file: {directory}/jwt.secret }} }}", "twilio")
+
+        async def call():
+            async with in_call(gateway.signaling(workflow=2, run=77)) as caller:
+                while not (loudness(caller.heard(), 440) > 0.1).any():
+                    await asyncio.sleep(0.01)
+                begun = time.monotonic()
+                lines = [json.loads(await asyncio.to_thread(bot.process.stdout.readline)) for _ in range(5)]
+                assert 0.8 < time.monotonic() - begun < 1.3, "the first mark came when its second was played, clear then at once"
+                tones = (loudness(caller.heard(), 440) > 0.1).sum()
+                assert abs(tones - 50) <= 8, f"heard {tones} frames of the first second"
+                connected, start, *marks = lines
+                assert connected["event"] == "connected" and start["start"]["customParameters"]["workflow_run_id"] == "77"
+                assert [each["mark"]["name"] for each in marks] == ["part 0", "part 1", "part 2"]
+                path = f"/2010-04-01/Accounts/AC7/Calls/{start['start']['callSid']}.json"
+                credentials = base64.b64encode(f"AC7:{SECRET}".encode()).decode()
+                form = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Basic {credentials}"}
+                status, _, body = await asyncio.to_thread(http, "POST", gateway.url + path, b"Status=completed", form)
+                assert (status, json.loads(body)["status"]) == (200, "completed")
+                assert (await end_of(caller))["reason"] == "pipeline_finished"
+                status, _, body = await asyncio.to_thread(http, "POST", gateway.url + path, b"Status=completed", form)
+                assert (status, json.loads(body)["code"]) == (404, 20404)
+
+        asyncio.run(call())
+        gateway.await_idle()
+        assert json.loads(bot.process.stdout.readline())["event"] == "stop"
+
+
+def test_an_item_that_is_interrupted_is_cut_to_what_was_heard(with_bot):
+    """To within 80 ms of what the caller's end received: some of it is the tone's slow beginning, as this measures it."""
+    more = ", openai_realtime: {{ session: {{ instructions: 'Greet {{{{name}}}}.' }} }}"
+    with Bot("realtime") as bot:
+        gateway = with_bot(bot.url, more, "openai-realtime")
+
+        async def call():
+            async with in_call(gateway.signaling()) as caller:
+                await asyncio.sleep(4.5)
+                return caller.heard(), caller.events
+
+        heard, events = asyncio.run(call())
+        gateway.await_idle()
+        update, truncate = (json.loads(bot.process.stdout.readline()) for _ in range(2))
+        assert update["session"]["audio"]["output"]["format"] == {"type": "audio/pcm", "rate": 24_000}
+        tones = loudness(heard, 440)
+        received = (tones[tones > 0.02] / np.median(tones[tones > 0.1])).clip(0, 1).sum() * 20
+        print(f"received {received:.0f} ms, told {truncate}")
+        assert truncate["type"] == "conversation.item.truncate" and truncate["item_id"] == "i2"
+        assert abs(2000 + truncate["audio_end_ms"] - received) <= 80
+        texts = [each["payload"]["text"] for each in events if each["type"] == "rtf-bot-text"]
+        assert texts == ["I am i1.", "I am i2."]
 
 
 def test_an_interrupted_bot_falls_silent_and_learns_what_was_heard(with_bot):

@@ -90,33 +90,33 @@ final class BotSpeech: Sendable {
 
     /// To be called before samples are queued.
     fileprivate func begin(with samples: [Int16]) {
-        guard isIdle.withLock(\.self), PlayoutQueue.isSpeech(samples) else { return }
-        if isIdle.withLock({ isIdle in
-            defer { isIdle = false }
-            return isIdle
-        }) {
-            start.yield(queue.mark())
-        }
+        guard isIdle.withLock(\.self), PlayoutQueue.isSpeech(samples), begins() else { return }
+        start.yield(queue.mark())
     }
 
     /// Tells `report` until the task is cancelled: true when the bot begins, false when it stops.
     func follow(_ report: (_ isSpeaking: Bool) -> Void) async {
         for await mark in starts {
-            if case .played = await mark.outcome {
-                repeat {
+            var speaks = await mark.outcome == .played
+            while !Task.isCancelled {
+                if speaks {
                     report(true)
                     await untilItStops()
                     report(false)
-                    isIdle.withLock { $0 = true }
-                    // What was queued between the two lines above began no speech.
-                } while queue.isSpeaking
-                    && isIdle.withLock({ isIdle in
-                        defer { isIdle = false }
-                        return isIdle
-                    })
-            } else {
+                }
                 isIdle.withLock { $0 = true }
+                // What was queued before the line above began no speech of its own.
+                guard queue.isSpeaking, begins() else { break }
+                speaks = true
             }
+        }
+    }
+
+    /// Whether it falls to the one who asks to begin.
+    private func begins() -> Bool {
+        isIdle.withLock { isIdle in
+            defer { isIdle = false }
+            return isIdle
         }
     }
 

@@ -103,6 +103,7 @@ final class Conversation: Sendable {
                     {
                         call.logger.warning("bot lost before it spoke; trying again", metadata: ["reason": "\(loss)"])
                         tries.deadline = .now + patience
+                        state.withLock { ($0.socket, $0.marks) = (nil, [:]) }
                         socket = try await open(&tries)
                     }
                 }
@@ -180,6 +181,8 @@ final class Conversation: Sendable {
     /// Does what the bot says until it is done.
     private func converse(over socket: WebSocketConnection) async throws {
         for await message in socket.inbound {
+            // While there is always another, nothing else here suspends: other calls' pipelines want the thread too.
+            await Task.yield()
             let received: Message
             switch message {
             case .text(let text): received = .text(text)

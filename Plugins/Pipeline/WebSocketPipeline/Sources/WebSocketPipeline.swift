@@ -95,7 +95,8 @@ public struct WebSocketPipeline: PipelinePlugin {
         } catch is CancellationError {
             // The caller has left.
         } catch {
-            call.report(.error(PipelineError("\(error)", isFatal: true)))
+            // Why is for the log: a server's answer may quote what it was sent, a key among it.
+            call.report(.error(PipelineError("the bot cannot be reached, or was lost", isFatal: true)))
             audio.output.clear()
             if let announcement, !Task.isCancelled {
                 try await audio.output.play(PCMFrame(announcement.samples, sampleRate: announcement.sampleRate))

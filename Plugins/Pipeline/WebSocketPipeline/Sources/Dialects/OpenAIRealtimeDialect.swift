@@ -140,7 +140,9 @@ struct OpenAIRealtimeDialect: Dialect {
     }
 
     private var position: Duration {
-        .nanoseconds(Int64(asked) * 1_000_000_000 / Int64(Self.audio.outputRate))
+        // In two steps: a bot that sends for long enough would overflow one.
+        let rate = Self.audio.outputRate
+        return .seconds(asked / rate) + .nanoseconds(Int64(asked % rate) * 1_000_000_000 / Int64(rate))
     }
 
     mutating func cleared(at position: Duration) -> [Message] {
