@@ -38,7 +38,7 @@ public struct PluginRegistration: Sendable {
     /// Keeps what outlives a call.
     ///
     /// - Parameter isPredeclared: it can be named without an entry under `stores:`; a tenant's runs are in the one
-    /// called   `memory` when the file declares no store.
+    ///   called `memory` when the file declares no store.
     public static func store(_ plugin: (some StorePlugin).Type, isPredeclared: Bool = false) -> Self {
         Self(plugin, kind: .store, isPredeclared: isPredeclared)
     }

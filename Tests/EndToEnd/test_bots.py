@@ -286,7 +286,7 @@ def test_a_bot_for_phones_is_told_what_was_played_and_hangs_up_by_rest(with_bot)
 
 
 def test_an_item_that_is_interrupted_is_cut_to_what_was_heard(with_bot):
-    """To within 80 ms of what the caller's end received: some of it is the tone's slow beginning, as this measures it."""
+    """To within 80 ms of what the caller's end received. The aim is 40; 64 to 73 were measured, and nobody knows yet why."""
     more = ", openai_realtime: {{ session: {{ instructions: 'Greet {{{{name}}}}.' }} }}"
     with Bot("realtime") as bot:
         gateway = with_bot(bot.url, more, "openai-realtime")

@@ -160,7 +160,7 @@ struct CallSupervisor: Sendable {
     /// Lives the call's life.
     ///
     /// - Returns: why it ended, in the words of the wire: `peer_connection_closed`, `pipeline_finished`,
-    /// `pipeline_failed`,   `time_limit`, `idle`, `socket_lost`, or what the pipeline or the socket said.
+    ///   `pipeline_failed`, `time_limit`, `idle`, `socket_lost`, or what the pipeline or the socket said.
     func run() async -> CallEnd {
         let pipeline = tenant.pipeline(forWorkflow: call.workflowID)
         let sound = PipelineAudio(
