@@ -198,7 +198,6 @@ final class Conversation: Sendable {
     }
 
     /// - Returns: whether the bot has more to say.
-    @discardableResult
     private func perform(_ actions: [Action]) async throws -> Bool {
         for action in actions {
             switch action {

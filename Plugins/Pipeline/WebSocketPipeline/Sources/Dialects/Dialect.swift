@@ -28,7 +28,7 @@ protocol Dialect: Sendable {
     /// What was queued has been dropped.
     ///
     /// - Parameter position: how much of all that was ever asked to be played, in the order it was asked, had been
-    /// played or   dropped earlier.
+    ///   played or dropped earlier.
     mutating func cleared(at position: Duration) -> [Message]
 
     /// The caller has left: the last words.
