@@ -40,6 +40,8 @@ package final class PlayoutQueue: Sendable {
         var spokenEnd = 0
         /// Samples pulled since the queue was last empty or cleared.
         var heard = 0
+        /// Played when more has been pulled than its position.
+        var start: PlayoutMark?
         /// How often the queue was cleared: a `play` that began before does not go on.
         var clears = 0
         var isFinished = false
@@ -61,6 +63,8 @@ package final class PlayoutQueue: Sendable {
     private let limit: Int
     /// Who waits for room is woken when there is this much, not for every frame.
     private let wakeRoom: Int
+    /// 20 ms of samples.
+    private let crumb: Int
     private let state = Mutex(State())
     /// Who pulls and rests is told by this that there is something again.
     private let wake = Mutex<(@Sendable () -> Void)?>(nil)
@@ -70,6 +74,7 @@ package final class PlayoutQueue: Sendable {
         self.rate = rate
         limit = Int(capacity.components.seconds) * rate
         wakeRoom = rate / 2
+        crumb = rate / 50
     }
 }
 
@@ -96,7 +101,7 @@ extension PlayoutQueue {
                 guard count > 0 else { return (false, false) }
                 compact(&state)
                 if state.queued == 0 { state.heard = 0 }
-                state.chunks.append(Chunk(samples: rest.prefix(count), isSilent: isSilent))
+                append(rest.prefix(count), isSilent: isSilent, to: &state)
                 state.enqueued += count
                 if isSpeech { state.spokenEnd = state.enqueued }
                 rest = rest.dropFirst(count)
@@ -107,6 +112,18 @@ extension PlayoutQueue {
             if isFinished { throw CancellationError() }
             if wantsWake { wake.withLock(\.self)?() }
             if !rest.isEmpty { await waitForRoom(min(rest.count, wakeRoom)) }
+        }
+    }
+
+    /// What comes in crumbs is joined to frames: a chunk for each sample would cost a hundred times its sound.
+    private func append(_ samples: ArraySlice<Int16>, isSilent: Bool, to state: inout State) {
+        if state.head < state.chunks.count, let last = state.chunks.indices.last,
+            state.chunks[last].samples.count + samples.count <= crumb
+        {
+            state.chunks[last].samples += samples
+            state.chunks[last].isSilent = state.chunks[last].isSilent && isSilent
+        } else {
+            state.chunks.append(Chunk(samples: samples, isSilent: isSilent))
         }
     }
 
@@ -137,6 +154,19 @@ extension PlayoutQueue {
             return (mark, nil)
         }
         if let outcome { mark.settle(outcome) }
+        return mark
+    }
+
+    /// A mark that is played when the first sample is pulled of what is enqueued next, or, where `queued` is so, of what
+    /// waits already. There is one at a time: the one before it counts as cleared.
+    package func startMark(queued: Bool) -> PlayoutMark {
+        let (mark, former) = state.withLock { state in
+            let mark = PlayoutMark(position: queued ? state.removed : state.enqueued)
+            guard !state.isFinished else { return (mark, mark as PlayoutMark?) }
+            defer { state.start = mark }
+            return (mark, state.start)
+        }
+        former?.settle(.cleared)
         return mark
     }
 
@@ -199,7 +229,7 @@ extension PlayoutQueue {
         let (heard, position, marks, waiters, _) = state.withLock { state in
             let heard = state.queued > 0 ? state.heard : 0
             let position = state.removed
-            let dropped = (state.marks[state.firstMark...], state.waiters, state.chunks)
+            let dropped = (state.marks[state.firstMark...] + [state.start].compactMap(\.self), state.waiters, state.chunks)
             // It will come and find nothing, and may not even look.
             if state.puller == .woken { state.puller = .resting }
             state.clears += finishing ? 0 : 1
@@ -208,7 +238,7 @@ extension PlayoutQueue {
             state.played = state.enqueued
             state.heard = 0
             (state.chunks, state.head) = ([], 0)
-            (state.marks, state.firstMark) = ([], 0)
+            (state.marks, state.firstMark, state.start) = ([], 0, nil)
             state.waiters = []
             return (heard, position, dropped.0, dropped.1, dropped.2)
         }
@@ -274,7 +304,7 @@ extension PlayoutQueue {
     package func pull(into samples: inout MutableSpan<Int16>, count: Int) -> Pulled {
         let count = min(count, samples.count)
         var (filled, isSilent) = (0, true)
-        let (hasMark, hasRoom) = state.withLock { state in
+        let (started, hasMark, hasRoom) = state.withLock { state in
             state.played = state.removed
             while filled < count, state.head < state.chunks.count {
                 let chunk = state.chunks[state.head]
@@ -299,8 +329,11 @@ extension PlayoutQueue {
             state.puller = filled == 0 ? .resting : .pulling
             let hasMark = state.firstMark < state.marks.count && state.marks[state.firstMark].position <= state.played
             let hasRoom = !state.waiters.isEmpty && limit - state.queued >= wakeRoom
-            return (hasMark, hasRoom)
+            var started: PlayoutMark?
+            if let start = state.start, start.position < state.removed { (started, state.start) = (start, nil) }
+            return (started, hasMark, hasRoom)
         }
+        started?.settle(.played)
         if hasMark { settleMarks() }
         guard filled > 0 else { return .nothing }
         if hasRoom { wakePlayers() }

@@ -19,6 +19,13 @@ struct Checker {
             for entry in entries {
                 declared[kind, default: []].insert(entry.name)
                 checkName(entry)
+                if kind == .auth, entry.name == EventsChoice.anonymous {
+                    reader.report(
+                        SettingsProblem(
+                            range: entry.range, path: entry.value.path,
+                            message: "'\(entry.name)' stands for callers whom nobody knows",
+                            help: "give the instance another name"))
+                }
                 if let instance = instance(kind, entry) { instances[kind, default: [:]][entry.name] = instance }
             }
         }

@@ -46,7 +46,10 @@ public final class FakeCall: Sendable {
             throw SettingsFault(
                 "the caller speaks at \(odd.sampleRate) Hz, and the pipeline hears at \(rates.inputRate)")
         }
-        state.withLock { $0.waiting = frames.reversed() }
+        state.withLock { state in
+            state.waiting = frames.reversed()
+            state.playback.limit = pipeline.playoutLimit
+        }
         let call = Call(
             id: "test", tenant: "default", principal: principal, workflowID: 1, workflowRunID: 1,
             contextVariables: contextVariables,

@@ -2,8 +2,8 @@ internal import PatchbayPlugin
 
 /// What a pipeline plays, on a clock that moves as it reads what the caller says.
 struct Playback: Sendable {
-    /// As much as a real call queues.
-    private static let longest = Duration.seconds(30)
+    /// As much as a real call queues: the pipeline's `playoutLimit`.
+    var limit = Duration.seconds(30)
 
     /// Since the call's start.
     private(set) var now = Duration.zero
@@ -29,7 +29,7 @@ struct Playback: Sendable {
         frames.append(frame)
         end += frame.duration
         queued += frame.duration
-        advance(to: end - Self.longest)
+        advance(to: end - limit)
     }
 
     /// Lets time pass; it does not go back.

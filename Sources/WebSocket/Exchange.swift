@@ -22,36 +22,38 @@ struct Exchange: Sendable {
         let group = MultiThreadedEventLoopGroup.singleton
         let loop = group.next()
         let outcome = loop.makePromise(of: Outcome.self)
-        let deadline = NIODeadline.now() + TimeAmount(timeout)
-        let channel: any Channel
+        let tls: ClientTLS?
         do {
-            let tls = url.isSecure ? try tls ?? ClientTLS() : nil
-            channel = try await ClientBootstrap(group: loop).connectTimeout(TimeAmount(timeout))
-                .channelOption(.allowRemoteHalfClosure, value: true)
-                .channelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        let handler = ExchangeHandler(exchange: self, host: url.host, outcome: outcome)
-                        if let tls { try channel.pipeline.syncOperations.addHandler(tls.handler(host: url.host)) }
-                        try channel.pipeline.syncOperations.addHandlers([
-                            handler.encoder, handler.decoder, handler.validator, handler,
-                        ])
-                    }
-                }
-                .connect(host: url.host, port: url.port).get()
+            tls = url.isSecure ? try self.tls ?? ClientTLS() : nil
         } catch {
             outcome.fail(error)
             throw WebSocketError.cannotConnect(host: url.host, port: url.port, reason: "\(error)")
         }
-        let timer = loop.scheduleTask(deadline: deadline) {
-            outcome.fail(WebSocketError.noResponse(reason: "none within \(timeout)"))
-            channel.close(promise: nil)
+        // Neither the look-up of a name nor a TCP handshake can be cancelled: what comes too late is closed.
+        let connecting = ClientBootstrap(group: loop).connectTimeout(TimeAmount(timeout))
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let handler = ExchangeHandler(exchange: self, host: url.host, outcome: outcome)
+                    if let tls { try channel.pipeline.syncOperations.addHandler(tls.handler(host: url.host)) }
+                    try channel.pipeline.syncOperations.addHandlers([
+                        handler.encoder, handler.decoder, handler.validator, handler,
+                    ])
+                }
+            }
+            .connect(host: url.host, port: url.port)
+        connecting.whenFailure { error in
+            outcome.fail(WebSocketError.cannotConnect(host: url.host, port: url.port, reason: "\(error)"))
         }
-        // On the loop, so that it cannot close a socket that has just been handed out.
+        let timer = loop.scheduleTask(in: TimeAmount(timeout)) {
+            outcome.fail(WebSocketError.noResponse(reason: "none within \(timeout)"))
+        }
         outcome.futureResult.whenComplete { _ in timer.cancel() }
+        outcome.futureResult.whenFailure { _ in connecting.whenSuccess { $0.close(promise: nil) } }
         return try await withTaskCancellationHandler {
             try await outcome.futureResult.get()
         } onCancel: {
-            channel.close(promise: nil)
+            outcome.fail(CancellationError())
         }
     }
 }

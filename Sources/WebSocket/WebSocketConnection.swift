@@ -67,12 +67,15 @@ package final class WebSocketConnection: Sendable {
         // What may be dropped leaves room for what must not be.
         guard queued.add(size, ordering: .relaxed).newValue <= (droppable ? limit / 2 : limit) else {
             queued.subtract(size, ordering: .relaxed)
-            if !droppable { startClose(code: 1008, reason: "client reads too slowly") }
+            if !droppable { startClose(code: 1008, reason: "peer reads too slowly") }
             return false
         }
         channel.eventLoop.execute { [self] in
             let sent = channel.eventLoop.makePromise(of: Void.self)
-            sent.futureResult.whenComplete { _ in self.queued.subtract(size, ordering: .relaxed) }
+            sent.futureResult.whenComplete { _ in
+                self.queued.subtract(size, ordering: .relaxed)
+                self.handler.value.didWrite()
+            }
             handler.value.write(message, promise: sent)
         }
         return true

@@ -23,6 +23,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     private var refilled = NIODeadline.now()
     private var unread = 0
     private var readHeld = false
+    private var isWriting = false
     private var closeSent = false
     /// What `inbound` ended with.
     private var closeCode: UInt16?
@@ -80,15 +81,21 @@ package final class WebSocketHandler: ChannelDuplexHandler {
         endProbes(isLost: closeCode == 1006)
     }
 
+    /// There is nothing more to come. With TLS closing takes a while, for the peer's last words, which nobody waits for.
+    private func lost(_ context: ChannelHandlerContext) {
+        finish(code: 1006, reason: "")
+        context.close(promise: nil)
+    }
+
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if let event = event as? ChannelEvent, event == .inputClosed { return context.close(promise: nil) }
+        if let event = event as? ChannelEvent, event == .inputClosed { return lost(context) }
         context.fireUserInboundEventTriggered(event)
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? NIOWebSocketError else {
             // After a violation the decoder reports each further read; those are drained until the peer closes.
-            if !closeSent { context.close(promise: nil) }
+            if !closeSent { lost(context) }
             return
         }
         switch error {
@@ -214,7 +221,14 @@ extension WebSocketHandler {
             case .text(let text): frame(.text, ByteBuffer(string: text))
             case .binary(let bytes): frame(.binary, ByteBuffer(bytes: bytes))
             }
+        isWriting = true
         context.writeAndFlush(wrapOutboundOut(frame), promise: promise)
+        isWriting = false
+    }
+
+    /// A message is on its way. One that had to wait for that shows that the peer is there: it has made room.
+    func didWrite() {
+        if !isWriting { lastHeard = .now() }
     }
 
     /// The application's close, and the server's at its end.
@@ -272,7 +286,8 @@ extension WebSocketHandler {
             if now + .milliseconds(10) >= unanswered + TimeAmount(limits.pongTimeout) {
                 return lose()
             }
-        } else if context?.channel.isWritable == true {
+        } else {
+            // A peer that does not even take what waits for it need not be sent the ping to be asked.
             unanswered = now
         }
         send(.ping, ByteBuffer())

@@ -52,6 +52,25 @@ struct PlayoutMarkTests {
         #expect(await pulls(queue, until: marks) == [2, 2, 3, 3])
     }
 
+    @Test(
+        "A start mark is played with the first sample behind it, or the first that waits",
+        arguments: [(0, false, 1), (1, false, 1), (159, false, 1), (160, false, 2), (480, false, 4), (480, true, 1)])
+    func starts(before: Int, queued: Bool, expected: Int) async throws {
+        let queue = PlayoutQueue(rate: 8000)
+        try await queue.play(samples(before))
+        let former = queue.startMark(queued: queued)
+        let mark = queue.startMark(queued: queued)
+        #expect(await former.outcome == .cleared)
+        try await queue.play(samples(160))
+        #expect(await pulls(queue, until: [mark]) == [expected])
+        // Nothing was there to begin, and what comes after a clearing is another speech.
+        let late = queue.startMark(queued: queued)
+        queue.clear()
+        #expect(await late.outcome == .cleared)
+        queue.finish()
+        #expect(await queue.startMark(queued: queued).outcome == .cleared)
+    }
+
     @Test("A mark on an empty queue whose last frame is still playing waits for it")
     func lastFrame() async throws {
         let queue = PlayoutQueue(rate: 8000)

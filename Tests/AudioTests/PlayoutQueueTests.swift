@@ -15,12 +15,13 @@ struct PlayoutQueueTests {
     func pieces() async throws {
         let queue = PlayoutQueue(rate: 8000)
         var start = 0
-        for size in [1, 159, 160, 161, 0, 1000, 7] {
+        var heard: [Int16] = []
+        for size in [1, 159, 160, 161, 0, 1000, 7] + [Int](repeating: 1, count: 1500) + [160, 3, 200] {
             try await queue.play(ramp(start..<start + size))
             start += size
+            if start % 11 == 0, start - heard.count >= 160 { heard += pull(queue) }
         }
         #expect(queue.isPlaying)
-        var heard: [Int16] = []
         while queue.isPlaying { heard += pull(queue) }
         #expect(heard == ramp(0..<start) + [Int16](repeating: 0, count: (160 - start % 160) % 160))
         #expect(pull(queue).isEmpty)

@@ -129,6 +129,10 @@ struct FaultTests {
             ("", "1:1: error: missing key 'version'"),
             ("just text", "1:1: error: expected keys and values, found text"),
             ("auth:\n  a b: { type: jwt }", "2:3: error: auth.a b: 'a b' is no name"),
+            (
+                "auth:\n  anonymous: { type: jwt }",
+                "2:3: error: auth.anonymous: 'anonymous' stands for callers whom nobody knows"
+            ),
             ("auth:\n  a: {}", "2:3: error: auth.a: missing key 'type'"),
             (
                 "media: { ports: 1000-1001, loops: 3 }",

@@ -51,10 +51,12 @@ struct PipelineOutputTests {
         let following = Task { await speech.follow { isSpeaking in told.withLock { $0.append(isSpeaking) } } }
         try await output.play(PCMFrame([Int16](repeating: 0, count: 3200), sampleRate: 16_000))
         try await output.play(PCMFrame([Int16](repeating: 8000, count: 3200), sampleRate: 16_000))
+        try await Task.sleep(for: .milliseconds(50))
+        #expect(told.withLock(\.self) == [], "nothing was sent")
         pull(10)
         try await Task.sleep(for: .milliseconds(50))
         #expect(told.withLock(\.self) == [], "only silence was sent")
-        pull(2)
+        pull(1)
         #expect(await eventually { told.withLock(\.self) == [true] })
         pull(20)
         // More comes within a pause of its own.
@@ -64,9 +66,11 @@ struct PipelineOutputTests {
         try await Task.sleep(for: .milliseconds(250))
         #expect(told.withLock(\.self) == [true])
         #expect(await eventually { told.withLock(\.self) == [true, false] })
-        // And again, until it is cleared.
+        // And again, from the first of it on, until it is cleared.
         try await output.play(PCMFrame([Int16](repeating: 8000, count: 32_000), sampleRate: 16_000))
-        pull(2)
+        try await Task.sleep(for: .milliseconds(50))
+        #expect(told.withLock(\.self) == [true, false])
+        pull(1)
         #expect(await eventually { told.withLock(\.self) == [true, false, true] })
         _ = output.clear()
         #expect(await eventually { told.withLock(\.self) == [true, false, true, false] })

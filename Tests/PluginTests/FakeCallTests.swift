@@ -61,6 +61,18 @@ struct FakeCallTests {
         await #expect(throws: WrongSampleRate.self) { try await pipeline.answer(PCMFrame.tone(20)) }
     }
 
+    @Test("a pipeline may play ahead as far as its playoutLimit says, and waits then", arguments: [5, 60])
+    func limit(seconds: Int) async throws {
+        let pipeline = try Script.configured(playoutLimit: .seconds(seconds)) { _, audio in
+            for _ in 0..<40 {
+                try await audio.output.play(PCMFrame([Int16](repeating: 1, count: 16_000), sampleRate: 16_000))
+            }
+            var input = audio.input.makeAsyncIterator()
+            #expect(await input.next()?.timestamp == max(.zero, .seconds(40 - seconds)))
+        }
+        _ = try await pipeline.answer(PCMFrame.silence(20))
+    }
+
     @Test("clearing says how much was heard since a place in what was played")
     func positions() async throws {
         let pipeline = try Script.configured { _, audio in
@@ -87,12 +99,14 @@ private struct Script: PipelinePlugin {
 
     typealias Body = @Sendable (Call, CallAudio) async throws -> Void
     private var body: Body = { _, _ in }
+    private(set) var playoutLimit = Duration.seconds(30)
 
     init(settings: Settings, context: PluginContext) {}
 
-    static func configured(_ body: @escaping Body) throws -> Script {
+    static func configured(playoutLimit: Duration = .seconds(30), _ body: @escaping Body) throws -> Script {
         var script = try configured()
         script.body = body
+        script.playoutLimit = playoutLimit
         return script
     }
 

@@ -95,8 +95,9 @@ struct TestServer {
 struct RawConnection {
     private let channel: any Channel
 
-    init(port: Int) async throws {
+    init(port: Int, reads: Bool = true) async throws {
         channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelOption(.autoRead, value: reads)
             .connect(host: "127.0.0.1", port: port).get()
     }
 

@@ -233,7 +233,55 @@ struct WebSocketTests {
                 for await element in ends { seen.append(element) }
             }
             #expect(bytes.readableBytes < 600 * 50000)
-            #expect(seen == [.closed(code: 1008, reason: "client reads too slowly")])
+            #expect(seen == [.closed(code: 1008, reason: "peer reads too slowly")])
+        }
+    }
+
+    @Test("a client that takes nothing any more is lost, though it cannot be sent a ping; one that takes it slowly is not")
+    func takesNothing() async throws {
+        var limits = Limits()
+        limits.webSocket.pingInterval = .milliseconds(250)
+        limits.webSocket.pongTimeout = .milliseconds(1000)
+        limits.webSocket.closeTimeout = .milliseconds(100)
+        for isSlow in [false, true] {
+            let (ends, end) = AsyncStream.makeStream(of: WebSocketConnection.Inbound.self)
+            let isOver = Mutex(false)
+            try await withSockets(limits: limits) { _ in
+                .accept(subprotocol: nil) { socket in
+                    let sending = Task {
+                        let big = String(repeating: "x", count: 50_000)
+                        while !Task.isCancelled {
+                            socket.send(big, droppable: true)
+                            try? await Task.sleep(for: .milliseconds(1))
+                        }
+                    }
+                    for await message in socket.inbound { end.yield(message) }
+                    isOver.withLock { $0 = true }
+                    end.finish()
+                    sending.cancel()
+                }
+            } body: { server in
+                if isSlow {
+                    var small = WebSocketLimits()
+                    small.inboundQueue = 100_000
+                    let client = try await WebSocketClient.connect(url: server.url, limits: small)
+                    var inbound = client.inbound.makeAsyncIterator()
+                    for _ in 0..<150 {
+                        #expect(await inbound.next() != nil)
+                        try await Task.sleep(for: .milliseconds(20))
+                    }
+                    #expect(isOver.withLock { $0 } == false)
+                    // And not at all any more.
+                    try await Task.sleep(for: .seconds(2))
+                    #expect(isOver.withLock { $0 } == true)
+                } else {
+                    let client = try await RawConnection(port: server.port, reads: false)
+                    try await client.send(handshake())
+                }
+                var seen: [WebSocketConnection.Inbound] = []
+                for await element in ends { seen.append(element) }
+                #expect(seen == [.closed(code: 1006, reason: "keepalive ping timeout")])
+            }
         }
     }
 

@@ -91,15 +91,15 @@ final class BotSpeech: Sendable {
     /// To be called before samples are queued.
     fileprivate func begin(with samples: [Int16]) {
         guard isIdle.withLock(\.self), PlayoutQueue.isSpeech(samples), begins() else { return }
-        start.yield(queue.mark())
+        start.yield(queue.startMark(queued: false))
     }
 
     /// Tells `report` until the task is cancelled: true when the bot begins, false when it stops.
     func follow(_ report: (_ isSpeaking: Bool) -> Void) async {
-        for await mark in starts {
-            var speaks = await mark.outcome == .played
+        for await first in starts {
+            var mark = first
             while !Task.isCancelled {
-                if speaks {
+                if await mark.outcome == .played {
                     report(true)
                     await untilItStops()
                     report(false)
@@ -107,7 +107,7 @@ final class BotSpeech: Sendable {
                 isIdle.withLock { $0 = true }
                 // What was queued before the line above began no speech of its own.
                 guard queue.isSpeaking, begins() else { break }
-                speaks = true
+                mark = queue.startMark(queued: true)
             }
         }
     }

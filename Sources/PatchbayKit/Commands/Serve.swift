@@ -16,7 +16,7 @@ struct Serve: AsyncParsableCommand {
         LoggingSystem.bootstrap { [logLevel] label in
             var handler = StreamLogHandler.standardError(label: label)
             handler.logLevel = Logger.Level(rawValue: logLevel.rawValue) ?? .info
-            return handler
+            return OneLineLogHandler(handler)
         }
         let (_, gateway) = try config.load()
         Self.raiseFileLimit()

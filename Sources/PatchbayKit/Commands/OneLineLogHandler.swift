@@ -1,0 +1,66 @@
+import Logging
+
+/// Keeps each entry of a log on one line, whatever strangers said that stands in it: no client and no bot can forge
+/// another entry, or talk to the terminal that shows it.
+struct OneLineLogHandler<Inner: LogHandler>: LogHandler {
+    private var inner: Inner
+
+    init(_ inner: Inner) {
+        self.inner = inner
+    }
+
+    var logLevel: Logger.Level {
+        get { inner.logLevel }
+        set { inner.logLevel = newValue }
+    }
+
+    var metadata: Logger.Metadata {
+        get { inner.metadata }
+        set { inner.metadata = newValue.mapValues(Self.oneLine) }
+    }
+
+    var metadataProvider: Logger.MetadataProvider? {
+        get { inner.metadataProvider }
+        set { inner.metadataProvider = newValue }
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { inner[metadataKey: key] }
+        set { inner[metadataKey: key] = newValue.map(Self.oneLine) }
+    }
+
+    func log(event: LogEvent) {
+        var event = event
+        event.message = "\(Self.oneLine(event.message.description))"
+        if let error = event.error {
+            event.metadata = (event.metadata ?? [:]).merging(["error.message": "\(error)"]) { own, _ in own }
+            event.error = nil
+        }
+        event.metadata = event.metadata?.mapValues(Self.oneLine)
+        inner.log(event: event)
+    }
+
+    private static func oneLine(_ value: Logger.Metadata.Value) -> Logger.Metadata.Value {
+        .string(oneLine(value.description))
+    }
+
+    /// Control and format characters, those that turn text round among them, and separators of lines, as `\u{a}`.
+    private static func oneLine(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: isUnprintable) else { return text }
+        return text.unicodeScalars.reduce(into: "") { line, scalar in
+            if isUnprintable(scalar) {
+                line += "\\u{\(String(scalar.value, radix: 16))}"
+            } else {
+                line.unicodeScalars.append(scalar)
+            }
+        }
+    }
+
+    private static func isUnprintable(_ scalar: Unicode.Scalar) -> Bool {
+        if scalar.isASCII { return scalar.value < 0x20 || scalar.value == 0x7f }
+        return switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
+    }
+}
