@@ -115,9 +115,9 @@ async def realtime(socket, start):
     await socket.send_json({"type": "session.created", "session": {}})
     await socket.send_json({"type": "session.updated", "session": start["session"]})
     await socket.send_json({"type": "response.created", "response": {"id": "r1"}})
-    sound = tone(2.0, rate=24_000)
-    for item in ("i1", "i2"):
-        for at in range(0, len(sound), 9600):
+    sound = sweep(4.0)
+    for item, begin in ("i1", 0), ("i2", len(sound) // 2):
+        for at in range(begin, begin + len(sound) // 2, 9600):
             delta = base64.b64encode(sound[at : at + 9600]).decode()
             where = {"response_id": "r1", "item_id": item, "output_index": 0, "content_index": 0}
             await socket.send_json({"type": "response.output_audio.delta", **where, "delta": delta})
@@ -146,6 +146,16 @@ def mu_law(samples: bytes) -> str:
 def tone(seconds: float, frequency=440, rate=RATE) -> bytes:
     count = int(rate * seconds)
     return struct.pack(f"<{count}h", *(int(8000 * math.sin(2 * math.pi * frequency * n / rate)) for n in range(count)))
+
+
+SWEEP_FROM, SWEEP_BY = 400, 500  # Hz, and Hz a second
+
+
+def sweep(seconds: float, rate=24_000) -> bytes:
+    """A tone whose frequency tells how far one is in it."""
+    count = int(rate * seconds)
+    phases = (2 * math.pi * (SWEEP_FROM * t + SWEEP_BY * t * t / 2) for t in (n / rate for n in range(count)))
+    return struct.pack(f"<{count}h", *(int(8000 * math.sin(phase)) for phase in phases))
 
 
 async def serve(behaviour):

@@ -1,14 +1,18 @@
 """A Pipecat bot, unchanged, behind the gateway: as a phone bot, and by Pipecat's own protocol."""
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from aiohttp import ClientSession, WSMsgType, web
 
 import speech
 from browser import chromium, open_caller, record
@@ -22,26 +26,83 @@ DIALECTS = {
 }
 
 
+class Tap:
+    """Between the gateway and the bot, to see when the bot interrupts itself. It changes nothing."""
+
+    def __init__(self, bot: str):
+        self.bot, self.interruptions = bot, []  # in seconds of the epoch
+        self.loop, began = asyncio.new_event_loop(), threading.Event()
+        threading.Thread(target=self._run, args=[began], daemon=True).start()
+        assert began.wait(5)
+
+    def _run(self, began):
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_until_complete(self._listen())
+        began.set()
+        self.loop.run_forever()
+
+    async def _listen(self):
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._relay)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.port = runner.addresses[0][1]
+
+    async def _relay(self, request):
+        gateway = web.WebSocketResponse()
+        await gateway.prepare(request)
+        async with ClientSession() as session, session.ws_connect(self.bot + request.path) as bot:
+            ways = [asyncio.ensure_future(self._pass_on(*way)) for way in ((gateway, bot, False), (bot, gateway, True))]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await bot.close(code=gateway.close_code or 1000)
+            await gateway.close(code=bot.close_code or 1000)
+        return gateway
+
+    async def _pass_on(self, source, target, from_bot):
+        async for message in source:
+            if message.type == WSMsgType.TEXT:
+                if from_bot and json.loads(message.data).get("event") == "clear":
+                    self.interruptions.append(time.time())
+                await target.send_str(message.data)
+            elif message.type == WSMsgType.BINARY:
+                # Of a Frame's one field the number comes first: 5 is InterruptionFrame.
+                if from_bot and message.data[:1] == b"\x2a":
+                    self.interruptions.append(time.time())
+                await target.send_bytes(message.data)
+
+    def stop(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+
 @pytest.fixture(params=DIALECTS)
-def gateway(request, start):
-    """A gateway with the bot behind workflow 2."""
+def bot(request):
+    """The bot, listening; where it is, which dialect it is spoken to in, and how."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     path, more = DIALECTS[request.param]
-    bot = f"echo: {{{{ type: websocket, dialect: {request.param}, url: 'ws://127.0.0.1:{port}{path}'{more} }}}}"
-    gateway = start(template=changed_config(("echo: {{ type: echo }}", bot)))
+    yield SimpleNamespace(dialect=request.param, port=port, path=path, more=more)
+
+
+@pytest.fixture
+def gateway(bot, start):
+    """A gateway with the bot behind workflow 2, and what taps the line between them."""
+    tap = Tap(f"ws://127.0.0.1:{bot.port}")
+    entry = f"echo: {{{{ type: websocket, dialect: {bot.dialect}, url: 'ws://127.0.0.1:{tap.port}{bot.path}'{bot.more} }}}}"
+    gateway = start(template=changed_config(("echo: {{ type: echo }}", entry)))
+    gateway.tap = tap
     environment = {**os.environ, "TWILIO_API": gateway.url, "BOT_AUTH_TOKEN": SECRET}
     log = gateway.config.with_name("bot.log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [PYTHON, Path(__file__).with_name("pipecat_bot.py"), str(port)], env=environment, stdout=output, stderr=output
+            [PYTHON, Path(__file__).with_name("pipecat_bot.py"), str(bot.port)], env=environment, stdout=output, stderr=output
         )
     try:
         deadline = time.monotonic() + 60
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
+                socket.create_connection(("127.0.0.1", bot.port), 1).close()
                 break
             except OSError:
                 assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-4000:]
@@ -50,6 +111,7 @@ def gateway(request, start):
     finally:
         process.kill()
         process.wait()
+        tap.stop()
         print(log.read_text()[-3000:])
 
 
@@ -93,12 +155,19 @@ def test_it_greets_is_interrupted_answers_and_hangs_up(gateway, sentences):
     gateway.await_idle()
 
 
-def test_a_browser_hears_its_answer(gateway, sentences):
+def test_a_browser_interrupts_it_and_hears_its_answer(gateway, sentences):
     """The microphone speaks from 1 s on, for 5: into the greeting. After that pause comes the answer."""
     with chromium(sentences["kitchen"]) as browser:
         page = open_caller(browser)
-        page.evaluate("url => place(url).then(() => null)", gateway.signaling())
+        page.evaluate("url => place(url).then(() => listen(calls[0]))", gateway.signaling())
         heard = record(page, 13)
+        levels = page.evaluate("calls[0].levels")
         page.evaluate("hangUp(calls[0])")
     assert_answer(heard, sentences)
     gateway.await_idle()
+
+    # Of the greeting, which is louder than anything else then, nothing is heard later than 150 ms after the interruption.
+    begun = gateway.tap.interruptions[0] * 1000
+    late = [at - begun for at, level in levels if level > 0.02 and begun - 1000 < at < begun + 1000]
+    print(f"its voice stopped {max(late):.0f} ms after the interruption")
+    assert -400 < max(late) <= 150
