@@ -3,6 +3,7 @@
 Most speak raw PCM; those that speak another dialect say so.
 """
 
+import array
 import asyncio
 import base64
 import contextlib
@@ -92,6 +93,52 @@ async def barge(socket, start):
             await socket.send_json({"type": "killAudio"})
 
 
+MARKUP = "<img src=x onerror=alert(1)>"
+TOLD = [
+    {"name": "user-text", "text": "I would", "final": False},
+    {"name": "user-text", "text": f"I would like {MARKUP}"},
+    {"name": "tool-started", "tool": "book", "id": "1", "arguments": {"table": MARKUP}},
+    {"name": "tool-started", "tool": "call", "id": "2"},
+    {"name": "tool-started", "tool": "book", "id": "1", "arguments": {"table": MARKUP}},
+    {"name": "tool-ended", "tool": "book", "id": "1", "result": MARKUP},
+    {"name": "bot-text", "text": "Right."},
+    {"name": "bot-text", "text": f"{MARKUP} Anything else?"},
+    {"name": "error", "text": MARKUP},
+    {"name": "user-text", "text": "No", "final": False},
+]
+SAID = [{"basket": {"wine": MARKUP}}, {"label": "rtvi-ai", "type": "server-message", "data": MARKUP}]
+
+
+async def tell(socket, start):
+    """When the caller speaks, tells whatever such a bot can tell, markup in most of it, and speaks for a second. After that it
+    says to the caller's client what that says."""
+    loud = 0
+    async for message in socket:
+        if message.type == WSMsgType.TEXT:
+            said = json.loads(message.data)
+            if said.get("event") == "message":
+                await socket.send_json({"type": "message", "data": {"heard": said["data"]}})
+        elif loud < 15:
+            samples = array.array("h", message.data)
+            loud += sum(map(abs, samples)) > 500 * len(samples)
+            if loud == 15:
+                for event in TOLD:
+                    await socket.send_json({"type": "event", "data": event})
+                for each in SAID:
+                    await socket.send_json({"type": "message", "data": each})
+                await socket.send_bytes(tone(1.0))
+
+
+async def chatter(socket, start):
+    """After 2 s tells of 2000 utterances at once, and a second later of one more."""
+    await asyncio.sleep(2)
+    for number in range(2000):
+        await socket.send_json({"type": "event", "data": {"name": "user-text", "text": f"Word {number}"}})
+    await asyncio.sleep(1)
+    await socket.send_json({"type": "event", "data": {"name": "user-text", "text": "The last word"}})
+    await asyncio.sleep(3600)
+
+
 async def twilio(socket, start):
     """Twilio Media Streams: speaks for 3 s in three parts with a mark behind each, drops what is left when a key is pressed
     or the caller speaks up, and hangs up by REST when a mark 'bye' is over."""
@@ -133,6 +180,41 @@ async def realtime(socket, start):
             print(json.dumps(said), flush=True)
 
 
+async def pipecat(socket, start):
+    """Pipecat: says what a bot of its kind says in RTVI, then nothing."""
+    for type, data in (
+        ("bot-ready", {"version": "2.0.0"}),
+        ("user-started-speaking", None),
+        ("user-transcription", {"text": "Hell", "final": False}),
+        ("user-transcription", {"text": "Hello", "final": True}),
+        ("user-mute-started", None),
+        ("metrics", {"ttfb": [{"processor": "LLM", "value": 0.25, "model": "tiny"}]}),
+        ("llm-function-call-in-progress", {"function_name": "look", "tool_call_id": "1", "arguments": {"day": 1}}),
+        ("llm-function-call-stopped", {"function_name": "look", "tool_call_id": "1", "cancelled": False, "result": 7}),
+        ("bot-llm-text", {"text": "One"}),
+        ("bot-tts-text", {"text": "One"}),
+        ("bot-audio-level", {"value": 0.5}),
+        ("bot-tts-text", {"text": "moment."}),
+        ("bot-interrupted", None),
+        ("error", {"error": "no table is free", "fatal": False}),
+        ("server-message", {"basket": 1}),
+    ):
+        message = {"label": "rtvi-ai", "type": type} | ({} if data is None else {"data": data})
+        await socket.send_bytes(field(4, field(1, json.dumps(message).encode())))
+    async for _ in socket:
+        pass
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field of bytes in protocol buffers."""
+    length = len(content)
+    varint = bytearray()
+    while length > 127:
+        varint.append(length & 127 | 128)
+        length >>= 7
+    return bytes([number << 3 | 2, *varint, length]) + content
+
+
 def mu_law(samples: bytes) -> str:
     """Base64 of G.711, after ITU-T G.191."""
     coded = bytearray()
@@ -163,7 +245,7 @@ async def serve(behaviour):
         socket = web.WebSocketResponse(protocols=["audio.jambonz.org"], autoping=behaviour is not deaf)
         await socket.prepare(request)
         start = None
-        if behaviour is not deaf:
+        if behaviour not in (deaf, pipecat):
             start = await socket.receive_json()
             print(json.dumps(start), flush=True)
         await behaviour(socket, start)

@@ -69,6 +69,11 @@ def pages() -> str:
     return f"http://127.0.0.1:{server.server_port}"
 
 
+def await_state(page, state: str, timeout=15):
+    """Waits until the playground is in that state."""
+    page.wait_for_function("state => window.patchbay.state === state", arg=state, timeout=timeout * 1000)
+
+
 def open_caller(browser) -> Page:
     """The page that calls through the signed-in route, from an origin that the gateway has never heard of."""
     page = browser.new_page()

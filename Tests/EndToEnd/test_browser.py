@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 import speech
-from browser import chromium, open_caller, record
+from browser import await_state, chromium, open_caller, record
 from gateway import with_turn
 from relay import Relay
 
@@ -32,10 +32,6 @@ def browser(running_browser):
     yield running_browser
     for context in running_browser.contexts:
         context.close()
-
-
-def await_state(page, state: str, timeout=15):
-    page.wait_for_function("state => window.patchbay.state === state", arg=state, timeout=timeout * 1000)
 
 
 def talk(page, gateway):
