@@ -2,18 +2,18 @@
 import PackageDescription
 
 let package = Package(
-    name: "own-pipeline",
+    name: "own-gateway",
     dependencies: [.package(name: "patchbay", path: "../..")],
     targets: [
         .executableTarget(
-            name: "OwnPipeline",
+            name: "OwnGateway",
             dependencies: [
                 .product(name: "PatchbayBuiltin", package: "patchbay"),
                 .product(name: "PatchbayKit", package: "patchbay"),
                 .product(name: "PatchbayPlugin", package: "patchbay"),
             ]),
         .testTarget(
-            name: "OwnPipelineTests",
-            dependencies: ["OwnPipeline", .product(name: "PatchbayTesting", package: "patchbay")]),
+            name: "OwnGatewayTests",
+            dependencies: ["OwnGateway", .product(name: "PatchbayTesting", package: "patchbay")]),
     ]
 )
