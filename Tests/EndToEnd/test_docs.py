@@ -90,6 +90,14 @@ ELSEWHERE = {
     ),
     "swift test --package-path Examples/OwnGateway": "script/test runs it",
     **dict.fromkeys(
+        (
+            "patchbay new plugin pipeline FrontDesk --directory ../front-desk",
+            "swift test --package-path ../front-desk",
+            "swift run --package-path ../front-desk FrontDesk serve -c ../front-desk/config.yaml",
+        ),
+        "script/test does so with a plugin of each kind",
+    ),
+    **dict.fromkeys(
         ("script/quality", "script/quality --quick", "script/quality --write docs/quality.md"),
         "script/test runs the quick one; the others take many minutes",
     ),
