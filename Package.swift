@@ -108,6 +108,7 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 log,
             ],
+            resources: [.embedInCode("Commands/New/Templates")],
             swiftSettings: strict),
         module("PatchbayTesting", ["PatchbayPlugin", "PatchbayConfig", "MemoryStore", log]),
         .target(

@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 import speech
-from gateway import BINARY, OWN_PIPELINE, ROOT, Gateway, write_config
+from gateway import BINARY, OWN_GATEWAY, ROOT, Gateway, write_config
 
 
 def pytest_sessionstart(session):
@@ -78,14 +78,14 @@ def start(_gateways):
 
 
 @pytest.fixture(scope="session")
-def own_pipeline():
-    """The program that Examples/OwnPipeline builds."""
-    package = ROOT / "Examples/OwnPipeline"
-    subprocess.run(["swift", "build", "--package-path", package, "--product", "OwnPipeline"], check=True)
-    return package / ".build/debug/OwnPipeline"
+def own_gateway():
+    """The program that Examples/OwnGateway builds."""
+    package = ROOT / "Examples/OwnGateway"
+    subprocess.run(["swift", "build", "--package-path", package, "--product", "OwnGateway"], check=True)
+    return package / ".build/debug/OwnGateway"
 
 
 @pytest.fixture
-def start_own(start, own_pipeline):
-    """Starts a gateway that has the example's pipeline for workflow 3."""
-    return lambda **changes: start(binary=own_pipeline, template=OWN_PIPELINE, **changes)
+def start_own(start, own_gateway):
+    """Starts a gateway that has the example's pipeline for workflow 3, and its guest list."""
+    return lambda **changes: start(binary=own_gateway, template=OWN_GATEWAY, **changes)

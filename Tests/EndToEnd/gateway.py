@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = (ROOT / os.environ.get("PATCHBAY_BINARY", ".build/debug/patchbay")).resolve()
 SECRET = "an end-to-end test's own secret, of no use elsewhere"
 TURN_SECRET = "0c7b9a1be4f2d3c85a6e7f9001122334"
+PASSPHRASE = "a-passphrase-for-ada-only"
 
 CONFIG = """\
 version: 1
@@ -88,11 +89,6 @@ def free_ports(count: int = 8) -> str:
                 each.close()
 
 
-# The same gateway, built by a third party with a pipeline of its own.
-OWN_PIPELINE = CONFIG.replace("player: {{ type: player, path: {player} }}", "mine: {{ type: backwards, patience: {patience} }}")
-OWN_PIPELINE = OWN_PIPELINE.replace('"3": player', '"3": mine')
-
-
 def changed_config(*changes: tuple[str, str]) -> str:
     """The configuration with something else in the place of a text that stands there once."""
     config = CONFIG
@@ -100,6 +96,15 @@ def changed_config(*changes: tuple[str, str]) -> str:
         assert config.count(old) == 1, old
         config = config.replace(old, new)
     return config
+
+
+# The same gateway, built by a third party with a pipeline and an auth plugin of its own.
+OWN_GATEWAY = changed_config(
+    ("player: {{ type: player, path: {player} }}", "mine: {{ type: backwards, patience: {patience} }}"),
+    ('"3": player', '"3": mine'),
+    ("  users:", "  guests: {{ type: guest_list, guests: {{ ada: {{ file: {directory}/ada.secret }} }} }}\n  users:"),
+    ("[users, embeds]", "[guests, users, embeds]"),
+)
 
 
 def with_turn(server: socket.socket, outbound="none") -> str:
@@ -111,7 +116,7 @@ def with_turn(server: socket.socket, outbound="none") -> str:
 
 def write_config(directory: Path, template=CONFIG, **changes) -> Path:
     """Fills in a configuration; `changes` are to its defaults."""
-    for name, secret in ("jwt.secret", SECRET), ("turn.secret", TURN_SECRET):
+    for name, secret in ("jwt.secret", SECRET), ("turn.secret", TURN_SECRET), ("ada.secret", PASSPHRASE):
         (directory / name).write_text(secret)
         (directory / name).chmod(0o600)
     defaults = {"seats": 50, "connect": "60s", "patience": "30s", "listen": "127.0.0.1:0", "drain": "0s", "grace": "10s"}

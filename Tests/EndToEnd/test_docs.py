@@ -52,7 +52,7 @@ def test_a_configuration_is_good(block, tmp_path, request):
         (tmp_path / secret).write_text("0123456789abcdef" * 4)
         (tmp_path / secret).chmod(0o600)
     variables = {name: "0123456789abcdef" * 4 for name in re.findall(r"env: (\w+)", block)}
-    binary = request.getfixturevalue("own_pipeline") if "type: backwards" in block else BINARY
+    binary = request.getfixturevalue("own_gateway") if re.search("type: (backwards|guest_list)", block) else BINARY
     run = patchbay("check", binary=binary, cwd=tmp_path, env={**os.environ, **variables})
     assert run.returncode == 0, run.stdout + run.stderr
 
@@ -80,8 +80,23 @@ ELSEWHERE = {
     "script/server": "test_script_server_serves_the_stock_configuration, below",
     "script/test": "it runs this",
     "script/setup": "script/server and script/test run it first",
-    "swift run --package-path Examples/OwnPipeline OwnPipeline serve -c Examples/OwnPipeline/config.yaml": "test_own_pipeline.py",
-    "swift test --package-path Examples/OwnPipeline": "script/test runs it",
+    **dict.fromkeys(
+        (
+            "export ADA_PASSPHRASE=open-sesame",
+            "swift run --package-path Examples/OwnGateway OwnGateway serve -c Examples/OwnGateway/config.yaml",
+            'patchbay call "ws://127.0.0.1:8080/api/v1/ws/signaling/1?api_key=open-sesame" --seconds 3',
+        ),
+        "test_own_gateway.py",
+    ),
+    "swift test --package-path Examples/OwnGateway": "script/test runs it",
+    **dict.fromkeys(
+        (
+            "patchbay new plugin pipeline FrontDesk --directory ../front-desk",
+            "swift test --package-path ../front-desk",
+            "swift run --package-path ../front-desk FrontDesk serve -c ../front-desk/config.yaml",
+        ),
+        "script/test does so with a plugin of each kind",
+    ),
     **dict.fromkeys(
         ("script/quality", "script/quality --quick", "script/quality --write docs/quality.md"),
         "script/test runs the quick one; the others take many minutes",

@@ -59,7 +59,8 @@ def below(module: str) -> set[str]:
 
 
 def sources(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.swift"))
+    # What `patchbay new` writes is compiled elsewhere.
+    return sorted(file for file in folder.rglob("*.swift") if "Templates" not in file.parts)
 
 
 def imports(folder: Path) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ public struct Patchbay: AsyncParsableCommand {
         abstract: "A WebRTC media gateway for voice AI.",
         version: version,
         subcommands: [
-            Serve.self, Check.self, Plugins.self, Schema.self, Token.self, Run.self, CallCommand.self,
+            Serve.self, Check.self, Plugins.self, Schema.self, Token.self, Run.self, CallCommand.self, New.self,
         ])
 
     /// Of this build.

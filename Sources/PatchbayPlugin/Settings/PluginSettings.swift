@@ -58,7 +58,7 @@ package struct NamedField {
 }
 
 /// `allowedDomains` → `allowed_domains`, `keyURL` → `key_url`, `sha256` → `sha256`.
-func snakeCase(_ name: Substring) -> String {
+package func snakeCase(_ name: Substring) -> String {
     let letters = Array(name)
     var result = ""
     for (index, letter) in letters.enumerated() {

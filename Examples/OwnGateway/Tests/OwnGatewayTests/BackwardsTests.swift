@@ -2,7 +2,7 @@ import PatchbayPlugin
 import PatchbayTesting
 import Testing
 
-@testable import OwnPipeline
+@testable import OwnGateway
 
 @Suite("Backwards")
 struct BackwardsTests {

@@ -2,18 +2,23 @@
 import PackageDescription
 
 let package = Package(
-    name: "own-pipeline",
-    dependencies: [.package(name: "patchbay", path: "../..")],
+    name: "my-plugin",
+    dependencies: [
+        .package(name: "patchbay", path: "../patchbay")
+    ],
     targets: [
         .executableTarget(
-            name: "OwnPipeline",
+            name: "MyPlugin",
             dependencies: [
                 .product(name: "PatchbayBuiltin", package: "patchbay"),
                 .product(name: "PatchbayKit", package: "patchbay"),
                 .product(name: "PatchbayPlugin", package: "patchbay"),
             ]),
         .testTarget(
-            name: "OwnPipelineTests",
-            dependencies: ["OwnPipeline", .product(name: "PatchbayTesting", package: "patchbay")]),
+            name: "MyPluginTests",
+            dependencies: [
+                "MyPlugin",
+                .product(name: "PatchbayTesting", package: "patchbay"),
+            ]),
     ]
 )

@@ -1,13 +1,15 @@
-"""The package in Examples/OwnPipeline: a gateway with somebody else's pipeline in it."""
+"""The package in Examples/OwnGateway: a gateway with somebody else's pipeline and auth plugin in it."""
 
 import asyncio
+import os
 
 import numpy as np
 
 import speech
 from browser import chromium, open_caller
-from gateway import ROOT, patchbay
+from gateway import PASSPHRASE, ROOT, patchbay, upgrade
 from peer import in_call
+
 
 def test_it_answers_in_its_own_way(start_own, sentences):
     gateway = start_own()
@@ -41,9 +43,20 @@ def test_its_return_hangs_up(start_own, sentences):
     gateway.await_idle()
 
 
-def test_its_configuration_is_good_where_its_pipeline_is_known(own_pipeline):
-    config = ROOT / "Examples/OwnPipeline/config.yaml"
-    known = patchbay("check", "-c", config, binary=own_pipeline)
+def test_a_guest_is_let_in_by_the_passphrase(start_own):
+    gateway = start_own()
+    assert upgrade(gateway.signaling(query="api_key=a-passphrase-for-adb-only"))[0] == 403
+    assert upgrade(gateway.signaling(query=""), {"X-API-Key": PASSPHRASE})[0] == 101
+    url = gateway.signaling(workflow=3, query=f"api_key={PASSPHRASE}")
+    call = patchbay("call", url, "--seconds", 2, binary=gateway.binary)
+    assert call.returncode == 0, call.stdout + call.stderr
+
+
+def test_its_configuration_is_good_where_its_plugins_are_known(own_gateway):
+    config = ROOT / "Examples/OwnGateway/config.yaml"
+    environment = {**os.environ, "ADA_PASSPHRASE": PASSPHRASE}
+    known = patchbay("check", "-c", config, binary=own_gateway, env=environment)
     assert known.returncode == 0, known.stdout + known.stderr
-    unknown = patchbay("check", "-c", config)
-    assert unknown.returncode == 78 and "'backwards'" in unknown.stdout + unknown.stderr
+    unknown = patchbay("check", "-c", config, env=environment)
+    said = unknown.stdout + unknown.stderr
+    assert unknown.returncode == 78 and "'backwards'" in said and "'guest_list'" in said

@@ -1,4 +1,0 @@
-import PatchbayBuiltin
-import PatchbayKit
-
-await Patchbay.main(plugins: .builtin + [.pipeline(Backwards.self)])

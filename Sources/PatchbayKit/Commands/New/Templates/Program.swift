@@ -1,0 +1,4 @@
+import PatchbayBuiltin
+import PatchbayKit
+
+await Patchbay.main(plugins: .builtin + [.kind(MyPlugin.self)])
