@@ -13,7 +13,7 @@ package enum ServerMessage: Sendable, Hashable {
     case iceCandidate(pcID: String, Candidate?)
     /// How a call goes, asked for by `get-statistics`; the names are those of the figures.
     case statistics(pcID: String, [String: JSONValue])
-    /// What a pipeline sends as it is.
+    /// What a pipeline sends: as it is, or in an envelope where a client would take it for the gateway's own word.
     case custom(JSONValue)
 
     /// An RTCIceCandidateInit.
@@ -49,9 +49,14 @@ package enum ServerMessage: Sendable, Hashable {
             Self.message("ice-candidate", ["pc_id": .string(pcID), "candidate": candidate?.json ?? .null])
         case .statistics(let pcID, let figures):
             Self.message("statistics", figures.merging(["pc_id": .string(pcID)]) { _, id in id })
-        case .custom(let message): message
+        case .custom(let message):
+            Self.controlTypes.contains(message["type"]?.string ?? "")
+                ? ["type": "pipeline-message", "payload": message] : message
         }
     }
+
+    /// What the gateway alone says: it connects calls and ends them.
+    private static let controlTypes: Set = ["answer", "ice-candidate", "error", "call-ended", "statistics"]
 
     /// What is nil is left out.
     private static func message(_ type: String, _ payload: [String: JSONValue?]) -> JSONValue {

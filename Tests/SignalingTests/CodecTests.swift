@@ -174,6 +174,16 @@ struct ServerMessageTests {
                 #"{"type":"statistics","payload":{"pc_id":"PC-1","packets_sent":7,"dropped":{"early":1}}}"#
             ),
             (.custom(["type": "x", "data": ["a", .null]]), #"{"type":"x","data":["a",null]}"#),
+            (.custom(["type": 1]), #"{"type":1}"#),
+            (.custom(["type": "rtf-bot-text"]), #"{"type":"rtf-bot-text"}"#),
+            (
+                .custom(["label": "rtvi-ai", "type": "error", "data": ["fatal": true]]),
+                #"{"type":"pipeline-message","payload":{"label":"rtvi-ai","type":"error","data":{"fatal":true}}}"#
+            ),
+            (.custom(["type": "call-ended"]), #"{"type":"pipeline-message","payload":{"type":"call-ended"}}"#),
+            (.custom(["type": "answer"]), #"{"type":"pipeline-message","payload":{"type":"answer"}}"#),
+            (.custom(["type": "ice-candidate"]), #"{"type":"pipeline-message","payload":{"type":"ice-candidate"}}"#),
+            (.custom(["type": "statistics"]), #"{"type":"pipeline-message","payload":{"type":"statistics"}}"#),
         ] as [(ServerMessage, String)])
     func text(message: ServerMessage, expected: String) throws {
         #expect(try JSONValue(parsing: message.text) == JSONValue(parsing: expected))
