@@ -229,7 +229,8 @@ extension PlayoutQueue {
         let (heard, position, marks, waiters, _) = state.withLock { state in
             let heard = state.queued > 0 ? state.heard : 0
             let position = state.removed
-            let dropped = (state.marks[state.firstMark...] + [state.start].compactMap(\.self), state.waiters, state.chunks)
+            let marks = state.marks[state.firstMark...] + [state.start].compactMap(\.self)
+            let dropped = (marks, state.waiters, state.chunks)
             // It will come and find nothing, and may not even look.
             if state.puller == .woken { state.puller = .resting }
             state.clears += finishing ? 0 : 1

@@ -73,7 +73,9 @@ package import Wire
             bio.deliver(records.span)
             advanceHandshake(now)
         case .connected:
-            bio.deliver(datagram)
+            let records = RecordFilter.passEstablished(datagram)
+            guard !records.isEmpty else { return }
+            bio.deliver(records.span)
             read()
         case .ended:
             break

@@ -1,9 +1,11 @@
 internal import Wire
 
-/// Which records OpenSSL may see while a handshake runs.
+/// Which records OpenSSL may see.
 ///
-/// Nothing in the clear is authenticated yet, and OpenSSL ends the handshake at an alert, at application data and at
-/// any message it does not expect. What cannot belong to this handshake is dropped before it (RFC 6347 §4.1.2.7).
+/// While a handshake runs nothing in the clear is authenticated yet, and OpenSSL ends the handshake at an alert, at
+/// application data and at any message it does not expect. What cannot belong to this handshake is dropped before it (RFC
+/// 6347 §4.1.2.7). Afterwards it drops what is not authentic by itself, but for records that are too short to be: at those
+/// 3.0.19 ends the association, and anybody can send one who knows the two addresses.
 ///
 /// ```
 ///  0      1        3       5                 11       13
@@ -19,6 +21,8 @@ struct RecordFilter {
 
     private static let headerLength = 13
     private static let messageHeaderLength = 12
+    /// The explicit nonce and the tag of AES-GCM, which both of our cipher suites are (RFC 5288 §3).
+    private static let minimumEncrypted = 8 + 16
     /// OpenSSL keeps a 16 KiB buffer for each record that is ahead of its keys; a real flight has one.
     private static let maximumEncrypted = 2
     private static let maximumMessage: UInt32 = 8192
@@ -32,17 +36,34 @@ struct RecordFilter {
         self.sender = sender
     }
 
-    /// The records of `datagram` that may pass, joined; empty when none may.
-    mutating func pass(_ datagram: Span<UInt8>) -> [UInt8] {
+    /// The records of `datagram` that may pass after the handshake, joined; empty when none may.
+    static func passEstablished(_ datagram: Span<UInt8>) -> [UInt8] {
         var passed: [UInt8] = []
-        var encrypted = 0
+        forEachRecord(in: datagram) { _, epoch, record in
+            if epoch == 0 || record.count >= headerLength + minimumEncrypted { passed += record }
+        }
+        return passed
+    }
+
+    private static func forEachRecord(
+        in datagram: Span<UInt8>, _ body: (_ type: UInt8, _ epoch: UInt16, _ record: [UInt8]) -> Void
+    ) {
         var start = 0
         while let type = datagram.byte(at: start), let version = datagram.uint16(at: start + 1),
             let epoch = datagram.uint16(at: start + 3), let length = datagram.uint16(at: start + 11),
-            var record = datagram.bytes(in: start..<start + Self.headerLength + Int(length))
+            let record = datagram.bytes(in: start..<start + headerLength + Int(length))
         {
             start += record.count
-            guard version >> 8 == 0xfe else { continue }
+            if version >> 8 == 0xfe { body(type, epoch, record) }
+        }
+    }
+
+    /// The records of `datagram` that may pass while a handshake runs, joined; empty when none may.
+    mutating func pass(_ datagram: Span<UInt8>) -> [UInt8] {
+        var passed: [UInt8] = []
+        var encrypted = 0
+        Self.forEachRecord(in: datagram) { type, epoch, record in
+            var record = record
             if epoch == 0 {
                 number &+= 1
                 record.set(uint16: 0, at: 5)
@@ -53,9 +74,10 @@ struct RecordFilter {
                 passed += record
             case (20, 0) where record.count == Self.headerLength + 1 && record.last == 1:
                 passed += record
-            case (21, 0) where length == 2 && record[Self.headerLength] == 2:
+            case (21, 0) where record.count == Self.headerLength + 2 && record[Self.headerLength] == 2:
                 alert = record[Self.headerLength + 1]
-            case (22, 1) where encrypted < Self.maximumEncrypted:
+            case (22, 1)
+            where encrypted < Self.maximumEncrypted && record.count >= Self.headerLength + Self.minimumEncrypted:
                 encrypted += 1
                 passed += record
             default:

@@ -55,6 +55,21 @@ struct HostileTests {
         #expect(association.clientEvents.last == .closed)
     }
 
+    @Test("A record after the handshake that is too short to be authentic is dropped", arguments: [20, 21, 22, 23, 24])
+    func short(type: UInt8) throws {
+        for length in 0...40 {
+            var association = try Association()
+            association.run()
+            let record = Self.record(type, epoch: 1, [UInt8](repeating: 9, count: length))
+            for datagram in [record, record + record, Self.record(22, [1]) + record] {
+                association.client.receive(datagram.span, now: association.now)
+                association.server.receive(datagram.span, now: association.now)
+            }
+            association.collect()
+            #expect(association.clientEvents.count == 1 && association.serverEvents.count == 1, "\(length) bytes")
+        }
+    }
+
     @Test("Damaged copies of every datagram neither end a handshake nor trap", arguments: 1...60 as ClosedRange<UInt64>)
     func damage(seed: UInt64) throws {
         var association = try Association(seed: seed)

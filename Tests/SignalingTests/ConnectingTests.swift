@@ -35,7 +35,7 @@ private struct FullListener {
 
 @Suite("Connecting to a WebSocket server", .timeLimit(.minutes(1)))
 struct ConnectingTests {
-    @Test("ends in time where no TCP connection comes about, and at once when it is cancelled", arguments: [false, true])
+    @Test("ends in time where no TCP connection comes about, at once when it is cancelled", arguments: [false, true])
     func patience(isCancelled: Bool) async throws {
         let listener = try FullListener()
         defer { listener.end() }

@@ -237,7 +237,7 @@ struct WebSocketTests {
         }
     }
 
-    @Test("a client that takes nothing any more is lost, though it cannot be sent a ping; one that takes it slowly is not")
+    @Test("a client that takes nothing any more is lost, although no ping fits in; a slow one is not")
     func takesNothing() async throws {
         var limits = Limits()
         limits.webSocket.pingInterval = .milliseconds(250)

@@ -91,5 +91,10 @@ private func relativePath(from folder: [String], to place: [String]) -> String {
 
 extension URL {
     /// Whether there is such a file or folder.
-    var isThere: Bool { FileManager.default.fileExists(atPath: path(percentEncoded: false)) }
+    var isThere: Bool {
+        // With a slash at its end, which Foundation puts there, a file would not be found.
+        let path = path(percentEncoded: false)
+        let isFolders = path.count > 1 && path.hasSuffix("/")
+        return FileManager.default.fileExists(atPath: isFolders ? String(path.dropLast()) : path)
+    }
 }
