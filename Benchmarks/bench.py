@@ -13,9 +13,9 @@ import measures
 import speech
 from process import ROOT, Server
 from report import table
-from servers import Gateway, pion, pipecat
+from servers import Bot, Gateway, pion, pipecat
 
-PARTS = ("floor", "gateway", "pion", "pipecat", "burn")
+PARTS = ("floor", "gateway", "bots", "pion", "pipecat", "burn")
 
 
 def machine() -> str:
@@ -82,6 +82,17 @@ class Bench:
         finally:
             server.stop()
 
+    def bots(self) -> dict:
+        bot = Bot(self.directory)
+        try:
+            server = Gateway(self.directory, self.binary, bot=bot)
+            try:
+                return measures.bots(server, bot, self.binary, self.speech["speech"], 50, self.window)
+            finally:
+                server.stop()
+        finally:
+            bot.stop()
+
     def pion(self) -> dict:
         server = pion(self.directory)
         try:
@@ -125,12 +136,12 @@ def main():
         "quick": arguments.quick, "servers": {},
     }
     passes = bench.floor() if "floor" in parts else None
-    for part in ("gateway", "pion", "pipecat", "burn"):
+    for part in PARTS[1:]:
         if part in parts:
             say(f"{part} …")
             found = getattr(bench, part)()
-            if part == "burn":
-                results["servers"].setdefault("gateway", {})["burn"] = found
+            if part in ("burn", "bots"):
+                results["servers"].setdefault("gateway", {})[part] = found
             else:
                 results["servers"][part] = found
     if passes:

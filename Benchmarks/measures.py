@@ -26,7 +26,10 @@ def told(reports: list[dict], name: str) -> list[float]:
 
 
 def spread(reports: list[dict], name: str) -> dict[str, float | None]:
-    values = told(reports, name)
+    return spread_of(told(reports, name))
+
+
+def spread_of(values: list[float]) -> dict[str, float | None]:
     return {"p50": percentile(values, 0.5), "p99": percentile(values, 0.99), "of": len(values)}
 
 
@@ -37,13 +40,13 @@ def floor(directory: Path, speech: Path, calls: int, seconds: int, passes: int) 
     plain one while the other core works too, as it does when callers are there. Two cores may share more than memory.
     """
     lines = {
-        "plain": (0, 0, 0), "plain_fec": (0, 5, 0), "resampled": (1, 0, 0), "resampled_fec": (1, 5, 0),
-        "plain_paced": (0, 0, 1), "plain_busy": (0, 0, 0),
+        "plain": (0, 0, 0, 0), "plain_fec": (0, 5, 0, 0), "resampled": (1, 0, 0, 0), "resampled_fec": (1, 5, 0, 0),
+        "wideband": (1, 0, 0, 1), "wideband_fec": (1, 5, 0, 1), "plain_paced": (0, 0, 1, 0), "plain_busy": (0, 0, 0, 0),
     }
     found = {name: [] for name in lines}
     for _ in range(passes):
-        for name, (resample, loss, paced) in lines.items():
-            command = [directory / "floor", speech, calls, seconds, 0, resample, loss, paced]
+        for name, (resample, loss, paced, wideband) in lines.items():
+            command = [directory / "floor", speech, calls, seconds, 0, resample, loss, paced, wideband]
             beside = None
             if name == "plain_busy":
                 longer = [*command[:3], seconds * 20, *command[4:]]
@@ -64,13 +67,17 @@ def floor_of(passes: dict[str, list[float]]) -> dict[str, float]:
 
 
 def steady(
-    server: Server, load_binary: Path, speech: Path, calls: int, window: float, workflow: int = 1, decodes: bool = True
+    server: Server, load_binary: Path, speech: Path, calls: int, window: float, workflow: int = 1, decodes: bool = True,
+    bot=None,
 ) -> dict:
     """So many calls, placed one after another, and a look while all of them talk; without latency if none `decodes`."""
     ramp = calls / RATE
     load = Load(load_binary, server.signaling(workflow), speech, calls, ramp + SETTLE + window + 1, RATE, decodes=decodes)
     time.sleep(ramp + SETTLE)
-    spent = watch(server, [load], window)
+    if bot:
+        bot.figures()
+    spent = watch(server, [load], window, bot)
+    asked = bot and bot.figures()
     memory, complexity = resident(server.pid), server.complexity()
     reports = load.finish()
     connected = [each for each in reports if each["connected"] and each["error"] is None]
@@ -94,6 +101,13 @@ def steady(
         "setup_ms": spread(connected, "setup_ms"),
         "errors": sorted({str(each["error"]) for each in reports if each["error"]})[:5],
     }
+    if bot:
+        result |= {
+            "bot_cpu_percent": spent.bot,
+            "bot_held_ms": spread_of(asked["held"]),
+            "answered_ms": spread_of(asked["answered"]),
+            "answered_late": asked["late"],
+        }
     result["held"] = held(result)
     return result
 
@@ -126,6 +140,22 @@ def setup(server: Server, load_binary: Path, speech: Path, calls: int) -> dict:
         # From the first byte, the WebSocket's own handshake included.
         "setup_ms": spread(reports, "setup_ms"),
     }
+
+
+def bots(gateway, bot, load_binary: Path, speech: Path, calls: int, window: float) -> dict:
+    """The same calls through the echo in the gateway, and through a bot that echoes: one after another."""
+
+    def run(workflow: int, bot=bot) -> dict:
+        return steady(gateway, load_binary, speech, calls, window, workflow, bot=bot)
+
+    warm_up(gateway, load_binary, speech)
+    found = {"echo": run(1, None), "pcm": run(4), "full": run(5), "probed": run(6)}
+    for name in "pcm", "full":
+        found[f"{name}_more_ms"] = {
+            share: found[name]["latency_ms"][share] - found["echo"]["latency_ms"][share]
+            for share in ("p50", "p99") if found[name]["latency_ms"][share] and found["echo"]["latency_ms"][share]
+        }
+    return found
 
 
 def memory(idle: int, warm: int, result: dict) -> dict:

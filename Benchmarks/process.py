@@ -131,17 +131,19 @@ class Window:
 
     server: float
     load: float
+    bot: float
     others: float
 
 
-def watch(server: Server, loads: list[Load], seconds: float) -> Window:
+def watch(server: Server, loads: list[Load], seconds: float, bot: Server | None = None) -> Window:
     """Samples for so long."""
 
     def sample() -> tuple[float, ...]:
         load = sum(each.cpu_seconds() for each in loads)
-        return time.monotonic(), cpu_seconds(server.pid), load, busy_seconds()
+        bots = cpu_seconds(bot.pid) if bot else 0.0
+        return time.monotonic(), cpu_seconds(server.pid), load, bots, busy_seconds()
 
     before = sample()
     time.sleep(seconds)
-    wall, ours, load, all_of_it = (after - earlier for after, earlier in zip(sample(), before))
-    return Window(*(each / wall * 100 for each in (ours, load, max(0.0, all_of_it - ours - load))))
+    wall, ours, load, bots, all_of_it = (after - earlier for after, earlier in zip(sample(), before))
+    return Window(*(each / wall * 100 for each in (ours, load, bots, max(0.0, all_of_it - ours - load - bots))))

@@ -9,9 +9,20 @@ STEP_HEADS = [
     "calls", "connected", "complexity", "CPU, %", "a call", "gap p99", "gap max", "lost", "latency p50", "p99", "held", "generator's CPU",
     "others'",
 ]
+BOT_HEADS = [
+    "", "calls", "connected", "CPU, %", "a call", "gap p99", "gap max", "lost", "latency p50", "p99", "the bot had it p50", "p99",
+    "answered p50", "p99", "of", "bot's CPU", "generator's", "others'",
+]
+BOTS = {
+    "echo": "echo in the gateway, 48 kHz",
+    "full": "bot, 48 kHz",
+    "pcm": "bot, 16 kHz",
+    "probed": "bot, 16 kHz, with probes",
+}
 FLOORS = [
     ("SRTP, Opus", "plain", "plain_fec"),
     ("SRTP, Opus, 48 → 16 → 48 kHz", "resampled", "resampled_fec"),
+    ("SRTP, Opus at 16 kHz out, 48 → 16 → 48 kHz", "wideband", "wideband_fec"),
     ("SRTP, Opus, asleep until each frame is due", "plain_paced", None),
     ("SRTP, Opus, the other core busy", "plain_busy", None),
 ]
@@ -68,6 +79,16 @@ LINES = [
     Line("set-up until the first packet, p99, ms", "setup.first_packet_ms.p99", most=100),
     Line("memory a call, KiB", "memory.bytes_per_call", most=300, digits=0, by=1024),
     Line("memory without calls, MiB", "memory.idle_bytes", by=1024 * 1024),
+    Line("CPU of a call with a bot, % of a core", "bots.pcm.cpu_percent_per_call", digits=2),
+    Line("the same, × floor with resampling", "bots.pcm.cpu_percent_per_call", most=1.5, digits=2, by="resampled"),
+    Line("the same, × floor that encodes what a pipeline at 16 kHz has", "bots.pcm.cpu_percent_per_call", digits=2, by="wideband"),
+    Line("the same, × floor", "bots.pcm.cpu_percent_per_call", digits=2, by="plain"),
+    Line("the same, × floor that sleeps until each frame is due", "bots.pcm.cpu_percent_per_call", digits=2, by="plain_paced"),
+    Line("round trip to the bot, without the bot's part, p50, ms", "bots.probed.answered_ms.p50", digits=2),
+    Line("round trip to the bot, without the bot's part, p99, ms", "bots.probed.answered_ms.p99", most=5, digits=2),
+    Line("latency through a bot's echo beyond the gateway's own, both at 48 kHz, p50, ms", "bots.full_more_ms.p50"),
+    Line("the same, p99, ms", "bots.full_more_ms.p99"),
+    Line("latency through a bot's echo at 16 kHz beyond the gateway's own, p50, ms", "bots.pcm_more_ms.p50"),
     Line("send tick's lateness beside four burning pipelines, p99, ms", "burn.tick_lateness_p99_ms", most=5, digits=2),
     Line("gap between packets of echoing calls beside them, p99, ms", "burn.gap_p99_ms"),
 ]
@@ -111,6 +132,9 @@ def table(results: dict) -> str:
             text += [f"{COLUMNS[name]}, step by step:", "", row(STEP_HEADS), rule(len(STEP_HEADS)), *map(step, steps), ""]
         if steps := servers[name].get("eased", {}).get("steps"):
             text += [f"{COLUMNS[name]} as it comes, step by step:", "", row(STEP_HEADS), rule(len(STEP_HEADS)), *map(step, steps), ""]
+        if bots := servers[name].get("bots"):
+            text += [f"{COLUMNS[name]} with bots:", "", row(BOT_HEADS), rule(len(BOT_HEADS))]
+            text += [with_bot(label, bots[kind]) for kind, label in BOTS.items()] + [""]
     return "\n".join(text + [f"Note: {each}" for each in remarks(servers)])
 
 
@@ -123,17 +147,29 @@ def step(run: dict) -> str:
     ])
 
 
+def with_bot(label: str, run: dict) -> str:
+    held, answered = run.get("bot_held_ms", {}), run.get("answered_ms", {})
+    return row([
+        label, run["calls"], run["connected"], number(run["cpu_percent"]), number(run["cpu_percent_per_call"], 2),
+        number(run["gap_p99_ms"]), number(run["gap_max_ms"]), number(run["packets_lost"], 0),
+        number(run["latency_ms"]["p50"]), number(run["latency_ms"]["p99"]),
+        number(held.get("p50"), 2), number(held.get("p99"), 2), number(answered.get("p50"), 2), number(answered.get("p99"), 2),
+        answered.get("of") or "–", number(run.get("bot_cpu_percent"), 0), number(run["load_cpu_percent"], 0),
+        number(run["others_cpu_percent"], 0),
+    ])
+
+
 def remarks(servers: dict) -> list[str]:
     found = []
     for name, server in servers.items():
         runs = {f"{each['calls']} calls": each for each in server.get("steps", [])}
         runs |= {f"{each['calls']} calls as it comes": each for each in server.get("eased", {}).get("steps", [])}
         runs |= {kind: server[kind] for kind in ("quiet", "nothing") if kind in server}
+        runs |= {BOTS[kind]: run for kind, run in server.get("bots", {}).items() if kind in BOTS}
         for label, run in runs.items():
             where = f"{name}, {label}:"
-            if run["load_cpu_percent"] > LOAD_LIMIT:
-                load = f"{run['load_cpu_percent']:.0f} % of its core"
-                found.append(f"{where} the generator took {load}; gaps and latency may be its own.")
+            if (load := run["load_cpu_percent"] + run.get("bot_cpu_percent", 0)) > LOAD_LIMIT:
+                found.append(f"{where} the generator took {load:.0f} % of its core; gaps and latency may be its own.")
             if run["others_cpu_percent"] > OTHERS_LIMIT:
                 others = f"{run['others_cpu_percent']:.0f} % of a core"
                 found.append(f"{where} the machine was not quiet, others took {others}.")

@@ -1,11 +1,11 @@
-"""The servers: the gateway, its sibling with a pipeline that burns CPU, Pion, and pipecat with aiortc."""
+"""The servers: the gateway, its sibling with a pipeline that burns CPU, its bot, Pion, and pipecat with aiortc."""
 
 import json
 import statistics
 import urllib.request
 from pathlib import Path
 
-from process import ROOT, SERVER_CORE, Server, free_ports
+from process import LOAD_CORE, ROOT, SERVER_CORE, Server, free_ports
 
 CONFIGURATION = """\
 version: 1
@@ -27,14 +27,23 @@ tenants:
     ice: {{ inbound: none, outbound: none }}
 """
 
+BURNING = "  burn: { type: burn }"
+# One bot: as calls have it by default, without resampling, and with probes.
+BOTS = """\
+  pcm: {{ type: websocket, dialect: pcm, url: 'ws://{bot}/' }}
+  full: {{ type: websocket, dialect: pcm, url: 'ws://{bot}/', pcm: {{ input_rate: 48000, output_rate: 48000 }} }}
+  probed: {{ type: websocket, dialect: pcm, url: 'ws://{bot}/probe' }}"""
+
 
 class Gateway(Server):
     """Ours, with one media loop on one core, or with as many as there are cores and something that burns them.
 
-    `complexity` is what the encoder's may come down to under load.
+    `complexity` is what the encoder's may come down to under load. With a bot, workflows 4 to 6 are its.
     """
 
-    def __init__(self, directory: Path, binary: Path, complexity: int = 5, burning: bool = False):
+    def __init__(
+        self, directory: Path, binary: Path, complexity: int = 5, burning: bool = False, bot: "Bot | None" = None
+    ):
         name = "burn" if burning else "gateway"
         configuration = directory / f"{name}.yaml"
         configuration.write_text(
@@ -42,8 +51,8 @@ class Gateway(Server):
                 ports=free_ports(8),
                 complexity=complexity,
                 loops="" if burning else ", loops: 1",
-                pipelines="  burn: { type: burn }" if burning else "",
-                workflows=', "2": burn' if burning else "",
+                pipelines=BURNING if burning else BOTS.format(bot=bot.address) if bot else "",
+                workflows=', "2": burn' if burning else ', "4": pcm, "5": full, "6": probed' if bot else "",
             )
         )
         super().__init__(
@@ -60,6 +69,19 @@ class Gateway(Server):
         """At which calls are encoded now, on average."""
         levels = [call["media"]["complexity"] for call in self.calls()["calls"] if call.get("media")]
         return statistics.mean(levels) if levels else None
+
+
+class Bot(Server):
+    """A bot that echoes, beside the callers. It comes first there: how long it lets messages lie is no figure of the gateway's."""
+
+    def __init__(self, directory: Path):
+        command = ["nice", "-n", "-10", directory / "bot-echo"]
+        super().__init__("bot", command, directory / "bot.log", "listening on ", core=LOAD_CORE)
+
+    def figures(self) -> dict:
+        """What it measured since it was last asked, in milliseconds."""
+        with urllib.request.urlopen(f"http://{self.address}/figures", timeout=10) as answer:
+            return json.load(answer)
 
 
 def pion(directory: Path) -> Server:
