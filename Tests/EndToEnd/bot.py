@@ -34,20 +34,47 @@ async def deaf(socket, start):
     await asyncio.sleep(3600)
 
 
-async def flood(socket, start):
-    """Sends ten seconds of sound a second, for a minute."""
+@contextlib.asynccontextmanager
+async def reading(socket):
+    """Reads beside what is done inside; as long as the socket is open, and so long as that may fail."""
+
     async def read():
         async for _ in socket:
             pass
 
-    reading = asyncio.create_task(read())
-    frame = tone(0.02)
+    task = asyncio.create_task(read())
     with contextlib.suppress(ConnectionResetError):
-        for _ in range(60 * 50):
+        yield
+    await task
+
+
+async def flood(socket, start):
+    """Sends ten seconds of sound a second, for ever."""
+    frame = tone(0.02)
+    async with reading(socket):
+        while True:
             for _ in range(10):
                 await socket.send_bytes(frame)
             await asyncio.sleep(0.02)
-    await reading
+
+
+async def torrent(socket, start):
+    """Sends sound as fast as it is taken, for ever."""
+    frame = tone(0.02)
+    async with reading(socket):
+        while True:
+            await socket.send_bytes(frame)
+            await asyncio.sleep(0)  # for the one that reads
+
+
+async def grains(socket, start):
+    """The same, in messages of one sample; thousands at a time, so that Python is not what holds them up."""
+    some = b"".join(b"\x82\x02" + tone(1)[at : at + 2] for at in range(0, 2 * RATE, 2))
+    async with reading(socket):
+        while True:
+            socket._writer.transport.write(some)
+            await socket._writer.protocol._drain_helper()
+            await asyncio.sleep(0)
 
 
 async def garbage(socket, start):
@@ -259,7 +286,7 @@ async def serve(behaviour):
     if "CERTIFICATE" in os.environ:
         secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         secure.load_cert_chain(os.environ["CERTIFICATE"])
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=secure)
+    site = web.TCPSite(runner, "127.0.0.1", int(os.environ.get("PORT", 0)), ssl_context=secure)
     await site.start()
     print(runner.addresses[0][1], flush=True)
     await asyncio.sleep(3600)
@@ -268,10 +295,12 @@ async def serve(behaviour):
 class Bot:
     """Such a process, for a test."""
 
-    def __init__(self, behaviour: str, certificate=None):
-        environment = {**os.environ, **({"CERTIFICATE": str(certificate)} if certificate else {})}
+    def __init__(self, behaviour: str, certificate=None, port=0, politeness=0):
+        """At a port of its own choice unless one is named; with politeness other processes come first."""
+        environment = {**os.environ, "PORT": str(port), **({"CERTIFICATE": str(certificate)} if certificate else {})}
         self.process = subprocess.Popen(
-            [sys.executable, Path(__file__), behaviour], stdout=subprocess.PIPE, text=True, process_group=0, env=environment
+            ["nice", "-n", str(politeness), sys.executable, Path(__file__), behaviour],
+            stdout=subprocess.PIPE, text=True, process_group=0, env=environment,
         )
         self.port = int(self.process.stdout.readline())
         self.url = f"ws{'s' if certificate else ''}://127.0.0.1:{self.port}/call"
