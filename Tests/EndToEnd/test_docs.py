@@ -105,6 +105,7 @@ ELSEWHERE = {
         ("script/nat-matrix", *(f"script/nat-matrix {rest}" for rest in ("--list", "--cells symmetric --runs 2", "--write docs/networks.md"))),
         "test_nat.py has some of its cells; the whole takes many minutes",
     ),
+    **dict.fromkeys(("script/soak", "script/soak --minutes 2"), "they take minutes, and want the machine for themselves"),
     "PATCHBAY_SEEDS=10000 swift test -c release --filter ConnectivityTests": "script/test runs the first 400 of them",
     ".venv/bin/python -m pytest Tests/EndToEnd/test_lease.py": "script/test runs it, with the rest",
     "(umask 077 && openssl rand -hex 32 > data/turn.secret)": "test_turn_server.py",
