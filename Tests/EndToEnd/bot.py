@@ -43,7 +43,7 @@ async def reading(socket):
             pass
 
     task = asyncio.create_task(read())
-    with contextlib.suppress(ConnectionResetError):
+    with contextlib.suppress(ConnectionError):
         yield
     await task
 
@@ -69,11 +69,13 @@ async def torrent(socket, start):
 
 async def grains(socket, start):
     """The same, in messages of one sample; thousands at a time, so that Python is not what holds them up."""
-    some = b"".join(b"\x82\x02" + tone(1)[at : at + 2] for at in range(0, 2 * RATE, 2))
+    sound, writer = tone(1.0), socket._writer
+    messages = b"".join(b"\x82\x02" + sound[at : at + 2] for at in range(0, len(sound), 2))
     async with reading(socket):
         while True:
-            socket._writer.transport.write(some)
-            await socket._writer.protocol._drain_helper()
+            writer.transport.write(messages)
+            if writer.protocol._paused:
+                await writer.protocol._drain_helper()
             await asyncio.sleep(0)
 
 
