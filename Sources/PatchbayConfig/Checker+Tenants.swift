@@ -140,7 +140,7 @@ extension Checker {
         if let plugin = predeclared.first(where: { $0.type == reference.name }) {
             instances[kind, default: [:]][plugin.type] = GatewayConfiguration.PluginInstance(
                 kind: kind, name: plugin.type, type: plugin.type, settings: plugin.settings.init(), stores: [],
-                onUnavailable: .deny, node: node)
+                onUnavailable: .deny, fingerprint: Fingerprint(nil), node: node)
             return
         }
         let names = (declared[kind] ?? []).union(predeclared.map(\.type)).sorted()

@@ -55,14 +55,15 @@ struct Checker {
             return nil
         }
         let (host, settings) = (kind.hostSettings, plugin.settings.init())
-        let storesBefore = reader.storeReferences.count
+        let (storesBefore, outsideBefore) = (reader.storeReferences.count, reader.outside.count)
         guard reader.fill(host.fields + settings.fields, from: entry.value) else { return nil }
         let stores = reader.storeReferences.dropFirst(storesBefore).compactMap { node in
             if case .scalar(let scalar) = node.content { scalar.text } else { nil }
         }
         return GatewayConfiguration.PluginInstance(
             kind: kind, name: entry.name, type: plugin.type, settings: settings, stores: stores,
-            onUnavailable: (host as? QuotaInstanceSettings)?.onUnavailable ?? .deny, node: entry.value)
+            onUnavailable: (host as? QuotaInstanceSettings)?.onUnavailable ?? .deny,
+            fingerprint: Fingerprint(entry.value, outside: reader.outside.dropFirst(outsideBefore)), node: entry.value)
     }
 
     private func plugin(

@@ -12,7 +12,9 @@ struct Document: PluginSettings {
     @Field("How much") var quotas: [String: SettingsNode] = [:]
     @Field("Who answers") var pipelines: [String: SettingsNode] = [:]
     @Field("Which ICE candidates are used") var icePolicies: [String: SettingsNode] = [:]
-    @Field("Who is served what") var tenants: [String: SettingsNode]
+    @Field("Who is served what") var tenants: [String: SettingsNode] = [:]
+    @Field("A folder with more tenants: NAME.yaml holds what would stand under tenants.NAME")
+    var tenantsDir: FileReference?
 }
 
 /// `1`

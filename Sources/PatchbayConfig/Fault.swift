@@ -55,12 +55,12 @@ extension Fault: CustomStringConvertible {
     }
 }
 
-/// All faults of one configuration, in the order of the file.
+/// All faults of one configuration, in the order of its files.
 package struct Faults: Error, Sendable, CustomStringConvertible {
     package let faults: [Fault]
 
     init(_ faults: some Sequence<Fault>) {
-        self.faults = faults.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
+        self.faults = faults.sorted { ($0.file, $0.line, $0.column) < ($1.file, $1.line, $1.column) }
     }
 
     /// The first hundred, one after the other.

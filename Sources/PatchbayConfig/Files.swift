@@ -42,3 +42,17 @@ func readSmallFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
     guard count <= limit else { throw .tooLarge(limit: limit) }
     return Array(bytes[..<count])
 }
+
+/// The names in a folder, in order, without hidden ones.
+func listFolder(_ path: String) throws(FileError) -> [String] {
+    guard let folder = unsafe opendir(path) else { throw .system(errno) }
+    defer { unsafe closedir(folder) }
+    var names: [String] = []
+    while let entry = unsafe readdir(folder) {
+        let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+            unsafe name.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+        }
+        if !name.hasPrefix(".") { names.append(name) }
+    }
+    return names.sorted()
+}

@@ -10,7 +10,14 @@ package struct GatewayConfiguration: Sendable {
     package var instances: [PluginKind: [String: PluginInstance]]
     /// By name.
     package var tenants: [Tenant]
-    let source: Source
+    /// What a running gateway cannot change, by its path in the file.
+    let fixed: [String: Fingerprint]
+    let sources: Sources
+
+    /// What is other here than in a configuration that the process runs with, and takes a new process.
+    package func needsRestart(after running: GatewayConfiguration) -> [String] {
+        Set(fixed.keys).union(running.fixed.keys).filter { fixed[$0] != running.fixed[$0] }.sorted()
+    }
 
     /// One named use of a plugin.
     package struct PluginInstance: Sendable {
@@ -23,6 +30,8 @@ package struct GatewayConfiguration: Sendable {
         package var stores: [String]
         /// For a quota; `deny` for the others.
         package var onUnavailable: OnUnavailable
+        /// Of its type, its settings, and what these take from elsewhere.
+        package var fingerprint: Fingerprint
         let node: SettingsNode
     }
 
@@ -54,7 +63,7 @@ package struct GatewayConfiguration: Sendable {
     /// The fault that a plugin found in its settings, where the setting stands.
     package func fault(_ fault: SettingsFault, in instance: PluginInstance) -> Fault {
         let field = fault.field.flatMap { instance.node[$0] }
-        return source.fault(
+        return sources.fault(
             SettingsProblem(
                 range: field?.range ?? instance.node.anchor, path: field?.path ?? instance.node.path,
                 message: fault.description))

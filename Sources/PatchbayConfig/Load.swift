@@ -30,28 +30,42 @@ extension GatewayConfiguration {
         let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? ""
         let reader = SettingsReader(
             environment: environment, folder: folder.isEmpty && file.hasPrefix("/") ? "/" : folder, readFile: readFile)
-        let tree = YAMLTree(text, environment: environment)
-        var source = Source(file: file, text: text)
-        guard tree.isWellFormed else {
-            source.hideValues(of: secretNames(catalogue.values.joined().map(\.settings)))
-            throw Faults(tree.problems.map(source.fault))
+        var files = ConfigurationFiles(environment: environment)
+        guard let tree = files.read(text, file: file) else {
+            throw Faults(files.brokenFaults(secretNames(catalogue.values.joined().map(\.settings))))
         }
 
         // What is fine is decoded even when its neighbours are not, and the checks go on with that.
         let document = Document()
-        let isComplete = reader.fill(document.fields, from: tree.root)
+        let isComplete = reader.fill(document.fields, from: tree)
+        let fixed = fixedParts(of: tree, secrets: reader.outside.filter(\.isSecret))
+        let root = files.addingTenants(from: document.tenantsDir, to: tree, reader)
         var checker = Checker(catalogue, reader)
-        checker.decodeInstances(tree.root)
-        let tenants = checker.tenants(tree.root)
-        checker.check(document.media, tree.root)
-        checker.checkICEServers(tree.root)
+        checker.decodeInstances(root)
+        let tenants = checker.tenants(root)
+        checker.check(document.media, root)
+        checker.checkICEServers(root)
 
-        source.hide(tree.scalars.filter { !reader.shown.contains($0) })
-        let problems = tree.problems + reader.problems
-        guard problems.isEmpty, isComplete else { throw Faults(problems.map(source.fault)) }
+        files.sources.hide(files.scalars.filter { !reader.shown.contains($0) })
+        let problems = files.problems + reader.problems
+        guard problems.isEmpty, isComplete else { throw Faults(problems.map(files.sources.fault)) }
         return GatewayConfiguration(
             server: document.server, media: document.media, iceServers: document.iceServers,
-            instances: checker.instances, tenants: tenants, source: source)
+            instances: checker.instances, tenants: tenants, fixed: fixed, sources: files.sources)
+    }
+
+    /// Sockets, and what the media engine was made with.
+    ///
+    /// - Parameter secrets: theirs, which only `ice_servers` have.
+    private static func fixedParts(
+        of root: SettingsNode, secrets: [SettingsReader.Outside]
+    ) -> [String: Fingerprint] {
+        var parts = ["ice_servers": Fingerprint(root["ice_servers"], outside: secrets)]
+        for name in ["listen", "admin"] { parts["server.\(name)"] = Fingerprint(root["server"]?[name]) }
+        if case .map(let entries)? = root["media"]?.content {
+            for entry in entries { parts["media.\(entry.name)"] = Fingerprint(entry.value) }
+        }
+        return parts
     }
 }
 

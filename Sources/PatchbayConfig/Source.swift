@@ -1,5 +1,29 @@
 internal import PatchbayPlugin
 
+/// The files of a configuration, by their numbers in `SourceRange`.
+struct Sources: Sendable {
+    private(set) var files: [Source] = []
+
+    /// The number of the file that is added next.
+    var next: Int { files.count }
+
+    mutating func add(_ source: Source) {
+        files.append(source)
+    }
+
+    /// Hides `ranges` from all faults made from now on.
+    mutating func hide(_ ranges: some Sequence<SourceRange>) {
+        for (file, ranges) in Dictionary(grouping: ranges, by: \.file) where files.indices.contains(file) {
+            files[file].hide(ranges)
+        }
+    }
+
+    func fault(_ problem: SettingsProblem) -> Fault {
+        let file = files.indices.contains(problem.range.file) ? problem.range.file : 0
+        return files[file].fault(problem)
+    }
+}
+
 /// The text of a configuration, for faults to quote, without what may be a secret.
 struct Source: Sendable {
     let file: String

@@ -7,23 +7,28 @@ struct YAMLTree {
     private static let maximumKeyLength = 128
 
     /// An empty map when nothing is there.
-    private(set) var root = SettingsNode(
-        content: .map([]), range: YAMLTree.start, anchor: YAMLTree.start, path: .root)
+    private(set) var root: SettingsNode
     private(set) var problems: [SettingsProblem] = []
     /// Where values stand, read or not.
     private(set) var scalars: [SourceRange] = []
     /// Whether the text is YAML to its end.
     private(set) var isWellFormed = true
 
-    private static let start = SourceRange(line: 0, column: 0, endLine: 0, endColumn: 0)
     private let environment: [String: String]
+    private let file: Int
     private var events: ArraySlice<YAMLEvent> = []
 
-    init(_ text: String, environment: [String: String]) {
+    /// - Parameters:
+    ///   - file: its number, for `SourceRange`.
+    ///   - path: where in the configuration it belongs.
+    init(_ text: String, environment: [String: String], file: Int = 0, path: SettingsPath = .root) {
         self.environment = environment
+        self.file = file
+        let start = SourceRange(file: file, line: 0, column: 0, endLine: 0, endColumn: 0)
+        root = SettingsNode(content: .map([]), range: start, anchor: start, path: path)
         guard text.utf8.count <= Self.maximumBytes else {
             isWellFormed = false
-            report(Self.start, "the configuration is larger than 256 KiB")
+            report(start, "the configuration is larger than 256 KiB")
             return
         }
         let (events, error) = yamlEvents(text, maximumDepth: Self.maximumDepth)
@@ -34,14 +39,18 @@ struct YAMLTree {
         }
         self.events = events[...]
         if next() != nil, let first = next() {
-            root = node(first, anchor: nil, path: .root)
+            root = node(first, anchor: nil, path: path)
             if case .documentEnd? = next()?.kind, let second = next() {
                 report(second.range, "a configuration is one document; here starts a second one")
             }
         }
     }
 
-    private mutating func next() -> YAMLEvent? { events.popFirst() }
+    private mutating func next() -> YAMLEvent? {
+        guard var event = events.popFirst() else { return nil }
+        event.range.file = file
+        return event
+    }
 
     private mutating func report(
         _ range: SourceRange, _ message: String, help: String? = nil, path: SettingsPath = .root
@@ -54,7 +63,7 @@ struct YAMLTree {
         let line = min(error.line, lines.count - 1)
         let column = line < error.line ? lines[line].count : error.column
         let isTab = lines[line].indices.contains(column) && lines[line][column] == "\t"
-        let place = SourceRange(line: line, column: column, endLine: line, endColumn: column + 1)
+        let place = SourceRange(file: file, line: line, column: column, endLine: line, endColumn: column + 1)
         report(place, isTab ? "a tab cannot indent YAML" : error.message, help: isTab ? "use spaces" : error.help)
     }
 
@@ -75,7 +84,7 @@ struct YAMLTree {
             content = .invalid
         }
         let first = SourceRange(
-            line: range.line, column: range.column, endLine: range.line, endColumn: range.column + 1)
+            file: file, line: range.line, column: range.column, endLine: range.line, endColumn: range.column + 1)
         return SettingsNode(content: content, range: range, anchor: key ?? first, path: path)
     }
 

@@ -6,7 +6,8 @@ import PatchbayPlugin
 /// started with.
 struct Deployment: Sendable {
     /// In the order they start; they stop in reverse.
-    private let started: [(label: String, plugin: any Plugin)]
+    let instances: [LiveInstance]
+    let server: ServerSettings
     let wallClock: @Sendable () -> Duration
     let tenants: [Tenant]
     let stores: [String: any StorePlugin]
@@ -14,17 +15,28 @@ struct Deployment: Sendable {
 
     /// Makes every instance, without I/O.
     ///
+    /// - Parameter former: what is served now; its instances that need not change are taken over.
     /// - Throws: `Faults`, all of them.
     init(
         _ configuration: GatewayConfiguration, plugins: [PluginRegistration], logger: Logger,
-        wallClock: @escaping @Sendable () -> Duration
+        wallClock: @escaping @Sendable () -> Duration, after former: Deployment? = nil
     ) throws(Faults) {
         var faults: [Fault] = []
-        var started: [(label: String, plugin: any Plugin)] = []
+        var instances: [LiveInstance] = []
         var stores: [String: any StorePlugin] = [:]
         func make<Kind>(_ kind: PluginKind, as type: Kind.Type) -> [String: Kind] {
             var made: [String: Kind] = [:]
             for (name, instance) in (configuration.instances[kind] ?? [:]).sorted(by: { $0.key < $1.key }) {
+                let itsStores = instance.stores.compactMap { store in
+                    instances.first { $0.kind == .store && $0.name == store }
+                }
+                if let same = former?.instances.first(where: { $0.kind == kind && $0.name == name }),
+                    same.isSame(as: instance.fingerprint, with: itsStores)
+                {
+                    made[name] = same.plugin as? Kind
+                    instances.append(same)
+                    continue
+                }
                 var log = logger
                 log[metadataKey: "plugin"] = "\(kind.section).\(name)"
                 let context = PluginContext(name: name, logger: log, stores: stores, wallClock: wallClock)
@@ -33,7 +45,10 @@ struct Deployment: Sendable {
                     let plugin = try registration.make(instance.settings, context)
                     try (plugin as? any PipelinePlugin)?.checkRates()
                     made[name] = plugin as? Kind
-                    started.append(("\(kind.section).\(name)", plugin))
+                    instances.append(
+                        LiveInstance(
+                            kind: kind, name: name, plugin: plugin, fingerprint: instance.fingerprint,
+                            stores: itsStores))
                 } catch {
                     let fault = error as? SettingsFault ?? SettingsFault("\(error)")
                     faults.append(configuration.fault(fault, in: instance))
@@ -66,7 +81,8 @@ struct Deployment: Sendable {
         }
         guard faults.isEmpty else { throw GatewayConfiguration.faults(faults) }
 
-        self.started = started
+        self.instances = instances
+        server = configuration.server
         self.wallClock = wallClock
         self.stores = stores
         self.auth = auth
@@ -76,7 +92,7 @@ struct Deployment: Sendable {
                 let outbound = policies[tenant.outboundPolicy], let store = stores[tenant.store]
             else { return nil }
             return Tenant(
-                name: tenant.name, matches: tenant.matches,
+                instances: instances, name: tenant.name, matches: tenant.matches,
                 auth: tenant.auth.compactMap { name in auth[name].map { Tenant.Auth(name: name, plugin: $0) } },
                 allowsAnonymous: tenant.allowAnonymous,
                 quotas: tenant.quotas.compactMap { name in
@@ -92,22 +108,23 @@ struct Deployment: Sendable {
         }
     }
 
-    /// Starts every instance, stores first. When one cannot, it and those before it are stopped.
+    /// Starts every instance that is not, stores first. When one cannot, those that were started for it are stopped.
     ///
     /// - Parameter storesOnly: for commands that only read or write what is stored.
     func start(storesOnly: Bool = false) async throws(StartFailure) {
-        for (index, (label, plugin)) in started.enumerated() where !storesOnly || plugin is any StorePlugin {
+        var started: [LiveInstance] = []
+        for instance in instances where !storesOnly || instance.kind == .store {
             do {
-                try await plugin.start()
+                if try await instance.start() { started.append(instance) }
             } catch {
-                for (_, earlier) in started[...index].reversed() { await earlier.stop() }
-                throw StartFailure(instance: label, reason: "\(error)")
+                for earlier in started.reversed() { await earlier.stop() }
+                throw error
             }
         }
     }
 
     func stop() async {
-        for (_, plugin) in started.reversed() { await plugin.stop() }
+        for instance in instances.reversed() { await instance.stop() }
     }
 
     /// The tenant of a request, and the rest of its path: the longest path prefix wins, then the host, then `any`.
@@ -153,14 +170,6 @@ extension PipelinePlugin {
     }
 }
 
-/// An instance that could not start.
-struct StartFailure: Error, CustomStringConvertible {
-    var instance: String
-    var reason: String
-
-    var description: String { "\(instance) could not start: \(reason)" }
-}
-
 /// Somebody whose callers have rules of their own.
 struct Tenant: Sendable {
     struct Auth: Sendable {
@@ -176,6 +185,8 @@ struct Tenant: Sendable {
         var timing: QuotaTiming { type(of: plugin).timing }
     }
 
+    /// All of its configuration's: who holds a tenant has them live on.
+    var instances: [LiveInstance]
     var name: String
     var matches: [TenantMatch]
     var auth: [Auth]

@@ -14,10 +14,12 @@ import Wire
 struct Gateway: Sendable {
     private let configuration: GatewayConfiguration
     private let deployment: Deployment
+    private let plugins: [PluginRegistration]
     private let logger: Logger
 
     init(_ configuration: GatewayConfiguration, plugins: [PluginRegistration], logger: Logger) throws(Faults) {
         self.configuration = configuration
+        self.plugins = plugins
         self.logger = logger
         deployment = try Deployment(
             configuration, plugins: plugins, logger: logger,
@@ -26,9 +28,14 @@ struct Gateway: Sendable {
 
     /// Starts everything, serves until SIGTERM or SIGINT, and takes it down in reverse.
     ///
-    /// - Parameter announce: told the URL of each listener once it listens.
+    /// - Parameters:
+    ///   - load: reads the configuration again, for SIGHUP and the admin port.
+    ///   - announce: told the URL of each listener once it listens.
     /// - Throws: what could not start, before anything listens.
-    func run(announce: @escaping @Sendable (_ what: String, _ url: String) -> Void) async throws {
+    func run(
+        load: @escaping @Sendable () throws(Faults) -> GatewayConfiguration,
+        announce: @escaping @Sendable (_ what: String, _ url: String) -> Void
+    ) async throws {
         let server = configuration.server
         let engine = try MediaEngine(
             addresses: addresses(), publicAddresses: publicAddresses, ports: configuration.media.ports.ports,
@@ -40,11 +47,12 @@ struct Gateway: Sendable {
         defer { engine.stop() }
         warnOfUnreachableTenants()
 
+        let world = World(deployment)
+        let reloader = Reloader(world, configuration, plugins: plugins, logger: logger, load: load)
         let environment = CallSupervisor.Environment(media: engine, registry: CallRegistry(), logger: logger)
         let announcements = Announcements(expected: server.admin == nil ? 1 : 2, announce)
         let router = Router(
-            deployment: deployment, environment: environment, playgroundToken: server.playground,
-            turnServer: TURNServer(configuration.iceServers), trustedProxies: server.trustedProxies)
+            world: world, environment: environment, turnServer: TURNServer(configuration.iceServers))
         func listener(
             _ what: String, _ address: ListenAddress, onHTTP: @escaping @Sendable (Request) async -> Response,
             onUpgrade: @escaping @Sendable (Request) async -> Upgrade
@@ -59,7 +67,7 @@ struct Gateway: Sendable {
         }
         var services = [listener("Patchbay", server.listen, onHTTP: router.respond, onUpgrade: router.upgrade)]
         if let admin = server.admin {
-            let page = AdminPage(environment: environment)
+            let page = AdminPage(environment: environment) { await reloader.reload() }
             services.append(
                 listener("Admin", admin, onHTTP: page.respond) { _ in .refuse(Response(status: 404)) })
         }
@@ -71,21 +79,24 @@ struct Gateway: Sendable {
         for service in services { try await service.probe() }
         try await deployment.start()
         let group = ServiceGroup(services: services, gracefulShutdownSignals: [], logger: logger)
-        let signals = Task { await drain(group, environment.registry) }
+        let signals = Task { await drain(group, environment.registry, world) }
+        let reloads = Task {
+            for await _ in await UnixSignalsSequence(trapping: .sighup) { _ = await reloader.reload() }
+        }
         let relays =
             isRelayed ? RelayServers(configuration.iceServers, logger: logger, wallClock: deployment.wallClock) : nil
         if relays != nil { engine.expectRelays() }
         let gathering = Task { await gather(with: engine, relays) }
-        defer { for task in [signals, gathering] { task.cancel() } }
+        defer { for task in [signals, reloads, gathering] { task.cancel() } }
         do {
             try await group.run()
         } catch {
             await environment.registry.endAbandoned()
-            await deployment.stop()
+            await world.stop()
             throw error
         }
         await environment.registry.endAbandoned()
-        await deployment.stop()
+        await world.stop()
     }
 
     /// Asks STUN and TURN servers under which addresses callers elsewhere reach the engine, until cancelled.
@@ -104,7 +115,7 @@ struct Gateway: Sendable {
 
     /// Waits for SIGTERM or SIGINT, lets live calls end for as long as the configuration says, and then shuts down. A second
     /// signal does not wait.
-    private func drain(_ group: ServiceGroup, _ registry: CallRegistry) async {
+    private func drain(_ group: ServiceGroup, _ registry: CallRegistry, _ world: World) async {
         await withTaskGroup(of: Void.self) { tasks in
             var isDraining = false
             for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
@@ -113,10 +124,10 @@ struct Gateway: Sendable {
                 isDraining = true
                 registry.drain()
                 tasks.addTask {
-                    let end = ContinuousClock.now + configuration.server.drain
+                    let patience = world.current.server.drain
+                    let end = ContinuousClock.now + patience
                     if !registry.isEmpty {
-                        logger.notice(
-                            "no new calls; live ones may end", metadata: ["for": "\(configuration.server.drain)"])
+                        logger.notice("no new calls; live ones may end", metadata: ["for": "\(patience)"])
                     }
                     while !registry.isEmpty, ContinuousClock.now < end {
                         do { try await Task.sleep(for: .milliseconds(50)) } catch { return }

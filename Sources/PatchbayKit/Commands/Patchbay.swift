@@ -64,8 +64,7 @@ struct ConfigurationOption: ParsableArguments {
     func load(asJSON: Bool = false) throws -> (GatewayConfiguration, Gateway) {
         do throws(Faults) {
             let plugins = Patchbay.registered
-            let configuration = try GatewayConfiguration.load(
-                file: file, environment: ProcessInfo.processInfo.environment, catalogue: plugins.catalogue)
+            let configuration = try Self.read(file, plugins)
             return (configuration, try Gateway(configuration, plugins: plugins, logger: Logger(label: "patchbay")))
         } catch {
             if asJSON {
@@ -76,5 +75,11 @@ struct ConfigurationOption: ParsableArguments {
             }
             throw ExitCode(ExitStatus.configuration)
         }
+    }
+
+    /// The checked configuration, as the file is now.
+    static func read(_ file: String, _ plugins: [PluginRegistration]) throws(Faults) -> GatewayConfiguration {
+        try GatewayConfiguration.load(
+            file: file, environment: ProcessInfo.processInfo.environment, catalogue: plugins.catalogue)
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Glibc
 import Logging
+import PatchbayConfig
 
 /// `patchbay serve`
 struct Serve: AsyncParsableCommand {
@@ -21,7 +22,12 @@ struct Serve: AsyncParsableCommand {
         let (_, gateway) = try config.load()
         Self.raiseFileLimit()
         do {
-            try await gateway.run { what, url in say("\(what) is listening on \(url)") }
+            let (file, plugins) = (config.file, Patchbay.registered)
+            try await gateway.run(
+                load: { () throws(Faults) in try ConfigurationOption.read(file, plugins) }
+            ) { what, url in
+                say("\(what) is listening on \(url)")
+            }
         } catch {
             complain("error: \(error)")
             throw ExitCode(ExitStatus.software)

@@ -3,11 +3,13 @@ import PatchbayPlugin
 import Signaling
 import WebRTC
 
-/// `/livez`, `/readyz` and `/calls`, for operators.
+/// `/livez`, `/readyz`, `/calls` and `/reload`, for operators.
 struct AdminPage: Sendable {
     let environment: CallSupervisor.Environment
+    let reload: @Sendable () async -> Reloader.Outcome
 
     func respond(to request: Request) async -> Response {
+        if request.path == ["reload"] { return await reload(request) }
         guard request.isRead else { return Router.failure(405, "Method Not Allowed") }
         switch request.path {
         case ["readyz"] where environment.registry.isDraining:
@@ -28,5 +30,21 @@ struct AdminPage: Sendable {
             return .json(environment.registry.json(media: media, statistics: statistics).description)
         default: return Router.notFound
         }
+    }
+
+    private func reload(_ request: Request) async -> Response {
+        guard request.method == "POST" else { return Router.failure(405, "Method Not Allowed") }
+        // A page that somebody looks at on this machine is not somebody.
+        guard request.headers["origin"] == nil else { return Router.failure(403, "Not for pages") }
+        let (status, body): (Int, JSONValue) =
+            switch await reload() {
+            case .done(let made, let kept):
+                (200, ["status": "reloaded", "made": .integer(made), "kept": .integer(kept)])
+            case .faults(let faults): (422, ["status": "faulty", "faults": faults.json])
+            case .needsRestart(let settings):
+                (409, ["status": "needs a restart", "settings": .array(settings.map(JSONValue.string))])
+            case .cannotStart(let failure): (503, ["status": "cannot start", "error": .string(failure.description)])
+            }
+        return .json(body.description, status: status)
     }
 }

@@ -7,34 +7,29 @@ import Signaling
 struct Router: Sendable {
     static let prefix = ["api", "v1"]
 
-    let deployment: Deployment
+    let world: World
     let environment: CallSupervisor.Environment
-    let playgroundToken: String?
     let turnServer: TURNServer?
-    let trustedProxies: [AddressRange]
     /// Sockets that have had no call yet.
     let waiting = AddressCounter()
     /// How often a signed-in caller may ask for TURN credentials, by tenant and caller.
     let turnLimit = RateLimit(perMinute: 60)
 
-    init(
-        deployment: Deployment, environment: CallSupervisor.Environment, playgroundToken: String?,
-        turnServer: TURNServer? = nil, trustedProxies: [AddressRange] = []
-    ) {
-        self.deployment = deployment
+    init(world: World, environment: CallSupervisor.Environment, turnServer: TURNServer? = nil) {
+        self.world = world
         self.environment = environment
-        self.playgroundToken = playgroundToken
         self.turnServer = turnServer
-        self.trustedProxies = trustedProxies
     }
 
     /// Answers what is not about a socket.
     @Sendable func respond(to request: Request) async -> Response {
-        let request = request.seen(through: trustedProxies)
+        let deployment = world.current
+        let request = request.seen(through: deployment.server.trustedProxies)
         guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path) else {
             return Self.notFound
         }
-        if path.isEmpty, request.isRead, let playgroundToken, tenant.startsEmbedSessions {
+        if path.isEmpty, request.isRead, let playgroundToken = deployment.server.playground, tenant.startsEmbedSessions
+        {
             return Response(
                 status: 200, headers: ["content-type": "text/html; charset=utf-8", "cache-control": "no-store"],
                 body: Playground.page(token: playgroundToken))
@@ -52,7 +47,7 @@ struct Router: Sendable {
     /// What the tenant's callers have for TURN.
     func turn(of tenant: Tenant) -> TURNAccess {
         guard let turnServer else { return TURNAccess(isForced: tenant.onlyRelays) }
-        return TURNAccess(isForced: tenant.onlyRelays) { [wallClock = deployment.wallClock] id, lifetime in
+        return TURNAccess(isForced: tenant.onlyRelays) { [wallClock = world.current.wallClock] id, lifetime in
             try turnServer.credentials(for: id, lifetime: lifetime, now: wallClock())
         }
     }

@@ -44,7 +44,9 @@ public struct FileReference: FieldValue, Hashable {
     /// Reads and resolves the path. Whether the file is there is not looked at.
     public static func read(_ node: SettingsNode, _ reader: SettingsReader) -> FileReference? {
         guard let path = reader.text(of: node, expected: noun) else { return nil }
-        return FileReference(reader.resolve(path))
+        let file = FileReference(reader.resolve(path))
+        reader.note(.file(file.path))
+        return file
     }
 
     /// The path.

@@ -71,7 +71,9 @@ extension Secret: FieldValue {
                 "the \(entry.name == "env" ? "environment variable" : "file") '\(printable(name))' is empty")
             return nil
         }
-        return Secret(text)
+        let secret = Secret(text)
+        reader.note(.secret(secret))
+        return secret
     }
 
     private static func environment(_ name: String, _ entry: SettingsNode.Entry, _ reader: SettingsReader) -> String? {

@@ -60,16 +60,19 @@ public struct SettingsNode: Sendable {
     }
 }
 
-/// A place in the file: from the first character to behind the last.
+/// A place in a file: from the first character to behind the last.
 ///
 /// Lines and columns count from 0, columns in Unicode scalars.
 package struct SourceRange: Hashable, Sendable {
+    /// Which file, where a configuration has several; 0 is the first.
+    package var file: Int
     package var line: Int
     package var column: Int
     package var endLine: Int
     package var endColumn: Int
 
-    package init(line: Int, column: Int, endLine: Int, endColumn: Int) {
+    package init(file: Int = 0, line: Int, column: Int, endLine: Int, endColumn: Int) {
+        self.file = file
         self.line = line
         self.column = column
         self.endLine = endLine

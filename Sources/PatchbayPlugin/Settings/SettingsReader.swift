@@ -9,6 +9,8 @@ public final class SettingsReader {
     package private(set) var problems: [SettingsProblem] = []
     /// The stores that were named, in the order they were read.
     package private(set) var storeReferences: [SettingsNode] = []
+    /// What the settings read so far take from outside the configuration, in the order they were read.
+    package private(set) var outside: [Outside] = []
     /// Scalars that are known not to be secrets; no other may be shown.
     package private(set) var shown: Set<SourceRange> = []
 
@@ -53,6 +55,21 @@ public final class SettingsReader {
     /// A path from the configuration, made absolute or relative to the working directory.
     package func resolve(_ path: String) -> String {
         path.hasPrefix("/") || folder.isEmpty ? path : "\(folder)/\(path)"
+    }
+
+    /// Something outside the configuration that settings depend on.
+    package enum Outside: Sendable {
+        case secret(Secret)
+        /// The path of a file that a plugin reads.
+        case file(String)
+
+        package var isSecret: Bool {
+            if case .secret = self { true } else { false }
+        }
+    }
+
+    package func note(_ outside: Outside) {
+        self.outside.append(outside)
     }
 
     package func noteStore(_ node: SettingsNode) {

@@ -1,0 +1,96 @@
+internal import PatchbayPlugin
+
+/// The files of one configuration as they are read: the first, and those of a folder of tenants.
+struct ConfigurationFiles {
+    private static let maximumTenants = 10_000
+
+    var sources = Sources()
+    /// What is wrong with them as YAML.
+    private(set) var problems: [SettingsProblem] = []
+    /// Where values stand, read or not.
+    private(set) var scalars: [SourceRange] = []
+    private let environment: [String: String]
+
+    init(environment: [String: String]) {
+        self.environment = environment
+    }
+
+    /// Reads one more file; nil when it is no YAML.
+    mutating func read(_ text: String, file: String, path: SettingsPath = .root) -> SettingsNode? {
+        let tree = YAMLTree(text, environment: environment, file: sources.next, path: path)
+        sources.add(Source(file: file, text: text))
+        problems += tree.problems
+        scalars += tree.scalars
+        return tree.isWellFormed ? tree.root : nil
+    }
+
+    /// The faults of a first file that is no YAML, in which nobody knows what is a secret.
+    ///
+    /// - Parameter secretNames: the keys behind which one may stand.
+    func brokenFaults(_ secretNames: Set<String>) -> [Fault] {
+        guard var source = sources.files.first else { return [] }
+        source.hideValues(of: secretNames)
+        return problems.map(source.fault)
+    }
+
+    /// The configuration with a folder's files among its tenants.
+    mutating func addingTenants(
+        from folder: FileReference?, to root: SettingsNode, _ reader: SettingsReader
+    ) -> SettingsNode {
+        guard case .map(var entries) = root.content else { return root }
+        guard let folder, let node = root["tenants_dir"] else {
+            if root["tenants"] == nil, root["tenants_dir"] == nil {
+                reader.report(
+                    SettingsProblem(
+                        range: root.anchor, path: root.path, message: "missing key 'tenants' (Who is served what)",
+                        help: "it takes keys and values"))
+            }
+            return root
+        }
+        var tenants: [SettingsNode.Entry] = []
+        if case .map(let written)? = root["tenants"]?.content { tenants = written }
+        let inFile = Set(tenants.map(\.name))
+        for file in names(in: folder, node, reader) {
+            let name = String(file.dropLast(5))
+            guard let value = tenant(name, in: "\(folder.path)/\(file)", node, reader) else { continue }
+            if inFile.contains(name) {
+                reader.fault(at: value, "there is a tenant '\(printable(name))' in the first file, too")
+            } else {
+                tenants.append(SettingsNode.Entry(name: name, range: value.anchor, value: value))
+            }
+        }
+        let all = SettingsNode(
+            content: .map(tenants), range: root["tenants"]?.range ?? node.range,
+            anchor: root["tenants"]?.anchor ?? node.anchor, path: .key(.root, "tenants"))
+        entries.removeAll { $0.name == "tenants" }
+        entries.append(SettingsNode.Entry(name: "tenants", range: all.anchor, value: all))
+        return SettingsNode(content: .map(entries), range: root.range, anchor: root.anchor, path: root.path)
+    }
+
+    private func names(in folder: FileReference, _ node: SettingsNode, _ reader: SettingsReader) -> [String] {
+        do throws(FileError) {
+            let names = try listFolder(folder.path).filter { $0.hasSuffix(".yaml") && $0.utf8.count > 5 }
+            guard names.count <= Self.maximumTenants else {
+                reader.fault(at: node, "there are over \(Self.maximumTenants) files in it")
+                return []
+            }
+            return names
+        } catch {
+            reader.fault(at: node, "cannot read the folder '\(printable(folder.path))': \(error)")
+            return []
+        }
+    }
+
+    private mutating func tenant(
+        _ name: String, in file: String, _ node: SettingsNode, _ reader: SettingsReader
+    ) -> SettingsNode? {
+        do throws(FileError) {
+            let bytes = try readSmallFile(file, limit: YAMLTree.maximumBytes)
+            guard let text = String(validating: bytes, as: UTF8.self) else { throw .notText }
+            return read(text, file: file, path: .key(.key(.root, "tenants"), name))
+        } catch {
+            reader.fault(at: node, "cannot read '\(printable(file))': \(error)")
+            return nil
+        }
+    }
+}

@@ -1,0 +1,204 @@
+import Glibc
+import Logging
+import PatchbayBuiltin
+import PatchbayConfig
+import PatchbayPlugin
+import Synchronization
+import Testing
+
+@testable import PatchbayKit
+
+/// What instances of ``NotedPlugin`` went through, in order.
+private let lives = Mutex<[String: [String]]>([:])
+
+/// Notes its life under a word of its settings.
+private struct NotedPlugin: AuthPlugin {
+    static let type = "noted"
+    static let summary = "Notes its life."
+
+    struct Settings: PluginSettings {
+        @Field("Where it notes it") var book: String
+        @Field("A number to change") var number: Int = 0
+        @Field("A secret to change") var secret: Secret?
+        @Field("A store to change") var store: StoreReference?
+        @Field("Whether it cannot start") var fails: Bool = false
+    }
+
+    let settings: Settings
+
+    init(settings: Settings, context: PluginContext) {
+        self.settings = settings
+        note("made")
+    }
+
+    private func note(_ what: String) {
+        lives.withLock { $0[settings.book, default: []].append("\(settings.number) \(what)") }
+    }
+
+    func start() async throws {
+        note("starts")
+        if settings.fails { throw SettingsFault("no door") }
+    }
+
+    func stop() async { note("stops") }
+
+    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome { .pass }
+}
+
+@Suite("Reloading the configuration", .timeLimit(.minutes(1)))
+struct ReloadTests {
+    private let book = "\(UInt64.random(in: 0 ... .max))"
+    private var noted: [String] { lives.withLock { $0[book] ?? [] } }
+
+    private final class File: Sendable {
+        let text: Mutex<String>
+        let secret = Mutex("secret")
+
+        init(_ text: String) { self.text = Mutex(text) }
+
+        func write(_ text: String) { self.text.withLock { $0 = text } }
+    }
+
+    private func file(_ settings: String, rest: String = "", listen: Int = 8080) -> String {
+        """
+        version: 1
+        server: { listen: "127.0.0.1:\(listen)" }
+        stores: { shelf: { type: sqlite, path: "/tmp/patchbay-\(book)\(rest).db" } }
+        auth: { door: { type: noted, book: "\(book)"\(settings) } }
+        pipelines: { echo: { type: echo } }
+        tenants: { all: { match: any, auth: [door], pipeline: echo, store: shelf } }
+        """
+    }
+
+    private func begin(_ file: File) async throws -> (World, Reloader) {
+        let plugins: [PluginRegistration] = .builtin + [.auth(NotedPlugin.self)]
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let load: @Sendable () throws(Faults) -> GatewayConfiguration = { () throws(Faults) in
+            try GatewayConfiguration.load(
+                text: file.text.withLock(\.self), environment: ["SECRET": file.secret.withLock(\.self)],
+                catalogue: plugins.catalogue)
+        }
+        let configuration = try load()
+        let deployment = try Deployment(configuration, plugins: plugins, logger: logger, wallClock: { .zero })
+        try await deployment.start()
+        let world = World(deployment)
+        return (world, Reloader(world, configuration, plugins: plugins, logger: logger, load: load))
+    }
+
+    private func description(_ outcome: Reloader.Outcome) -> String {
+        switch outcome {
+        case .done(let made, let kept): "made \(made), kept \(kept)"
+        case .faults(let faults): "\(faults.faults.count) faults"
+        case .needsRestart(let settings): "restart for \(settings.joined(separator: ", "))"
+        case .cannotStart(let failure): "\(failure)"
+        }
+    }
+
+    @Test("what is the same is kept, whatever was moved or commented")
+    func same() async throws {
+        defer { sweep() }
+        let file = File(file(", number: 1"))
+        let (world, reloader) = try await begin(file)
+        let before = world.current.instances
+        file.write("# a comment\n" + self.file(", number: 1").replacing(" }", with: "  }"))
+        #expect(description(await reloader.reload()) == "made 0, kept \(before.count)")
+        #expect(world.current.instances.elementsEqual(before, by: ===))
+        #expect(noted == ["1 made", "1 starts"])
+        await world.stop()
+        #expect(noted == ["1 made", "1 starts", "1 stops"])
+    }
+
+    @Test("what is other is made anew, and the old one stops when nobody has it any more")
+    func changed() async throws {
+        defer { sweep() }
+        let file = File(file(", number: 1"))
+        let (world, reloader) = try await begin(file)
+        // As a call does.
+        var tenant: Tenant? = world.current.tenants.first
+        file.write(self.file(", number: 2"))
+        _ = await reloader.reload()
+        #expect(noted == ["1 made", "1 starts", "2 made", "2 starts"])
+        #expect(tenant?.auth.count == 1)
+        tenant = nil
+        #expect(await eventually { noted.last == "1 stops" })
+        await world.stop()
+        #expect(noted.suffix(2) == ["1 stops", "2 stops"])
+    }
+
+    @Test("the end stops also what only an old call still has")
+    func end() async throws {
+        defer { sweep() }
+        let file = File(file(", number: 1"))
+        let (world, reloader) = try await begin(file)
+        let tenant = world.current.tenants.first
+        file.write(self.file(", number: 2"))
+        _ = await reloader.reload()
+        await world.stop()
+        #expect(noted.suffix(2) == ["1 stops", "2 stops"])
+        withExtendedLifetime(tenant) {}
+    }
+
+    @Test("a secret that is other, and a store that is, make an instance anew")
+    func dependencies() async throws {
+        let settings = ", secret: { env: SECRET }, store: shelf"
+        defer { sweep() }
+        let file = File(file(settings))
+        let (world, reloader) = try await begin(file)
+        let count = world.current.instances.count
+        file.secret.withLock { $0 = "rotated" }
+        #expect(description(await reloader.reload()) == "made 1, kept \(count - 1)")
+        file.write(self.file(settings, rest: "-other"))
+        #expect(description(await reloader.reload()) == "made 2, kept \(count - 2)")
+        #expect(description(await reloader.reload()) == "made 0, kept \(count)")
+        await world.stop()
+    }
+
+    /// Removes what the store wrote.
+    private func sweep() {
+        for name in ["", "-other"] {
+            for end in ["", "-wal", "-shm"] { _ = unsafe remove("/tmp/patchbay-\(book)\(name).db\(end)") }
+        }
+    }
+
+    @Test("any fault, and an instance that cannot start, keep the old one as it is")
+    func faults() async throws {
+        defer { sweep() }
+        let file = File(file(", number: 1"))
+        let (world, reloader) = try await begin(file)
+        let before = world.current.instances
+        file.write(self.file(", nmber: 2") + "\nmore: 1")
+        #expect(description(await reloader.reload()) == "2 faults")
+        file.write(self.file(", number: 3, fails: true"))
+        #expect(description(await reloader.reload()) == "auth.door could not start: no door")
+        #expect(world.current.instances.elementsEqual(before, by: ===))
+        #expect(noted == ["1 made", "1 starts", "3 made", "3 starts", "3 stops"])
+        await world.stop()
+    }
+
+    @Test("what takes a restart is named, and nothing else is changed either")
+    func fixed() async throws {
+        defer { sweep() }
+        let file = File(file(", number: 1"))
+        let (world, reloader) = try await begin(file)
+        file.write(self.file(", number: 2", listen: 8081) + "\nmedia: { addresses: [127.0.0.2] }")
+        #expect(description(await reloader.reload()) == "restart for media.addresses, server.listen")
+        #expect(noted == ["1 made", "1 starts"])
+        await world.stop()
+    }
+
+    @Test("a hundred at once are done one after the other")
+    func many() async throws {
+        defer { sweep() }
+        let file = File(file(", number: 1"))
+        let (world, reloader) = try await begin(file)
+        await withTaskGroup(of: Void.self) { group in
+            for number in 2...100 {
+                file.write(self.file(", number: \(number)"))
+                group.addTask { _ = await reloader.reload() }
+            }
+        }
+        await world.stop()
+        #expect(await eventually { noted.count { $0.hasSuffix("stops") } == noted.count { $0.hasSuffix("made") } })
+        #expect(noted.last { $0.hasSuffix("starts") } == "100 starts")
+    }
+}
