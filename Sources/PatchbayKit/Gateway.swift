@@ -47,12 +47,12 @@ struct Gateway: Sendable {
         defer { engine.stop() }
         warnOfUnreachableTenants()
 
-        let world = World(deployment)
-        let reloader = Reloader(world, configuration, plugins: plugins, logger: logger, load: load)
+        let served = CurrentDeployment(deployment)
+        let reloader = Reloader(served, configuration, plugins: plugins, logger: logger, load: load)
         let environment = CallSupervisor.Environment(media: engine, registry: CallRegistry(), logger: logger)
         let announcements = Announcements(expected: server.admin == nil ? 1 : 2, announce)
         let router = Router(
-            world: world, environment: environment, turnServer: TURNServer(configuration.iceServers))
+            served: served, environment: environment, turnServer: TURNServer(configuration.iceServers))
         func listener(
             _ what: String, _ address: ListenAddress, onHTTP: @escaping @Sendable (Request) async -> Response,
             onUpgrade: @escaping @Sendable (Request) async -> Upgrade
@@ -79,7 +79,7 @@ struct Gateway: Sendable {
         for service in services { try await service.probe() }
         try await deployment.start()
         let group = ServiceGroup(services: services, gracefulShutdownSignals: [], logger: logger)
-        let signals = Task { await drain(group, environment.registry, world) }
+        let signals = Task { await drain(group, environment.registry, served) }
         let reloads = Task {
             for await _ in await UnixSignalsSequence(trapping: .sighup) { _ = await reloader.reload() }
         }
@@ -92,11 +92,11 @@ struct Gateway: Sendable {
             try await group.run()
         } catch {
             await environment.registry.endAbandoned()
-            await world.stop()
+            await served.stop()
             throw error
         }
         await environment.registry.endAbandoned()
-        await world.stop()
+        await served.stop()
     }
 
     /// Asks STUN and TURN servers under which addresses callers elsewhere reach the engine, until cancelled.
@@ -115,7 +115,7 @@ struct Gateway: Sendable {
 
     /// Waits for SIGTERM or SIGINT, lets live calls end for as long as the configuration says, and then shuts down. A second
     /// signal does not wait.
-    private func drain(_ group: ServiceGroup, _ registry: CallRegistry, _ world: World) async {
+    private func drain(_ group: ServiceGroup, _ registry: CallRegistry, _ served: CurrentDeployment) async {
         await withTaskGroup(of: Void.self) { tasks in
             var isDraining = false
             for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
@@ -124,7 +124,7 @@ struct Gateway: Sendable {
                 isDraining = true
                 registry.drain()
                 tasks.addTask {
-                    let patience = world.current.server.drain
+                    let patience = served.current.server.drain
                     let end = ContinuousClock.now + patience
                     if !registry.isEmpty {
                         logger.notice("no new calls; live ones may end", metadata: ["for": "\(patience)"])

@@ -37,7 +37,7 @@ struct TestRouter {
             text: yaml, environment: ["SECRET": "2b7e151628aed2a6abf7158809cf4f3c"], catalogue: plugins.catalogue)
         deployment = try Deployment(
             configuration, plugins: plugins, logger: environment.logger, wallClock: { [clock] in clock.now })
-        router = Router(world: World(deployment), environment: environment, turnServer: turn)
+        router = Router(served: CurrentDeployment(deployment), environment: environment, turnServer: turn)
     }
 
     var registry: CallRegistry { environment.registry }

@@ -70,7 +70,7 @@ struct ReloadTests {
         """
     }
 
-    private func begin(_ file: File) async throws -> (World, Reloader) {
+    private func begin(_ file: File) async throws -> (CurrentDeployment, Reloader) {
         let plugins: [PluginRegistration] = .builtin + [.auth(NotedPlugin.self)]
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let load: @Sendable () throws(Faults) -> GatewayConfiguration = { () throws(Faults) in
@@ -81,8 +81,8 @@ struct ReloadTests {
         let configuration = try load()
         let deployment = try Deployment(configuration, plugins: plugins, logger: logger, wallClock: { .zero })
         try await deployment.start()
-        let world = World(deployment)
-        return (world, Reloader(world, configuration, plugins: plugins, logger: logger, load: load))
+        let served = CurrentDeployment(deployment)
+        return (served, Reloader(served, configuration, plugins: plugins, logger: logger, load: load))
     }
 
     private func description(_ outcome: Reloader.Outcome) -> String {
@@ -98,13 +98,13 @@ struct ReloadTests {
     func same() async throws {
         defer { sweep() }
         let file = File(file(", number: 1"))
-        let (world, reloader) = try await begin(file)
-        let before = world.current.instances
+        let (served, reloader) = try await begin(file)
+        let before = served.current.instances
         file.write("# a comment\n" + self.file(", number: 1").replacing(" }", with: "  }"))
         #expect(description(await reloader.reload()) == "made 0, kept \(before.count)")
-        #expect(world.current.instances.elementsEqual(before, by: ===))
+        #expect(served.current.instances.elementsEqual(before, by: ===))
         #expect(noted == ["1 made", "1 starts"])
-        await world.stop()
+        await served.stop()
         #expect(noted == ["1 made", "1 starts", "1 stops"])
     }
 
@@ -112,16 +112,16 @@ struct ReloadTests {
     func changed() async throws {
         defer { sweep() }
         let file = File(file(", number: 1"))
-        let (world, reloader) = try await begin(file)
+        let (served, reloader) = try await begin(file)
         // As a call does.
-        var tenant: Tenant? = world.current.tenants.first
+        var tenant: Tenant? = served.current.tenants.first
         file.write(self.file(", number: 2"))
         _ = await reloader.reload()
         #expect(noted == ["1 made", "1 starts", "2 made", "2 starts"])
         #expect(tenant?.auth.count == 1)
         tenant = nil
         #expect(await eventually { noted.last == "1 stops" })
-        await world.stop()
+        await served.stop()
         #expect(noted.suffix(2) == ["1 stops", "2 stops"])
     }
 
@@ -129,11 +129,11 @@ struct ReloadTests {
     func end() async throws {
         defer { sweep() }
         let file = File(file(", number: 1"))
-        let (world, reloader) = try await begin(file)
-        let tenant = world.current.tenants.first
+        let (served, reloader) = try await begin(file)
+        let tenant = served.current.tenants.first
         file.write(self.file(", number: 2"))
         _ = await reloader.reload()
-        await world.stop()
+        await served.stop()
         #expect(noted.suffix(2) == ["1 stops", "2 stops"])
         withExtendedLifetime(tenant) {}
     }
@@ -143,14 +143,14 @@ struct ReloadTests {
         let settings = ", secret: { env: SECRET }, store: shelf"
         defer { sweep() }
         let file = File(file(settings))
-        let (world, reloader) = try await begin(file)
-        let count = world.current.instances.count
+        let (served, reloader) = try await begin(file)
+        let count = served.current.instances.count
         file.secret.withLock { $0 = "rotated" }
         #expect(description(await reloader.reload()) == "made 1, kept \(count - 1)")
         file.write(self.file(settings, rest: "-other"))
         #expect(description(await reloader.reload()) == "made 2, kept \(count - 2)")
         #expect(description(await reloader.reload()) == "made 0, kept \(count)")
-        await world.stop()
+        await served.stop()
     }
 
     /// Removes what the store wrote.
@@ -164,40 +164,40 @@ struct ReloadTests {
     func faults() async throws {
         defer { sweep() }
         let file = File(file(", number: 1"))
-        let (world, reloader) = try await begin(file)
-        let before = world.current.instances
+        let (served, reloader) = try await begin(file)
+        let before = served.current.instances
         file.write(self.file(", nmber: 2") + "\nmore: 1")
         #expect(description(await reloader.reload()) == "2 faults")
         file.write(self.file(", number: 3, fails: true"))
         #expect(description(await reloader.reload()) == "auth.door could not start: no door")
-        #expect(world.current.instances.elementsEqual(before, by: ===))
+        #expect(served.current.instances.elementsEqual(before, by: ===))
         #expect(noted == ["1 made", "1 starts", "3 made", "3 starts", "3 stops"])
-        await world.stop()
+        await served.stop()
     }
 
     @Test("what takes a restart is named, and nothing else is changed either")
     func fixed() async throws {
         defer { sweep() }
         let file = File(file(", number: 1"))
-        let (world, reloader) = try await begin(file)
+        let (served, reloader) = try await begin(file)
         file.write(self.file(", number: 2", listen: 8081) + "\nmedia: { addresses: [127.0.0.2] }")
         #expect(description(await reloader.reload()) == "restart for media.addresses, server.listen")
         #expect(noted == ["1 made", "1 starts"])
-        await world.stop()
+        await served.stop()
     }
 
     @Test("a hundred at once are done one after the other")
     func many() async throws {
         defer { sweep() }
         let file = File(file(", number: 1"))
-        let (world, reloader) = try await begin(file)
+        let (served, reloader) = try await begin(file)
         await withTaskGroup(of: Void.self) { group in
             for number in 2...100 {
                 file.write(self.file(", number: \(number)"))
                 group.addTask { _ = await reloader.reload() }
             }
         }
-        await world.stop()
+        await served.stop()
         #expect(await eventually { noted.count { $0.hasSuffix("stops") } == noted.count { $0.hasSuffix("made") } })
         #expect(noted.last { $0.hasSuffix("starts") } == "100 starts")
     }

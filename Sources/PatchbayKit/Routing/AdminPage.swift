@@ -1,4 +1,5 @@
 import Media
+import PatchbayConfig
 import PatchbayPlugin
 import Signaling
 import WebRTC

@@ -67,7 +67,7 @@ extension Router {
                 "authentication failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
             return Self.failure(503, "Authentication is unavailable")
         }
-        let now = world.current.wallClock()
+        let now = served.current.wallClock()
         if turnServer != nil {
             let caller = "\(tenant.name)/\(principal.authInstance ?? "")/\(principal.id)"
             guard turnLimit.admit(caller, now: now) else {

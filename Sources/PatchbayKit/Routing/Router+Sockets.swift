@@ -1,4 +1,5 @@
 import Logging
+import PatchbayConfig
 import PatchbayPlugin
 import Signaling
 import Synchronization
@@ -12,7 +13,7 @@ extension Router {
     /// Decides on a signaling socket. A refused credential is HTTP 403 without a body, which is what a socket closed
     /// before it was accepted looks like to the clients of this wire.
     @Sendable func upgrade(_ request: Request) async -> Upgrade {
-        let deployment = world.current
+        let deployment = served.current
         let request = request.seen(through: deployment.server.trustedProxies)
         guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path),
             let route = SocketRoute(path)

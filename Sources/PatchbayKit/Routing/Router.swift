@@ -7,7 +7,7 @@ import Signaling
 struct Router: Sendable {
     static let prefix = ["api", "v1"]
 
-    let world: World
+    let served: CurrentDeployment
     let environment: CallSupervisor.Environment
     let turnServer: TURNServer?
     /// Sockets that have had no call yet.
@@ -15,15 +15,15 @@ struct Router: Sendable {
     /// How often a signed-in caller may ask for TURN credentials, by tenant and caller.
     let turnLimit = RateLimit(perMinute: 60)
 
-    init(world: World, environment: CallSupervisor.Environment, turnServer: TURNServer? = nil) {
-        self.world = world
+    init(served: CurrentDeployment, environment: CallSupervisor.Environment, turnServer: TURNServer? = nil) {
+        self.served = served
         self.environment = environment
         self.turnServer = turnServer
     }
 
     /// Answers what is not about a socket.
     @Sendable func respond(to request: Request) async -> Response {
-        let deployment = world.current
+        let deployment = served.current
         let request = request.seen(through: deployment.server.trustedProxies)
         guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path) else {
             return Self.notFound
@@ -47,7 +47,7 @@ struct Router: Sendable {
     /// What the tenant's callers have for TURN.
     func turn(of tenant: Tenant) -> TURNAccess {
         guard let turnServer else { return TURNAccess(isForced: tenant.onlyRelays) }
-        return TURNAccess(isForced: tenant.onlyRelays) { [wallClock = world.current.wallClock] id, lifetime in
+        return TURNAccess(isForced: tenant.onlyRelays) { [wallClock = served.current.wallClock] id, lifetime in
             try turnServer.credentials(for: id, lifetime: lifetime, now: wallClock())
         }
     }

@@ -1,48 +1,5 @@
 import Logging
 import PatchbayConfig
-import Synchronization
-
-/// What the gateway serves: one configuration, until another takes its place.
-final class World: Sendable {
-    private struct State {
-        var current: Deployment
-        /// Those of former configurations, for as long as a call still has them.
-        var retired: [Retired] = []
-    }
-
-    private struct Retired {
-        weak var instance: LiveInstance?
-    }
-
-    private let state: Mutex<State>
-
-    init(_ deployment: Deployment) {
-        state = Mutex(State(current: deployment))
-    }
-
-    /// What new sockets and requests meet. They keep it as long as they last.
-    var current: Deployment { state.withLock(\.current) }
-
-    /// From now on another. What no longer is in it stops when its last call is over.
-    func replace(by deployment: Deployment) {
-        // Let go of outside the lock.
-        let former = state.withLock { state in
-            let former = state.current
-            let gone = former.instances.filter { old in !deployment.instances.contains { $0 === old } }
-            state.retired = state.retired.filter { $0.instance != nil } + gone.map { Retired(instance: $0) }
-            state.current = deployment
-            return former
-        }
-        withExtendedLifetime(former) {}
-    }
-
-    /// Stops everything, in use or not.
-    func stop() async {
-        let (current, retired) = state.withLock { ($0.current, $0.retired.compactMap(\.instance)) }
-        for instance in retired.reversed() { await instance.stop() }
-        await current.stop()
-    }
-}
 
 /// Reads the configuration again, and serves it when nothing is wrong with it.
 actor Reloader {
@@ -56,7 +13,7 @@ actor Reloader {
         case cannotStart(StartFailure)
     }
 
-    private let world: World
+    private let served: CurrentDeployment
     /// What the process runs with.
     private let configuration: GatewayConfiguration
     private let plugins: [PluginRegistration]
@@ -65,10 +22,10 @@ actor Reloader {
     private var last: Task<Outcome, Never>?
 
     init(
-        _ world: World, _ configuration: GatewayConfiguration, plugins: [PluginRegistration], logger: Logger,
+        _ served: CurrentDeployment, _ configuration: GatewayConfiguration, plugins: [PluginRegistration], logger: Logger,
         load: @escaping @Sendable () throws(Faults) -> GatewayConfiguration
     ) {
-        self.world = world
+        self.served = served
         self.configuration = configuration
         self.plugins = plugins
         self.logger = logger
@@ -88,7 +45,7 @@ actor Reloader {
     }
 
     private func attempt() async -> Outcome {
-        let former = world.current
+        let former = served.current
         let deployment: Deployment
         do throws(Faults) {
             let new = try load()
@@ -104,7 +61,7 @@ actor Reloader {
         } catch {
             return .cannotStart(error)
         }
-        world.replace(by: deployment)
+        served.replace(by: deployment)
         let kept = deployment.instances.count { new in former.instances.contains { $0 === new } }
         return .done(made: deployment.instances.count - kept, kept: kept)
     }
