@@ -14,6 +14,8 @@ struct Router: Sendable {
     let trustedProxies: [AddressRange]
     /// Sockets that have had no call yet.
     let waiting = AddressCounter()
+    /// Of callers who may have one.
+    let single = SingleSockets()
     /// How often a signed-in caller may ask for TURN credentials, by tenant and caller.
     let turnLimit = RateLimit(perMinute: 60)
 
