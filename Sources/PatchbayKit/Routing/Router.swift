@@ -3,7 +3,7 @@ import PatchbayConfig
 import PatchbayPlugin
 import Signaling
 
-/// Which tenant a request is for, and what it asks: the playground, health, TURN, a plugin's route, a signaling socket.
+/// Which tenant a request is for, and what it asks: the playground, the script of embed pages, health, TURN, a plugin's route, a signaling socket.
 struct Router: Sendable {
     static let prefix = ["api", "v1"]
 
@@ -41,6 +41,7 @@ struct Router: Sendable {
                 status: 200, headers: ["content-type": "text/html; charset=utf-8", "cache-control": "no-store"],
                 body: Playground.page(token: playgroundToken))
         }
+        if let response = embedScript(for: request, tenant: tenant, path: path) { return response }
         if let response = await ownResponse(to: request, tenant: tenant, path: path) { return response }
         return await pluginResponse(to: request, tenant: tenant, path: path) ?? Self.notFound
     }
