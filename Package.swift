@@ -96,7 +96,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 log,
             ],
-            resources: [.embedInCode("Playground")],
+            resources: [.embedInCode("Playground"), .embedInCode("Embed")],
             swiftSettings: strict),
         .target(
             name: "PatchbayKit",

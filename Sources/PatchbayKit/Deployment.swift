@@ -249,4 +249,12 @@ struct Tenant: Sendable {
         }
         return allowsAnonymous && takesAnonymous ? .accept(Principal(id: "anonymous", isVisitor: true)) : .pass
     }
+
+    /// Asks the instance that let a caller in whether it still would.
+    ///
+    /// - Returns: nil where it would.
+    func recheck(_ principal: Principal) async throws -> Denial? {
+        let instance = auth.first { $0.name == principal.authInstance }
+        return try await instance?.plugin.recheck(principal)
+    }
 }

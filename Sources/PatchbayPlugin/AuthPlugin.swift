@@ -5,6 +5,18 @@
 public protocol AuthPlugin: Plugin {
     /// Looks at one attempt to open the signaling socket.
     func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome
+
+    /// Looks again at a caller that it accepted, at each offer on that socket: what was good when the socket opened may
+    /// have been withdrawn since. A denial refuses the offer, and ends no call that is live.
+    ///
+    /// - Returns: why the caller is no longer let in; nil, the default, while it is.
+    /// - Throws: what kept the plugin from telling. The offer is refused then, too.
+    func recheck(_ principal: Principal) async throws -> Denial?
+}
+
+extension AuthPlugin {
+    /// Whoever was let in stays in.
+    public func recheck(_ principal: Principal) async throws -> Denial? { nil }
 }
 
 /// What an ``AuthPlugin`` makes of a request.
@@ -66,6 +78,8 @@ public struct Principal: Sendable, Hashable {
     /// Anybody who comes by, whom the credential tells nothing about: the visitor of a page. A visitor's client sees
     /// the transcript of a call at most, unless the tenant's `events` says otherwise.
     public var isVisitor: Bool
+    /// Whether the credential opens one socket at a time. While one of it is alive, another is refused.
+    public var hasOneSocket: Bool
     /// When the credential ends, since 1970-01-01 UTC; nil where it does not.
     public var expires: Duration?
     /// The auth instance that accepted the caller; nil for one whom nobody knows.
@@ -76,7 +90,7 @@ public struct Principal: Sendable, Hashable {
     public init(
         id: String, organization: String? = nil, runOwner: RunOwner? = nil, workflowID: Int? = nil,
         workflowRunID: Int? = nil, contextVariables: [String: JSONValue] = [:], mayAddContext: Bool = true,
-        isVisitor: Bool = false, expires: Duration? = nil
+        isVisitor: Bool = false, hasOneSocket: Bool = false, expires: Duration? = nil
     ) {
         self.id = id
         self.organization = organization
@@ -86,6 +100,7 @@ public struct Principal: Sendable, Hashable {
         self.contextVariables = contextVariables
         self.mayAddContext = mayAddContext
         self.isVisitor = isVisitor
+        self.hasOneSocket = hasOneSocket
         self.expires = expires
     }
 }

@@ -96,6 +96,11 @@ package final class WebSocketConnection: Sendable {
         return (try? await isLost.futureResult.get()) ?? true
     }
 
+    /// Whether either side has closed the socket, or the peer is known to be gone.
+    package func isClosed() async -> Bool {
+        (try? await channel.eventLoop.submit { [handler] in handler.value.isClosed }.get()) ?? true
+    }
+
     /// Sends a close frame, waits for the peer's or 5 s, and returns when the connection is gone.
     package func close(code: UInt16, reason: String) async {
         startClose(code: code, reason: reason)

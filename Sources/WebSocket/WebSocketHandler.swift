@@ -293,6 +293,9 @@ extension WebSocketHandler {
         send(.ping, ByteBuffer())
     }
 
+    /// Whether a close frame has come or gone, or the connection is.
+    var isClosed: Bool { closeCode != nil }
+
     /// Asks whether the peer is there.
     func probe(_ patience: Duration, _ isLost: EventLoopPromise<Bool>) {
         if let closeCode { return isLost.succeed(closeCode == 1006) }

@@ -32,7 +32,7 @@ def test_every_block_says_what_it_is():
     """An unnamed language would slip past all the tests below."""
     for document in DOCUMENTS:
         languages = {match[1] for match in FENCE.finditer(document.read_text())}
-        assert languages <= {"yaml", "sh", "swift", "json", "js", "python", "text", "mermaid"}, document
+        assert languages <= {"yaml", "sh", "swift", "json", "js", "python", "html", "text", "mermaid"}, document
 
 
 def sections(text: str) -> dict[str, str]:
@@ -108,6 +108,7 @@ ELSEWHERE = {
     **dict.fromkeys(("script/soak", "script/soak --minutes 2"), "they take minutes, and want the machine for themselves"),
     "PATCHBAY_SEEDS=10000 swift test -c release --filter ConnectivityTests": "script/test runs the first 400 of them",
     ".venv/bin/python -m pytest Tests/EndToEnd/test_lease.py": "script/test runs it, with the rest",
+    "python3 -m http.server 8000 --bind 127.0.0.1 --directory Examples/EmbedPage": "test_embed_page.py serves it by itself",
     "(umask 077 && openssl rand -hex 32 > data/turn.secret)": "test_turn_server.py",
     **{
         f'turnutils_uclient -v -n 1 -c -u check -W "$(cat data/turn.secret)" -e {peer} -r 40000 turn.example.org': "test_turn_server.py"

@@ -129,6 +129,28 @@ def test_a_caller_is_back_before_the_gateway_has_missed_it(gateway):
     gateway.await_idle()
 
 
+def test_a_pages_caller_is_back_before_the_gateway_has_missed_it(gateway):
+    """A session has one socket: the next one waits at the door until the first has turned out to be lost."""
+    url = gateway.embed_session("emb_echo")
+
+    async def call():
+        async with Relay(url) as relay, in_call(relay.url) as caller:
+            await caller.hears(50)
+            relay.is_silent = True
+            heard, began = len(caller.frames), time.monotonic()
+            async with back(caller, url):
+                await caller.offer()
+                took = time.monotonic() - began
+                assert 1.5 < took < 4, took
+                await caller.hears(heard + int(50 * (took + 2)), timeout=took + 4)
+                assert (await figures(caller))["packets_lost"] == 0
+                await asyncio.sleep(GRACE + 1)
+                assert [call["state"] for call in gateway.look()["calls"]] == ["connected"]
+
+    asyncio.run(call())
+    gateway.await_idle()
+
+
 def test_a_socket_that_is_alive_keeps_its_call(gateway):
     url = gateway.signaling()
 

@@ -211,11 +211,14 @@ def test_an_embed_session_that_is_not_good_is_403_without_a_body(gateway, spoil)
         pytest.param({}, 403, id="no origin"),
         pytest.param({"Referer": "http://evil.example/page"}, 403, id="another page by Referer"),
         pytest.param({"Origin": "http://evil.example", "Referer": "http://localhost/"}, 403, id="Origin before Referer"),
-        pytest.param({"Origin": "http://localhost:3000"}, 101, id="the page"),
+        pytest.param({"Origin": "http://127.0.0.1"}, 403, id="another page of the token's"),
+        pytest.param({"Origin": "http://localhost:3000"}, 403, id="another port"),
+        pytest.param({"Origin": "https://localhost"}, 403, id="another scheme"),
+        pytest.param({"Origin": "http://localhost"}, 101, id="the page"),
         pytest.param({"Referer": "http://localhost/page"}, 101, id="the page by Referer"),
     ],
 )
-def test_row_7_the_socket_of_a_page_opens_for_its_page_only(gateway, headers, status):
+def test_row_7_the_socket_of_a_session_opens_for_the_page_that_started_it_only(gateway, headers, status):
     url = gateway.embed_session("emb_demo")
     with gateway.nothing_started():
         assert answer(url, headers) == (status, b"")
@@ -225,6 +228,72 @@ def test_a_session_opens_sockets_again_until_it_expires(gateway):
     url = gateway.embed_session("emb_echo")
     with gateway.nothing_started():
         assert [answer(url)[0] for _ in range(3)] == [101] * 3
+
+
+def test_a_session_has_one_socket_at_a_time(gateway):
+    url, another = gateway.embed_session("emb_echo"), gateway.embed_session("emb_echo")
+
+    async def main():
+        async with calling(url) as caller:
+            assert await asyncio.to_thread(answer, url) == FORBIDDEN
+            await caller.offer()
+            assert await asyncio.to_thread(answer, url) == FORBIDDEN
+            assert await asyncio.to_thread(answer, another) == (101, b"")
+            await caller.connected()
+            await caller.hears(len(caller.frames) + 20)
+        # Closed, though its call may not be quite over yet.
+        assert await asyncio.to_thread(answer, url) == (101, b"")
+
+    asyncio.run(main())
+    gateway.await_idle()
+
+
+def test_a_session_is_for_one_call(gateway):
+    """When that is over the socket opens, so that its client can be told."""
+    url = gateway.embed_session("emb_echo")
+
+    async def main():
+        async with calling(url) as caller:
+            await caller.offer()
+        await asyncio.to_thread(gateway.await_idle)
+        async with calling(url) as caller:
+            await caller.send("offer", **await caller.description())
+            assert (await caller.message("error"))["error_type"] == "workflow_run_already_completed"
+
+    asyncio.run(main())
+    gateway.await_idle()
+
+
+@pytest.mark.parametrize(
+    ("withdraw", "error"),
+    [
+        pytest.param(lambda gateway: gateway.change(TOKEN, active=False), ("embed_token_inactive", "Embed token is inactive"), id="inactive"),
+        pytest.param(lambda gateway: gateway.change(TOKEN, expires="2020-01-01"), ("embed_token_expired", "Embed token has expired"), id="expired"),
+        pytest.param(lambda gateway: gateway.delete(TOKEN), ("invalid_embed_token", "Invalid embed token"), id="gone"),
+    ],
+)
+def test_a_token_is_looked_at_again_at_each_offer(gateway, withdraw, error):
+    code, message = error
+
+    async def main():
+        session = Session(gateway)
+        async with calling(session.url) as caller:
+            withdraw(gateway)
+            started = gateway.look()["started"]
+            await caller.send("offer", **await caller.description())
+            assert await caller.message("error") == {"error_type": code, "message": message}
+            assert gateway.look()["started"] == started
+        session = Session(gateway)
+        async with calling(session.url) as caller:
+            await caller.offer()
+            await caller.connected()
+            withdraw(gateway)
+            await caller.send("offer", **await caller.description())
+            assert await caller.message("error") == {"error_type": code, "message": message}
+            await caller.hears(len(caller.frames) + 50)  # the call goes on
+
+    asyncio.run(main())
+    gateway.await_idle()
 
 
 def test_a_session_takes_no_credential_of_another_kind(gateway):

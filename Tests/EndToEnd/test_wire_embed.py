@@ -350,6 +350,27 @@ def test_a_page_that_gets_no_turn_credentials(shop, spoil, origin, status, detai
         assert_readable(headers, origin)
 
 
+def test_turn_credentials_are_for_the_page_that_started_the_session_and_its_one_call(shop):
+    token = session(shop, "emb_echo")  # which any page may use
+    path = f"{EMBED}/turn-credentials/{token}"
+    for origin in EVIL, f"{PAGE}:8443", PAGE.replace("https", "http"):
+        status, headers, body = ask(shop, path, origin)
+        assert (status, body) == (403, {"detail": f"Domain not allowed: {origin}"})
+        assert_readable(headers, origin)
+    assert ask(shop, path, None, Referer=f"{PAGE}/a/page")[0] == 200
+
+    async def main():
+        async with in_call(f"{shop.url.replace('http', 'ws', 1)}/api/v1/ws/public/signaling/{token}", headers={"Origin": PAGE}) as caller:
+            await caller.hears(10)
+            assert ask(shop, path)[0] == 200
+
+    asyncio.run(main())
+    shop.await_idle()
+    status, headers, body = ask(shop, path)
+    assert (status, body) == (403, {"detail": "Session expired"})
+    assert_readable(headers)
+
+
 def test_without_a_turn_server_there_are_no_credentials(without_turn):
     token = session(without_turn)
     expected = (503, {"detail": "TURN server not configured"})

@@ -14,7 +14,8 @@ struct EmbedAuthenticationTests {
                 == Principal(
                     id: "emb_demo", runOwner: .embedToken("emb_demo"), workflowID: 7, workflowRunID: 1,
                     contextVariables: ["name": "Ada", "provider": "smallwebrtc", "direction": "inbound"],
-                    mayAddContext: false, isVisitor: true, expires: page.clock.now + .seconds(3_600)))
+                    mayAddContext: false, isVisitor: true, hasOneSocket: true,
+                    expires: page.clock.now + .seconds(3_600)))
     }
 
     @Test("a call runs as the token's owner, in its organisation", arguments: [true, false])
@@ -55,6 +56,8 @@ struct EmbedAuthenticationTests {
             ([.origin("")], "Domain not allowed"),
             ([.token(#"{"workflow":7,"allowed_domains":["example.com"]}"#), .origin("")], "Domain not allowed"),
             ([.token(#"{"workflow":7,"allowed_domains":["example.com"]}"#)], "Invalid user"),
+            ([.origin("https://www.example.com")], "Another page started the session"),
+            ([.token(#"{"workflow":7}"#), .origin("http://example.com")], "Another page started the session"),
             ([.token(#"{"workflow":7,"owner":null}"#)], "Invalid user"),
             ([.minutesLater(59)], nil),
             ([], nil),

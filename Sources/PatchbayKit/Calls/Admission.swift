@@ -157,6 +157,8 @@ extension Denial {
         code: "workflow_run_unavailable", message: "Could not look up the run. Please try again.")
     static let draining = Denial(
         code: "server_draining", message: "The server is about to restart. Please try again in a moment.")
+    static let callerUnknown = Denial(
+        code: "auth_check_failed", message: "Could not verify who is calling. Please try again.")
     static let noRoom = Denial(code: "concurrency_limit_exceeded", message: "Concurrent call limit reached")
     static let noRelay = Denial(
         code: "relay_unavailable",

@@ -18,6 +18,8 @@ actor SignalingSession {
         var close: @Sendable (_ code: UInt16, _ reason: String) -> Void
         /// Whether the socket is lost; asks the client when nobody knows.
         var isLost: @Sendable () async -> Bool
+        /// Whether the socket is closed, or closing.
+        var isClosed: @Sendable () async -> Bool = { false }
     }
 
     /// Who calls what.
@@ -166,6 +168,7 @@ actor SignalingSession {
     // MARK: - Offers
 
     private func offer(pcID: String, sdp: String, context: [String: JSONValue]?) async {
+        if let denial = await withdrawal() { return deny(denial) }
         guard let call = await call(pcID) else { return await place(pcID: pcID, sdp: sdp, context: context) }
         do {
             try await call.recheck(request(callID: call.id))
@@ -173,6 +176,17 @@ actor SignalingSession {
             return deny(error)
         }
         await renegotiate(call, pcID: pcID, sdp: sdp, restarts: false)
+    }
+
+    /// Why the caller is no longer let in, if it is not.
+    private func withdrawal() async -> Denial? {
+        do {
+            return try await tenant.recheck(target.principal)
+        } catch {
+            environment.logger.error(
+                "authentication failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
+            return .callerUnknown
+        }
     }
 
     private func renegotiate(_ call: CallSupervisor, pcID: String, sdp: String, restarts: Bool) async {

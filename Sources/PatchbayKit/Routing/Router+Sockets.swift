@@ -42,19 +42,32 @@ extension Router {
             environment.registry.countRefusal("too_many_sockets")
             return .refuse(Self.failure(429, "Too many sockets without a call"))
         }
-        // A client that is gone by the time it is accepted never gets to the handler: `leave` then runs at its end.
+        // A client that is gone by the time it is accepted never gets to the handler: both then run at its end.
         let leave = OnlyOnce { [waiting] in waiting.leave(address) }
-        return .accept(subprotocol: Self.subprotocols(request).first) { [environment, target] socket in
+        let caller = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: "")
+        var place: SingleSockets.Place?
+        if target.principal.hasOneSocket {
+            place = await single.take(caller)
+            if place == nil { return refuse(.credential(Self.inUse), request, tenant) }
+        }
+        let leavePlace = OnlyOnce { [single, place] in
+            if let place { single.leave(place, of: caller) }
+        }
+        return .accept(subprotocol: Self.subprotocols(request).first) { [environment, target, place] socket in
             environment.registry.sockets.add(1, ordering: .relaxed)
+            let client = SignalingSession.Client(
+                send: { message, isDroppable in socket.send(message.text, droppable: isDroppable) },
+                close: { code, reason in socket.startClose(code: code, reason: reason) },
+                isLost: { await socket.isLost(after: SignalingSession.pongPatience) },
+                isClosed: { await socket.isClosed() })
+            place?.open(client)
             let session = SignalingSession(
-                client: SignalingSession.Client(
-                    send: { message, isDroppable in socket.send(message.text, droppable: isDroppable) },
-                    close: { code, reason in socket.startClose(code: code, reason: reason) },
-                    isLost: { await socket.isLost(after: SignalingSession.pongPatience) }),
-                tenant: tenant, target: target, environment: environment, onFirstCall: { leave.run() })
+                client: client, tenant: tenant, target: target, environment: environment,
+                onFirstCall: { leave.run() })
             socket.every(SignalingSession.patience.beforeOffer) { Task { await session.closeIfIdle() } }
             await session.run(socket.inbound)
             leave.run()
+            leavePlace.run()
             environment.registry.sockets.subtract(1, ordering: .relaxed)
         }
     }
@@ -141,6 +154,9 @@ extension Router {
     private static let noCredential = Denial(code: "no_credential", message: "No auth instance knows the credential")
     private static let mismatch = Denial(
         code: "workflow_run_workflow_mismatch", message: "The credential is for another workflow or run")
+
+    private static let inUse = Denial(
+        code: "session_in_use", message: "The credential opens one socket at a time, and that is open")
 
     private func refuse(_ refused: Refused, _ request: Request, _ tenant: Tenant) -> Upgrade {
         let (response, code, reason): (Response, String, String) =

@@ -3,7 +3,7 @@ import PatchbayConfig
 import PatchbayPlugin
 import Signaling
 
-/// Which tenant a request is for, and what it asks: the playground, health, TURN, a plugin's route, a signaling socket.
+/// Which tenant a request is for, and what it asks: the playground, the script of embed pages, health, TURN, a plugin's route, a signaling socket.
 struct Router: Sendable {
     static let prefix = ["api", "v1"]
 
@@ -12,6 +12,8 @@ struct Router: Sendable {
     let turnServer: TURNServer?
     /// Sockets that have had no call yet.
     let waiting = AddressCounter()
+    /// Of callers who may have one.
+    let single = SingleSockets()
     /// How often a signed-in caller may ask for TURN credentials, by tenant and caller.
     let turnLimit = RateLimit(perMinute: 60)
 
@@ -34,6 +36,7 @@ struct Router: Sendable {
                 status: 200, headers: ["content-type": "text/html; charset=utf-8", "cache-control": "no-store"],
                 body: Playground.page(token: playgroundToken))
         }
+        if let response = embedScript(for: request, tenant: tenant, path: path) { return response }
         if let response = await ownResponse(to: request, tenant: tenant, path: path) { return response }
         return await pluginResponse(to: request, tenant: tenant, path: path) ?? Self.notFound
     }

@@ -42,6 +42,13 @@ extension EmbedToken {
         expires.map { now >= $0.sinceEpoch } ?? false
     }
 
+    /// Why nobody may call with it at `now`; nil while it is good.
+    func denial(at now: Duration) -> Denial? {
+        if !active { return Denial(code: "embed_token_inactive", message: "Embed token is inactive") }
+        if hasExpired(at: now) { return Denial(code: "embed_token_expired", message: "Embed token has expired") }
+        return nil
+    }
+
     /// Whether a page at `origin` may use it.
     func allows(_ origin: String) -> Bool {
         originIsAllowed(origin, domains: allowedDomains)

@@ -3,11 +3,14 @@ internal import PatchbayPlugin
 
 /// What a page asks for by its session token.
 extension EmbedTokenAuth {
-    /// `GET turn-credentials/{session}`: good for no longer than the session is.
+    /// `GET turn-credentials/{session}`: good for no longer than the session is, and while its call is not over.
     func turnCredentials(_ sessionToken: String, _ request: RouteRequest) async throws -> RouteResponse {
         let (session, token) = try await goodSession(sessionToken, request)
         let now = context.wallClock()
         if token.hasExpired(at: now) { throw Refusal(403, "Embed token has expired") }
+        // A session is for one call: when that is over, a relay is of no use but to somebody else.
+        let run = try await request.runs.find(session.workflowRunID, owner: .embedToken(session.token))
+        if run?.hasEnded ?? true { throw Refusal(403, "Session expired") }
         let rest = min(.seconds(session.expires), token.expires?.sinceEpoch ?? .seconds(session.expires)) - now
         let credentials: TURNCredentials?
         if request.turn.isAvailable, !turnLimit.admit(session.turnID, now: now) {
@@ -42,6 +45,9 @@ extension EmbedTokenAuth {
         if session.hasExpired(at: context.wallClock()) { throw Refusal(403, "Session expired") }
         guard token.active else { throw Refusal(403, "Embed token is inactive") }
         try token.check(request.origin)
+        guard try await session.isOf(pageAt: request.origin, store, keptFor: lifetime * 2) else {
+            throw Refusal(403, "Domain not allowed: \(request.origin)")
+        }
         return (session, token)
     }
 }

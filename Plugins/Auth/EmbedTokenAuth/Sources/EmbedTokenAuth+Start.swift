@@ -33,7 +33,7 @@ extension EmbedTokenAuth {
             tenant: request.tenant, token: token.token, workflowRunID: run.id, contextVariables: body.context,
             expires: Int((now + lifetime).components.seconds), turnID: randomText(16),
             clientAddress: request.remoteAddress, userAgent: cut(request.headers["user-agent"] ?? "", to: 500),
-            origin: cut(request.origin, to: 255))
+            origin: cut(request.origin, to: Session.originLength))
         let sessionToken = try await stored(orRefuse: "Failed to create session") { try await keep(session) }
 
         let ids: [String: JSONValue] = [

@@ -71,11 +71,8 @@ public struct EmbedTokenAuth: AuthPlugin {
         }
         let now = context.wallClock()
         if session.hasExpired(at: now) { return reject("session_expired", "Session expired") }
-        guard let token = try await token(session.token) else {
-            return reject("invalid_embed_token", "Invalid embed token")
-        }
-        guard token.active else { return reject("embed_token_inactive", "Embed token is inactive") }
-        if token.hasExpired(at: now) { return reject("embed_token_expired", "Embed token has expired") }
+        guard let token = try await token(session.token) else { return .reject(Self.invalidToken) }
+        if let denial = token.denial(at: now) { return .reject(denial) }
         let runOwner = RunOwner.embedToken(token.token)
         guard let run = try await request.runs.find(session.workflowRunID, owner: runOwner) else {
             return reject("invalid_workflow_run", "Invalid workflow run")
@@ -88,14 +85,28 @@ public struct EmbedTokenAuth: AuthPlugin {
         case .text: return reject("not_a_voice_session", "Not a voice session")
         }
         guard token.allows(request.origin) else { return reject("domain_not_allowed", "Domain not allowed") }
+        guard try await session.isOf(pageAt: request.origin, store, keptFor: lifetime * 2) else {
+            return reject("origin_changed", "Another page started the session")
+        }
         guard let user = token.owner else { return reject("invalid_user", "Invalid user") }
         return .accept(
             Principal(
                 id: user, organization: token.organization, runOwner: runOwner, workflowID: run.workflowID,
                 workflowRunID: run.id, contextVariables: session.contextVariables, mayAddContext: false,
-                isVisitor: true,
+                isVisitor: true, hasOneSocket: true,
                 expires: min(.seconds(session.expires), token.expires?.sinceEpoch ?? .seconds(session.expires))))
     }
+
+    /// Whether the caller's token is as good as when the socket opened. Its session only opens sockets: a call may outlive
+    /// it.
+    public func recheck(_ principal: Principal) async throws -> Denial? {
+        guard case .embedToken(let name) = principal.runOwner, let token = try await token(name) else {
+            return Self.invalidToken
+        }
+        return token.denial(at: context.wallClock())
+    }
+
+    private static let invalidToken = Denial(code: "invalid_embed_token", message: "Invalid embed token")
 
     private func reject(_ code: String, _ message: String) -> AuthOutcome {
         .reject(Denial(code: code, message: message))

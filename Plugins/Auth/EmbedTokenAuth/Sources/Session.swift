@@ -43,6 +43,27 @@ extension Session {
 
     /// Whether it is over at `now`, since 1970-01-01 UTC.
     func hasExpired(at now: Duration) -> Bool { now >= .seconds(expires) }
+
+    /// Whether a page at `origin` may use it: that which started it, and where a program did, the first that comes. Who
+    /// shows no origin is a program, and could show any.
+    func isOf(pageAt origin: String, _ store: any StorePlugin, keptFor time: Duration) async throws -> Bool {
+        guard let page = Self.page(ofOrigin: origin) else { return true }
+        if let first = Self.page(ofOrigin: self.origin) { return page == first }
+        let key = "\(EmbedTokenAuth.type):page:\(turnID)"
+        if try await store.add(key, Array(page.utf8), timeToLive: time) { return true }
+        return try await store.get(key) == Array(page.utf8)
+    }
+
+    /// Scheme, host and port of an origin or a referrer, in lower case; nil where there is none.
+    private static func page(ofOrigin text: String) -> String? {
+        // As long as a session keeps them.
+        let text = cut(text, to: originLength).lowercased()
+        guard let scheme = text.firstRange(of: "://") else { return text.isEmpty ? nil : text }
+        return String(text[..<scheme.upperBound] + text[scheme.upperBound...].prefix { !"/?#".contains($0) })
+    }
+
+    /// How much of an origin is kept.
+    static let originLength = 255
 }
 
 extension EmbedTokenAuth {

@@ -1,0 +1,117 @@
+/* What the widget says. Whatever a token's settings have under one of these names is said instead. */
+const standardWords = {
+  voiceWidgetLabel: "Voice call",
+  voiceReadyTitle: "Ready when you are",
+  voiceReadySubtext: "Your browser will ask for the microphone.",
+  voiceConnectingText: "Connecting…",
+  voiceConnectingSubtext: "This takes a moment.",
+  voiceConnectedTitle: "You are connected",
+  voiceConnectedSubtext: "Go ahead and speak.",
+  voiceReconnectingText: "The connection was interrupted. Trying to get it back.",
+  voiceCallEndedTitle: "Call ended",
+  voiceCallEndedSubtext: "Thank you for calling.",
+  voiceTimeLimitText: "The call has reached its longest time.",
+  voiceIdleText: "Nobody has spoken for a while.",
+  voiceConnectionFailedTitle: "No connection",
+  voiceConnectionFailedSubtext: "Check your network and microphone, then try again.",
+  voiceConnectionLostTitle: "Connection lost",
+  voiceConnectionLostSubtext: "Check your network, then call again.",
+  voiceServiceTitle: "The service has a problem",
+  voiceServiceText: "Try again in a moment.",
+  voiceRestartText: "It is about to restart. Call again in a moment.",
+  voiceUnreachableTitle: "The service does not answer",
+  voiceUnreachableText: "Check your network, then try again.",
+  voiceRefusedTitle: "No call from here",
+  voiceRefusedPageText: "This page may not start calls.",
+  voiceRefusedTokenText: "This button is not in use.",
+  voiceRefusedLimitText: "All calls that could be made here have been made.",
+  voiceRefusedSocketText: "The service did not let the call in. Try again.",
+  voiceTooManyTitle: "Too many calls at once",
+  voiceTooManyText: "Wait a minute, then try again.",
+  voiceBusyTitle: "All lines are busy",
+  voiceBusyText: "Try again in a moment.",
+  voiceMicrophoneAskText: "Allow the microphone if your browser asks.",
+  voiceMicrophoneTitle: "The microphone is needed",
+  voiceMicrophoneDeniedText: "Allow it for this page, in the browser's address bar, and call again.",
+  voiceMicrophoneMissingText: "There is none. Connect one and call again.",
+  voiceMicrophoneBusyText: "Another program holds it. Close that one and call again.",
+  voiceMicrophoneInsecureText: "Browsers only give it to pages that came by https.",
+  voiceEndCallText: "End call",
+  voiceRetryText: "Retry",
+  voiceMuteText: "Mute",
+  voiceSoundText: "Turn the sound on",
+  voiceHideText: "Hide the call",
+  voiceOnCallText: "On a call",
+  voiceLevelLabel: "Your voice",
+  voiceSilentText: "silent",
+  voiceHeardText: "heard",
+  voiceTranscriptLabel: "What is said",
+  voiceYouText: "You",
+  voiceAgentText: "Agent",
+};
+
+/* The words for one widget. `texts` are the gateway's, which hold the settings of the names that it knows. */
+function wordsOf({ texts, settings } = {}) {
+  const words = { ...standardWords };
+  for (const source of [settings, texts]) {
+    for (const name of Object.keys(words)) {
+      const own = source?.[name];
+      if (typeof own === "string" && own.trim()) words[name] = own;
+    }
+  }
+  return words;
+}
+
+/* Why there is no call, or none any more: `state` is "refused" where trying again soon is of no use, else "failed". */
+class Problem extends Error {
+  constructor(state, code, title, detail) {
+    super(title);
+    Object.assign(this, { state, code, title, detail });
+  }
+}
+
+/* What the gateway's answer to a page means to people. */
+function refusal(words, status, detail) {
+  const refused = (code, text, title = words.voiceRefusedTitle) => new Problem("refused", code, title, text);
+  if (status === 429) return new Problem("failed", "too_many_sessions", words.voiceTooManyTitle, words.voiceTooManyText);
+  if (detail.startsWith("Domain not allowed")) return refused("domain_not_allowed", words.voiceRefusedPageText);
+  if (detail.startsWith("Embed token usage limit")) return refused("usage_limit_exceeded", words.voiceRefusedLimitText);
+  if (status === 404 || status === 501 || detail.startsWith("Embed token")) return refused("token_not_good", words.voiceRefusedTokenText);
+  if (status >= 500) return new Problem("failed", "service_failed", words.voiceServiceTitle, words.voiceServiceText);
+  return refused("refused", detail);
+}
+
+/* What an `error` message about an offer means to people. Words that are the gateway's own are shown as they are. */
+function offerRefusal(words, { error_type, message }) {
+  const code = plain(error_type) || "error", text = cut(plain(message), 300);
+  switch (code) {
+    case "concurrency_limit_exceeded": return new Problem("failed", code, words.voiceBusyTitle, words.voiceBusyText);
+    case "server_draining": return new Problem("failed", code, words.voiceServiceTitle, words.voiceRestartText);
+    case "embed_token_inactive":
+    case "embed_token_expired":
+    case "invalid_embed_token": return new Problem("refused", code, words.voiceRefusedTitle, words.voiceRefusedTokenText);
+    case "error": return new Problem("failed", code, words.voiceServiceTitle, text || words.voiceServiceText);
+  }
+  return new Problem("refused", code, words.voiceRefusedTitle, text);
+}
+
+/* What the reason of a `call-ended` means to people. Who does not know one shows it as it is. */
+function ending(words, reason, wasConnected) {
+  const ended = (detail) => ({ state: "ended", title: words.voiceCallEndedTitle, detail, code: reason });
+  switch (reason) {
+    case "": case "pipeline_finished": return ended(words.voiceCallEndedSubtext);
+    case "time_limit": return ended(words.voiceTimeLimitText);
+    case "idle": return ended(words.voiceIdleText);
+    case "pipeline_failed": return new Problem("failed", reason, words.voiceServiceTitle, words.voiceServiceText);
+    case "server_stopped": return new Problem("failed", reason, words.voiceServiceTitle, words.voiceRestartText);
+    case "peer_connection_closed": return wasConnected ? lostPath(words, reason) : noPath(words, reason);
+  }
+  return ended(cut(reason.replaceAll("_", " "), 300));
+}
+
+const noPath = (words, code) => new Problem("failed", code, words.voiceConnectionFailedTitle, words.voiceConnectionFailedSubtext);
+const lostPath = (words, code) => new Problem("failed", code, words.voiceConnectionLostTitle, words.voiceConnectionLostSubtext);
+const unreachable = (words, code) => new Problem("failed", code, words.voiceUnreachableTitle, words.voiceUnreachableText);
+
+const plain = (value) => typeof value === "string" ? value : "";
+const cut = (text, length) => text.length > length ? text.slice(0, length) + "…" : text;
