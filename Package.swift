@@ -162,8 +162,10 @@ let package = Package(
                 ]),
             tests(
                 "PluginTests",
-                ["PatchbayPlugin", "PatchbayTesting", .product(name: "Crypto", package: "swift-crypto")]
-                    + plugins.map { .target(name: $0.name) }),
+                [
+                    "PatchbayPlugin", "PatchbayTesting", .product(name: "Crypto", package: "swift-crypto"),
+                    .product(name: "GRDB", package: "GRDB.swift"),
+                ] + plugins.map { .target(name: $0.name) }),
         ],
     swiftLanguageModes: [.v6]
 )
