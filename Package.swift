@@ -19,6 +19,7 @@ let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
     ("JWTAuth", "Auth", [.product(name: "JWTKit", package: "jwt-kit")]),
     ("EmbedTokenAuth", "Auth", [.product(name: "Crypto", package: "swift-crypto")]),
     ("ConcurrencyQuota", "Quota", []),
+    ("CallMinutesQuota", "Quota", []),
     ("EchoPipeline", "Pipeline", []),
     ("ParrotPipeline", "Pipeline", []),
     ("PlayerPipeline", "Pipeline", []),

@@ -1,4 +1,4 @@
-"""Quotas as a caller meets them."""
+"""Quotas as a caller meets them: seats of a gateway that is killed, and call minutes."""
 
 import asyncio
 import subprocess
@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from gateway import Gateway, changed_config, write_config
-from peer import calling
+from gateway import Gateway, changed_config, jwt, write_config
+from peer import calling, in_call
 
 PEER = Path(__file__).parent / "peer.py"
 NO_ROOM = {"error_type": "concurrency_limit_exceeded", "message": "Concurrent call limit reached"}
@@ -56,3 +56,51 @@ def test_a_gateway_that_is_killed_gives_its_seats_back(start, sentences, tmp_pat
             doomed.process.kill()
             doomed.process.wait()
         doomed.process.stdout.close()
+
+
+def with_minutes(settings: str) -> str:
+    return changed_config(
+        ("pipelines:\n  parrot", f"  minutes: {{{{ type: call_minutes, store: local, {settings} }}}}\npipelines:\n  parrot"),
+        ("quotas: [seats]", "quotas: [minutes, seats]"),
+    )
+
+
+def test_a_call_ends_when_the_minutes_do_and_the_next_is_told_when_there_are_more(start):
+    gateway = start(template=with_minutes("limit: 4s, per: user, period: month, reserve: 3s"))
+
+    async def main():
+        began = time.monotonic()
+        async with in_call(gateway.signaling(run=51)) as caller:
+            ended = await caller.message("call-ended", timeout=12)
+            assert ended["reason"] in ("time_limit", "call_minutes_exceeded")
+            assert 3.5 < time.monotonic() - began < 10
+            assert await caller.closed() == (1000, "call ended")
+        await asyncio.to_thread(gateway.await_idle)
+        async with calling(gateway.signaling(run=52)) as caller:
+            kind, payload = await reply(caller)
+            assert (kind, payload["error_type"]) == ("error", "call_minutes_exceeded")
+            assert payload["message"].startswith("No call minutes are left. There are new ones from 20")
+        async with in_call(gateway.signaling(run=53, token=jwt(user="8"))) as other:
+            await other.hears(5)
+
+    asyncio.run(main())
+    gateway.await_idle()
+
+
+def test_two_calls_at_once_use_the_same_minutes(start):
+    """Each could have had them all: a renewal ends both when they have had them together."""
+    gateway = start(template=with_minutes("limit: 8s, per: user, reserve: 3s"))
+
+    async def main():
+        async with in_call(gateway.signaling(run=54)) as first, in_call(gateway.signaling(run=55)) as second:
+            for caller in first, second:
+                ended = await caller.message("call-ended", timeout=12)
+                assert ended["reason"] in ("call_minutes_exceeded", "time_limit")
+                if caller is first:
+                    assert ended["reason"] == "call_minutes_exceeded"
+                    assert ended["detail"].startswith("No call minutes are left.")
+
+    began = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - began < 10
+    gateway.await_idle()

@@ -1,5 +1,8 @@
 public import PatchbayKit
 
+#if CallMinutesQuota
+    internal import CallMinutesQuota
+#endif
 #if ConcurrencyQuota
     internal import ConcurrencyQuota
 #endif
@@ -43,6 +46,9 @@ extension [PluginRegistration] {
         #endif
         #if ConcurrencyQuota
             plugins.append(.quota(ConcurrencyQuota.self))
+        #endif
+        #if CallMinutesQuota
+            plugins.append(.quota(CallMinutesQuota.self))
         #endif
         #if EchoPipeline
             plugins.append(.pipeline(EchoPipeline.self))
