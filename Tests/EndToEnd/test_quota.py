@@ -1,10 +1,15 @@
-"""Quotas as a caller meets them: seats of a gateway that is killed, and call minutes."""
+"""Quotas as a caller meets them: seats of a gateway that is killed, call minutes, Dograh's billing service."""
 
 import asyncio
+import json
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+import pytest
 
 from gateway import Gateway, changed_config, jwt, write_config
 from peer import calling, in_call
@@ -104,3 +109,80 @@ def test_two_calls_at_once_use_the_same_minutes(start):
     asyncio.run(main())
     assert time.monotonic() - began < 10
     gateway.await_idle()
+
+
+class Billing(ThreadingHTTPServer):
+    """Dograh's billing service, as far as one question goes; says `verdict`, and keeps what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.verdict, self.asked = {}, []
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.asked.append((self.path, self.headers["X-Organization-Id"], json.loads(body)))
+            answer = json.dumps(self.server.verdict).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+
+@pytest.fixture
+def billing():
+    with Billing() as server:
+        yield server
+        server.shutdown()
+
+
+def test_dograhs_billing_service_decides(start, billing):
+    directory = (
+        "{{ organizations: {{ '9': {{ members: ['7'], workflows: {{ '2': {{ owner: '123', managed_service_version: 2, "
+        "llm: {{ provider: dograh, service_keys: [{{ file: {directory}/ada.secret }}] }} }} }} }} }} }}"
+    )
+    credits = f"credits: {{{{ type: dograh, mode: hosted, url: 'http://127.0.0.1:{billing.server_port}', directory: {directory} }}}}"
+    gateway = start(
+        template=changed_config(
+            ("pipelines:\n  parrot", f"  {credits}\npipelines:\n  parrot"), ("quotas: [seats]", "quotas: [credits, seats]")
+        )
+    )
+    allowed = {"allowed": True, "billing_mode": "v2", "remaining_credits": "25.0000", "correlation_id": "mps-corr-123"}
+
+    async def main():
+        async with calling(gateway.signaling(run=61, token=jwt(org="9"))) as caller:
+            billing.verdict = {**allowed, "allowed": False, "remaining_credits": "0.0000", "error": "insufficient_credits"}
+            kind, payload = await reply(caller)
+            assert (kind, payload["error_type"]) == ("error", "insufficient_credits")
+            assert "/billing" in payload["message"]
+            billing.verdict = {**allowed, "correlation_id": None}
+            kind, payload = await reply(caller)
+            assert (kind, payload["error_type"]) == ("error", "quota_check_failed")
+            assert payload["message"] == "Could not verify Dograh credits. Please try again."
+            assert (await asyncio.to_thread(gateway.look))["leases"] == 0
+            billing.verdict = allowed
+            assert (await reply(caller))[0] == "answer"
+        for token in jwt(org="8"), jwt(user="8", org="9"), jwt():
+            async with calling(gateway.signaling(run=62, token=token)) as stranger:
+                assert await reply(stranger) == ("error", {"error_type": "workflow_not_found", "message": "Workflow not found"})
+
+    asyncio.run(main())
+    gateway.await_idle()
+    path, organization, body = billing.asked[-1]
+    assert len(billing.asked) == 3, "nobody is asked about strangers"
+    assert (path, organization) == ("/api/v1/billing/accounts/9/run-authorization", "9")
+    key = (gateway.config.parent / "ada.secret").read_text()
+    assert body == {
+        "workflow_run_id": 61,
+        "service_key": key,
+        "require_correlation_id": True,
+        "metadata": {"dograh_user_id": "123", "workflow_id": 2},
+        "minimum_credits": 0.1,
+    }
+    assert key not in gateway.log.read_text()

@@ -6,6 +6,9 @@ public import PatchbayKit
 #if ConcurrencyQuota
     internal import ConcurrencyQuota
 #endif
+#if DograhQuota
+    internal import DograhQuota
+#endif
 #if EchoPipeline
     internal import EchoPipeline
 #endif
@@ -49,6 +52,9 @@ extension [PluginRegistration] {
         #endif
         #if CallMinutesQuota
             plugins.append(.quota(CallMinutesQuota.self))
+        #endif
+        #if DograhQuota
+            plugins.append(.quota(DograhQuota.self))
         #endif
         #if EchoPipeline
             plugins.append(.pipeline(EchoPipeline.self))

@@ -33,7 +33,7 @@ enum ReservedNames {
     /// Modules of Patchbay.
     private static let ours = """
         Audio COpenSSL COpus CPacketPath CSRTP CSocket CSpeexDSP CYAML CallMinutesQuota ConcurrencyQuota DTLS \
-        EchoPipeline EmbedTokenAuth ICE ICEPolicies JWTAuth Media MemoryStore ParrotPipeline PatchbayBuiltin PatchbayConfig \
+        DograhQuota EchoPipeline EmbedTokenAuth ICE ICEPolicies JWTAuth Media MemoryStore ParrotPipeline PatchbayBuiltin PatchbayConfig \
         PatchbayKit PatchbayPlugin PatchbayTesting PlayerPipeline RTP SDP SQLiteStore SRTP STUN Signaling TURN \
         TestSupport WebRTC WebSocket WebSocketPipeline Wire
         """
