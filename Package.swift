@@ -19,6 +19,15 @@ let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
     ("JWTAuth", "Auth", [.product(name: "JWTKit", package: "jwt-kit")]),
     ("EmbedTokenAuth", "Auth", [.product(name: "Crypto", package: "swift-crypto")]),
     ("ConcurrencyQuota", "Quota", []),
+    ("CallMinutesQuota", "Quota", []),
+    (
+        "DograhQuota", "Quota",
+        [
+            .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
+            .product(name: "NIOHTTP1", package: nio), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        ]
+    ),
     ("EchoPipeline", "Pipeline", []),
     ("ParrotPipeline", "Pipeline", []),
     ("PlayerPipeline", "Pipeline", []),
@@ -55,6 +64,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
     ],
@@ -162,8 +172,12 @@ let package = Package(
                 ]),
             tests(
                 "PluginTests",
-                ["PatchbayPlugin", "PatchbayTesting", .product(name: "Crypto", package: "swift-crypto")]
-                    + plugins.map { .target(name: $0.name) }),
+                [
+                    "PatchbayPlugin", "PatchbayTesting", .product(name: "Crypto", package: "swift-crypto"),
+                    .product(name: "GRDB", package: "GRDB.swift"), .product(name: "NIOCore", package: nio),
+                    .product(name: "NIOPosix", package: nio), .product(name: "NIOHTTP1", package: nio),
+                    .product(name: "AsyncHTTPClient", package: "async-http-client"), log,
+                ] + plugins.map { .target(name: $0.name) }),
         ],
     swiftLanguageModes: [.v6]
 )

@@ -83,7 +83,7 @@ public struct Principal: Sendable, Hashable {
     /// When the credential ends, since 1970-01-01 UTC; nil where it does not.
     public var expires: Duration?
     /// The auth instance that accepted the caller; nil for one whom nobody knows.
-    package var authInstance: String?
+    public package(set) var authInstance: String?
 
     /// Makes a principal. Its runs are its organisation's, or its own when it has none, unless `runOwner` says
     /// otherwise.

@@ -9,6 +9,9 @@ public protocol QuotaPlugin: Plugin {
     func admit(_ request: CallRequest) async throws -> QuotaOutcome
 
     /// Keeps a lease with a `timeToLive` alive; the host calls it every third of that time.
+    ///
+    /// - Throws: a ``Denial`` when the call may not go on: the host ends it, and its client is told the code and the sentence.
+    ///   After any other error the call goes on.
     func renew(_ lease: Lease) async throws
 
     /// The call is over, however it ended. A second time for the same lease must do nothing.

@@ -17,9 +17,10 @@ public protocol StorePlugin: Plugin {
     /// Reads and deletes in one step, so that of two takers one gets it.
     func take(_ key: String) async throws -> [UInt8]?
 
-    /// Adds one to a counter that starts at 0 and goes no further than `limit`, in one step; the new count, or nil at the
-    /// limit.
-    func increment(_ key: String, limit: Int) async throws -> Int?
+    /// Adds `amount` to a counter that starts at 0, in one step; the new count, or nil, and nothing changed, when that would be
+    /// more than `limit`. A negative `amount` takes away, down to 0; one of 0 only looks. The counter is forgotten when
+    /// nobody has added to it for `timeToLive`; nil keeps it for good.
+    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int?
 
     /// Enters `member` into a set of at most `limit`, or renews it there, for `timeToLive`; false when the set is full.
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool
@@ -34,4 +35,9 @@ public protocol StorePlugin: Plugin {
 extension StorePlugin {
     /// It is.
     public static var isPersistent: Bool { true }
+
+    /// Adds one to a counter that is kept for good and goes no further than `limit`; the new count, or nil at the limit.
+    public func increment(_ key: String, limit: Int) async throws -> Int? {
+        try await increment(key, by: 1, limit: limit, timeToLive: nil)
+    }
 }

@@ -148,6 +148,11 @@ public enum PluginConformance {
             try await store.increment(key + "n", limit: 2),
         ]
         try expect(counts == [1, 2, nil], "`increment` to 2 counts \(counts)")
+        var sums: [Int?] = []
+        for amount in [5, 3, -2, 0, -9] {
+            sums.append(try await store.increment(key + "m", by: amount, limit: 7, timeToLive: .seconds(60)))
+        }
+        try expect(sums == [5, nil, 3, 3, 0], "`increment` to 7 by 5, 3, -2, 0 and -9 counts \(sums)")
         for member in ["a", "b", "a"] {
             try expect(
                 try await store.lease(key + "s", member: member, limit: 2, timeToLive: .seconds(60)),

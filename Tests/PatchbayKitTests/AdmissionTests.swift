@@ -90,7 +90,7 @@ private struct AwayStore: StorePlugin {
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {}
     func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool { true }
     func take(_ key: String) async throws -> [UInt8]? { nil }
-    func increment(_ key: String, limit: Int) async throws -> Int? { nil }
+    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? { nil }
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool { true }
     func release(_ set: String, member: String) async throws {}
     func count(_ set: String) async throws -> Int { 0 }

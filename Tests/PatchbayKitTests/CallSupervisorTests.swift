@@ -157,6 +157,24 @@ struct CallSupervisorTests {
         #expect(quota.tally.renewed == renewed)
     }
 
+    @Test(
+        "a quota that denies a renewal ends the call and says why; with any other error the call goes on",
+        arguments: [true, false])
+    func deniedRenewal(isDenial: Bool) async throws {
+        let denial = Denial(code: "call_minutes_exceeded", message: "No call minutes are left")
+        let quota = CountingQuota(
+            timeToLive: .milliseconds(90), renewalError: isDenial ? denial : CallerError("the store is away"))
+        let loopback = try LoopbackCall()
+        defer { loopback.stop() }
+        let tenant = Tenant.test(quotas: [.test(quota)], callLimit: isDenial ? .seconds(10) : .milliseconds(400))
+        let (supervisor, _) = try await loopback.place(tenant)
+        let end = await supervisor.run()
+        #expect(end.reason == (isDenial ? denial.code : "time_limit"))
+        #expect(end.detail == (isDenial ? denial.message : nil))
+        #expect(quota.tally.renewed == 1 || !isDenial && quota.tally.renewed > 1)
+        #expect(quota.tally.released == 1)
+    }
+
     @Test("an offer that cannot be answered gives the lease back", arguments: ["", "v=0\r\n", "nonsense"])
     func badOffer(sdp: String) async throws {
         let quota = CountingQuota()

@@ -49,9 +49,9 @@ final class FaultyStore: StorePlugin {
         return try await store.take(key)
     }
 
-    func increment(_ key: String, limit: Int) async throws -> Int? {
+    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
         try step()
-        return try await store.increment(key, limit: limit)
+        return try await store.increment(key, by: amount, limit: limit, timeToLive: timeToLive)
     }
 
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {

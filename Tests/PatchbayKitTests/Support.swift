@@ -45,14 +45,16 @@ final class CountingQuota: QuotaPlugin {
 
     private let mood: Mood
     private let timeToLive: Duration?
+    /// What renewing throws.
+    private let renewalError: (any Error)?
     private let counts = Mutex(Tally())
 
     init(settings: NoSettings, context: PluginContext) {
-        (mood, timeToLive) = (.admits, nil)
+        (mood, timeToLive, renewalError) = (.admits, nil, nil)
     }
 
-    init(_ mood: Mood = .admits, timeToLive: Duration? = nil) {
-        (self.mood, self.timeToLive) = (mood, timeToLive)
+    init(_ mood: Mood = .admits, timeToLive: Duration? = nil, renewalError: (any Error)? = nil) {
+        (self.mood, self.timeToLive, self.renewalError) = (mood, timeToLive, renewalError)
     }
 
     var tally: Tally { counts.withLock { $0 } }
@@ -69,6 +71,7 @@ final class CountingQuota: QuotaPlugin {
 
     func renew(_ lease: Lease) async throws {
         counts.withLock { $0.renewed += 1 }
+        if let renewalError { throw renewalError }
     }
 
     func release(_ lease: Lease, usage: CallUsage) async {

@@ -55,6 +55,23 @@ struct TimestampTests {
         #expect(previous == "2110-12-31T00:00:00Z")
     }
 
+    @Test(
+        "have a month, from its first moment to the next one's",
+        arguments: [
+            ("2027-01-01", "2027-01-01T00:00:00Z", "2027-02-01T00:00:00Z"),
+            ("2027-01-31T23:59:59.999Z", "2027-01-01T00:00:00Z", "2027-02-01T00:00:00Z"),
+            ("2027-02-28T12:00:00Z", "2027-02-01T00:00:00Z", "2027-03-01T00:00:00Z"),
+            ("2028-02-29", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"),
+            ("2027-12-31", "2027-12-01T00:00:00Z", "2028-01-01T00:00:00Z"),
+            ("2027-06-01T00:30:00+02:00", "2027-05-01T00:00:00Z", "2027-06-01T00:00:00Z"),
+            ("1969-12-31T23:59:59.5Z", "1969-12-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+        ])
+    func month(text: String, start: String, end: String) throws {
+        let month = try #require(Timestamp.decode(text)).month
+        #expect(month.start.written == .string(start))
+        #expect(month.end.written == .string(end))
+    }
+
     @Test("are ordered by time")
     func order() throws {
         let early = try #require(Timestamp.decode("2027-01-31T12:00:00+02:00"))
@@ -65,5 +82,6 @@ struct TimestampTests {
     @Test("even those that no text stands for can be written", arguments: [Int.min, .max])
     func extremes(seconds: Int) {
         #expect(Timestamp(sinceEpoch: .seconds(seconds)).written.string?.hasSuffix("Z") == true)
+        _ = Timestamp(sinceEpoch: .seconds(seconds)).month
     }
 }

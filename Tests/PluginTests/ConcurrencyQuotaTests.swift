@@ -1,6 +1,8 @@
 import ConcurrencyQuota
+import Foundation
 import PatchbayPlugin
 import PatchbayTesting
+import SQLiteStore
 import Testing
 
 @Suite("Concurrency quota")
@@ -56,6 +58,70 @@ struct ConcurrencyQuotaTests {
         #expect(try await quota.admit(request("two", tenant: "b")).lease == nil)
     }
 
+    /// Callers in the order in which they come; the second and the fifth are there already.
+    private static let callers = ["ada", "ada", "bob", "page a", "page a", "page b", "ada elsewhere"]
+
+    @Test(
+        "each of those has a seat whom `per` names",
+        arguments: [
+            ("tenant", [true, false, false, false, false, false, true]),
+            ("user", [true, false, true, true, false, false, true]),
+            ("embed_token", [true, true, true, true, false, true, true]),
+            ("instance", [true, false, false, false, false, false, false]),
+        ], [false, true])
+    func scopes(row: (per: String, admitted: [Bool]), inStore: Bool) async throws {
+        let quota = try quota(limit: 1, per: row.per, store: inStore ? MemoryStore() : nil)
+        for round in 0..<2 {
+            var leases: [Lease] = []
+            for (index, (caller, isAdmitted)) in zip(Self.callers, row.admitted).enumerated() {
+                let lease = try await quota.admit(request("\(round)-\(index)", caller: caller)).lease
+                #expect((lease != nil) == isAdmitted, "\(caller), in round \(round)")
+                if let lease {
+                    try await quota.renew(lease)
+                    leases.append(lease)
+                }
+            }
+            for lease in leases { await quota.release(lease, usage: CallUsage(duration: .seconds(1))) }
+        }
+    }
+
+    @Test("of twenty racers of one user for three seats three win, beside twenty of another", arguments: [false, true])
+    func userRace(inStore: Bool) async throws {
+        let quota = try quota(limit: 3, per: "user", store: inStore ? MemoryStore() : nil)
+        let wins = try await withThrowingTaskGroup(of: Bool.self) { group in
+            for racer in 0..<40 {
+                group.addTask {
+                    let caller = racer.isMultiple(of: 2) ? "ada" : "bob"
+                    return try await quota.admit(request("\(racer)", caller: caller)).lease != nil
+                }
+            }
+            return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+        }
+        #expect(wins == 6)
+    }
+
+    @Test("a gateway that is killed gives its seats back within 30 s, to every gateway that shares the store")
+    func killed() async throws {
+        let clock = TestClock()
+        let folder = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        func gateway() async throws -> (SQLiteStore, ConcurrencyQuota) {
+            let store = try SQLiteStore.configured("path: \(folder.path)/store.db", clock: clock)
+            try await store.start()
+            return (store, try ConcurrencyQuota.configured("{ limit: 1, store: shared }", stores: ["shared": store]))
+        }
+        let ((deadStore, dead), (liveStore, live)) = try await (gateway(), gateway())
+        let lease = try #require(try await dead.admit(request("one")).lease)
+        clock.advance(by: .seconds(10))
+        try await dead.renew(lease)
+        await deadStore.stop()
+        clock.advance(by: .milliseconds(29_999))
+        #expect(try await live.admit(request("two")).lease == nil)
+        clock.advance(by: .milliseconds(1))
+        #expect(try await live.admit(request("two")).lease != nil)
+        await liveStore.stop()
+    }
+
     @Test("a limit of 0 admits nobody")
     func closed() async throws {
         #expect(try await quota(limit: 0).admit(request("one")).lease == nil)
@@ -74,7 +140,7 @@ struct ConcurrencyQuotaTests {
         clock.advance(by: .seconds(1))
         #expect(try await quota.admit(request("two")).lease != nil)
         let error = await #expect(throws: (any Error).self) { try await quota.renew(lease) }
-        #expect(error.map { "\($0)" } == "call one of tenant 'acme' lost its seat: the others are all taken")
+        #expect(error.map { "\($0)" } == "call one lost its seat: those of 'acme' are all taken")
     }
 
     @Test("when the store cannot be asked, admitting throws and releasing does not")
@@ -87,22 +153,24 @@ struct ConcurrencyQuotaTests {
         await quota.release(lease, usage: CallUsage(duration: .zero))
     }
 
-    private func quota(limit: Int, store: MemoryStore? = nil) throws -> ConcurrencyQuota {
-        guard let store else { return try ConcurrencyQuota.configured("limit: \(limit)") }
-        return try ConcurrencyQuota.configured("{ limit: \(limit), store: shared }", stores: ["shared": store])
+    private func quota(limit: Int, per: String = "tenant", store: MemoryStore? = nil) throws -> ConcurrencyQuota {
+        guard let store else { return try ConcurrencyQuota.configured("{ limit: \(limit), per: \(per) }") }
+        return try ConcurrencyQuota.configured(
+            "{ limit: \(limit), per: \(per), store: shared }", stores: ["shared": store])
     }
 
     private func request(_ call: String, tenant: String = "acme") -> CallRequest {
         CallRequest(callID: call, tenant: tenant, principal: Principal(id: "7"), workflowID: 1, workflowRunID: 1)
     }
-}
 
-extension QuotaOutcome {
-    fileprivate var lease: Lease? {
-        if case .admit(let lease) = self { lease } else { nil }
-    }
-
-    fileprivate var denial: Denial? {
-        if case .deny(let denial) = self { denial } else { nil }
+    private func request(_ call: String, caller: String) -> CallRequest {
+        var request = request(call, tenant: caller.hasSuffix("elsewhere") ? "other" : "acme")
+        if caller.hasPrefix("page") {
+            // As the user that is Ada to the other instance.
+            request.principal = Principal(id: "7", runOwner: .embedToken(caller), isVisitor: true)
+        }
+        if caller == "bob" { request.principal = Principal(id: "8") }
+        request.principal.authInstance = caller.hasPrefix("page") ? "embeds" : "users"
+        return request
     }
 }

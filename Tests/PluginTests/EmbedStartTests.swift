@@ -164,8 +164,8 @@ private struct HalfStore: StorePlugin {
         try await check(key).add(key, value, timeToLive: timeToLive)
     }
     func take(_ key: String) async throws -> [UInt8]? { try await check(key).take(key) }
-    func increment(_ key: String, limit: Int) async throws -> Int? {
-        try await check(key).increment(key, limit: limit)
+    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
+        try await check(key).increment(key, by: amount, limit: limit, timeToLive: timeToLive)
     }
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {
         try await check(set).lease(set, member: member, limit: limit, timeToLive: timeToLive)

@@ -103,6 +103,51 @@ struct StoreTests {
         }
     }
 
+    @Test(
+        "a counter takes any amount that its limit has room for, and gives back no more than it has",
+        arguments: Engine.allCases)
+    func amounts(engine: Engine) async throws {
+        try await with(engine) { store in
+            let rows: [(amount: Int, limit: Int, sum: Int?)] = [
+                (0, 100, 0), (60, 100, 60), (41, 100, nil), (40, 100, 100), (1, 100, nil), (0, 99, nil), (-30, 100, 70),
+                (-Int.max, 100, 0), (.min, 100, 0), (.max, .max, .max), (1, .max, nil), (.min, .max, 0),
+            ]
+            for (amount, limit, sum) in rows {
+                let count = try await store.increment("t:sum", by: amount, limit: limit, timeToLive: nil)
+                #expect(count == sum, "\(amount) up to \(limit)")
+            }
+        }
+    }
+
+    @Test("of forty who add at once as many do as there is room for", arguments: Engine.allCases)
+    func amountRace(engine: Engine) async throws {
+        try await with(engine) { store in
+            let sums = try await withThrowingTaskGroup(of: Int?.self) { group in
+                for _ in 0..<40 {
+                    group.addTask { try await store.increment("t:sum", by: 7, limit: 100, timeToLive: .seconds(60)) }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(sums.compactMap(\.self).sorted() == stride(from: 7, through: 98, by: 7).map { $0 })
+        }
+    }
+
+    @Test(
+        "a counter that nobody adds to for its time begins anew, one without a time stays", arguments: Engine.allCases)
+    func counterExpiry(engine: Engine) async throws {
+        try await with(engine) { store in
+            _ = try await store.increment("t:kept", limit: .max)
+            #expect(try await store.increment("t:sum", by: 5, limit: 9, timeToLive: .seconds(10)) == 5)
+            clock.advance(by: .seconds(9))
+            #expect(try await store.increment("t:sum", by: 1, limit: 9, timeToLive: .seconds(10)) == 6)
+            clock.advance(by: .seconds(9))
+            #expect(try await store.increment("t:sum", by: 4, limit: 9, timeToLive: .seconds(10)) == nil)
+            clock.advance(by: .seconds(1))
+            #expect(try await store.increment("t:sum", by: 4, limit: 9, timeToLive: .seconds(10)) == 4)
+            #expect(try await store.increment("t:kept", limit: .max) == 2)
+        }
+    }
+
     @Test("a set takes no more than its limit, and counts a member once", arguments: Engine.allCases)
     func lease(engine: Engine) async throws {
         try await with(engine) { store in

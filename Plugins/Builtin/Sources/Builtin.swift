@@ -1,7 +1,13 @@
 public import PatchbayKit
 
+#if CallMinutesQuota
+    internal import CallMinutesQuota
+#endif
 #if ConcurrencyQuota
     internal import ConcurrencyQuota
+#endif
+#if DograhQuota
+    internal import DograhQuota
 #endif
 #if EchoPipeline
     internal import EchoPipeline
@@ -43,6 +49,12 @@ extension [PluginRegistration] {
         #endif
         #if ConcurrencyQuota
             plugins.append(.quota(ConcurrencyQuota.self))
+        #endif
+        #if CallMinutesQuota
+            plugins.append(.quota(CallMinutesQuota.self))
+        #endif
+        #if DograhQuota
+            plugins.append(.quota(DograhQuota.self))
         #endif
         #if EchoPipeline
             plugins.append(.pipeline(EchoPipeline.self))

@@ -99,10 +99,10 @@ struct Admission: Sendable {
         }
     }
 
-    /// Keeps the leases and the run from expiring, until cancelled.
-    func keepAlive(logger: Logger) async {
+    /// Keeps the leases and the run from expiring, until cancelled; a quota may deny that the call goes on.
+    func keepAlive(logger: Logger, onDenial: @escaping @Sendable (Denial) -> Void) async {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await leases.keepAlive(logger: logger) }
+            group.addTask { await leases.keepAlive(logger: logger, onDenial: onDenial) }
             group.addTask {
                 while true {
                     do { try await Task.sleep(for: WorkflowRuns.claimLifetime / 3) } catch { return }

@@ -26,6 +26,8 @@ struct CallSupervisor: Sendable {
         case media(leg: Int, PeerConnection.Event)
         case pipelineReturned(failure: String?)
         case hangUp(reason: String)
+        /// By a quota that admitted the call before.
+        case denied(Denial)
     }
 
     let id: String
@@ -160,7 +162,7 @@ struct CallSupervisor: Sendable {
     /// Lives the call's life.
     ///
     /// - Returns: why it ended, in the words of the wire: `peer_connection_closed`, `pipeline_finished`,
-    ///   `pipeline_failed`, `time_limit`, `idle`, `socket_lost`, or what the pipeline or the socket said.
+    ///   `pipeline_failed`, `time_limit`, `idle`, `socket_lost`, or what the pipeline, the socket or a quota said.
     func run() async -> CallEnd {
         let pipeline = tenant.pipeline(forWorkflow: call.workflowID)
         let sound = PipelineAudio(
@@ -206,7 +208,7 @@ struct CallSupervisor: Sendable {
 
     /// Renewals, and the limits of the call's length, of its silence and of its client's absence, until cancelled.
     private func runTimers() async {
-        async let renewals: Void = admission.keepAlive(logger: call.logger)
+        async let renewals: Void = admission.keepAlive(logger: call.logger) { [send] in send.yield(.denied($0)) }
         let now = ContinuousClock.now
         let end = now + min(tenant.limits.call, admission.leases.maximumDuration ?? tenant.limits.call)
         var (spoken, quietSince) = (0, now)
@@ -265,6 +267,9 @@ struct CallSupervisor: Sendable {
                 return end
             case .hangUp(let reason):
                 end.reason = reason
+                return end
+            case .denied(let denial):
+                (end.reason, end.detail) = (denial.code, denial.message)
                 return end
             }
         }

@@ -71,8 +71,8 @@ struct LeaseHolder: Sendable {
         held.compactMap(\.lease.maximumDuration).min()
     }
 
-    /// Renews what expires, each at a third of its time, until cancelled.
-    func keepAlive(logger: Logger) async {
+    /// Renews what expires, each at a third of its time, until cancelled. Of a quota that denies it no more is asked.
+    func keepAlive(logger: Logger, onDenial: @escaping @Sendable (Denial) -> Void) async {
         await withTaskGroup(of: Void.self) { group in
             for held in held {
                 guard let timeToLive = held.lease.timeToLive else { continue }
@@ -81,6 +81,11 @@ struct LeaseHolder: Sendable {
                         do { try await Task.sleep(for: timeToLive / 3) } catch { return }
                         do {
                             try await held.quota.plugin.renew(held.lease)
+                        } catch let denial as Denial {
+                            logger.info(
+                                "a quota ends the call",
+                                metadata: ["quota": "\(held.quota.name)", "code": "\(denial.code)"])
+                            return onDenial(denial)
                         } catch {
                             logger.warning(
                                 "lease not renewed", metadata: ["quota": "\(held.quota.name)", "error": "\(error)"])

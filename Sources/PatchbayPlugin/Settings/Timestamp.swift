@@ -61,6 +61,22 @@ extension Timestamp: FieldScalar {
     }
 }
 
+extension Timestamp {
+    /// The month that it lies in, in UTC: the first moments of this month and of the next.
+    public var month: (start: Timestamp, end: Timestamp) {
+        let (seconds, attoseconds) = sinceEpoch.components
+        let date = CivilDate(days: Int(seconds &- (attoseconds < 0 ? 1 : 0)).dividedDown(by: 86_400))
+        let first = date.days &- (date.day - 1)
+        // No month is longer, so this is its last day's morrow, or one of the days behind that.
+        let later = CivilDate(days: first &+ 31)
+        return (Self(day: first), Self(day: later.days &- (later.day - 1)))
+    }
+
+    private init(day: Int) {
+        self.init(sinceEpoch: .seconds(day &* 86_400))
+    }
+}
+
 private func padded(_ number: Int, _ width: Int) -> String {
     let digits = String(number)
     return String(repeating: "0", count: max(0, width - digits.count)) + digits

@@ -1,19 +1,22 @@
 internal import Logging
 public import PatchbayPlugin
 
-/// Lets each tenant have a number of calls at the same time.
+/// Lets each tenant, user or embed token have a number of calls at the same time.
 ///
 /// Counts in memory, or in a store when one is named, which several gateways may share. There a seat that is not
 /// renewed falls free, so that a gateway that crashed gives its seats back.
 public struct ConcurrencyQuota: QuotaPlugin {
     public static let type = "concurrency"
-    public static let summary = "Limits how many calls a tenant has at the same time."
+    public static let summary = "Limits how many calls a tenant, a user or an embed page has at the same time."
     public static let timing = QuotaTiming.newCall
 
     /// How many, and where they are counted.
     public struct Settings: PluginSettings {
-        @Field("How many calls each tenant may have at the same time", in: 0...1_000_000)
+        @Field("How many calls at the same time each of those may have whom `per` names", in: 0...1_000_000)
         public var limit: Int
+
+        @Field("Who has the limit to himself: each tenant, user or embed_token; or the instance, for all its tenants")
+        public var per: QuotaScope = .tenant
 
         @Field("The store to count in; without one each gateway counts for itself")
         public var store: StoreReference?
@@ -29,6 +32,7 @@ public struct ConcurrencyQuota: QuotaPlugin {
 
     private let name: String
     private let limit: Int
+    private let per: QuotaScope
     private let timeToLive: Duration
     private let store: (any StorePlugin)?
     private let seats = Seats()
@@ -40,13 +44,16 @@ public struct ConcurrencyQuota: QuotaPlugin {
     public init(settings: Settings, context: PluginContext) throws {
         name = context.name
         limit = settings.limit
+        per = settings.per
         timeToLive = settings.timeToLive
         store = try settings.store.map { try context.store($0) }
         self.context = context
     }
 
     public func admit(_ request: CallRequest) async throws -> QuotaOutcome {
-        let seat = Seat(tenant: request.tenant, call: request.callID)
+        // Without a seat to give back, since `Seat` does not read that id.
+        guard let holder = per.holder(of: request) else { return .admit(Lease(id: request.callID)) }
+        let seat = Seat(holder: holder, call: request.callID)
         let taken =
             if let store {
                 try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive)
@@ -74,12 +81,12 @@ public struct ConcurrencyQuota: QuotaPlugin {
         } catch {
             context.logger.warning(
                 "the store did not take a seat back; it falls free when its time is over",
-                metadata: ["tenant": "\(seat.tenant)", "call.id": "\(seat.call)", "error": "\(error)"])
+                metadata: ["holder": "\(seat.holder)", "call.id": "\(seat.call)", "error": "\(error)"])
         }
     }
 
     private func set(_ seat: Seat) -> String {
-        "\(Self.type):\(name):\(seat.tenant)"
+        "\(Self.type):\(name):\(seat.holder)"
     }
 }
 
@@ -87,5 +94,5 @@ public struct ConcurrencyQuota: QuotaPlugin {
 struct SeatLost: Error, CustomStringConvertible {
     let seat: Seat
 
-    var description: String { "call \(seat.call) of tenant '\(seat.tenant)' lost its seat: the others are all taken" }
+    var description: String { "call \(seat.call) lost its seat: those of '\(seat.holder)' are all taken" }
 }

@@ -1,44 +1,45 @@
 internal import Synchronization
 
-/// What one call takes of its tenant's limit.
+/// What one call takes of the limit that its holder shares.
 struct Seat {
-    let tenant: String
+    let holder: String
     let call: String
 
-    init(tenant: String, call: String) {
-        self.tenant = tenant
+    init(holder: String, call: String) {
+        self.holder = holder
         self.call = call
     }
 
     /// Reads an `id`; nil when it is not one.
     init?(id: String) {
         guard let slash = id.lastIndex(of: "/") else { return nil }
-        tenant = String(id[..<slash])
+        holder = String(id[..<slash])
         call = String(id[id.index(after: slash)...])
     }
 
-    var id: String { "\(tenant)/\(call)" }
+    var id: String { "\(holder)/\(call)" }
 }
 
 /// The seats taken in this process.
 final class Seats: Sendable {
+    /// The calls that have one, by holder.
     private let calls = Mutex<[String: Set<String>]>([:])
 
     /// Takes a seat, or finds it taken by the same call; false when there is none left.
     func take(_ seat: Seat, limit: Int) -> Bool {
         calls.withLock { calls in
-            var taken = calls[seat.tenant] ?? []
+            var taken = calls[seat.holder] ?? []
             guard taken.contains(seat.call) || taken.count < limit else { return false }
             taken.insert(seat.call)
-            calls[seat.tenant] = taken
+            calls[seat.holder] = taken
             return true
         }
     }
 
     func give(_ seat: Seat) {
         calls.withLock { calls in
-            calls[seat.tenant]?.remove(seat.call)
-            if calls[seat.tenant]?.isEmpty == true { calls[seat.tenant] = nil }
+            calls[seat.holder]?.remove(seat.call)
+            if calls[seat.holder]?.isEmpty == true { calls[seat.holder] = nil }
         }
     }
 }

@@ -21,7 +21,7 @@ public actor MemoryStore: StorePlugin {
     private let wallClock: @Sendable () -> Duration
     private var values: [String: (value: [UInt8], expiry: Duration?, age: Int)] = [:]
     private var writes = 0
-    private var counters: [String: Int] = [:]
+    private var counters: [String: (count: Int, expiry: Duration?)] = [:]
     private var sets: [String: [String: Duration]] = [:]
     private var failure: (any Error)?
 
@@ -59,7 +59,7 @@ public actor MemoryStore: StorePlugin {
     private func write(_ key: String, _ value: [UInt8], _ timeToLive: Duration?) {
         writes += 1
         values[key] = (value, timeToLive.map { wallClock() + $0 }, writes)
-        if values.count > limit || writes % 1_000 == 0 { makeRoom() }
+        if values.count > limit || writes.isMultiple(of: 1_000) { makeRoom() }
     }
 
     public func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool {
@@ -69,8 +69,9 @@ public actor MemoryStore: StorePlugin {
         return true
     }
 
-    /// Forgets what has expired, and of the rest the oldest, a tenth at a time.
+    /// Forgets what has expired, and of the other values the oldest, a tenth at a time.
     private func makeRoom() {
+        counters = counters.filter { isValid($0.value.expiry) }
         values = values.filter { isValid($0.value.expiry) }
         guard values.count > limit else { return }
         let ages = values.values.map(\.age).sorted()
@@ -83,12 +84,15 @@ public actor MemoryStore: StorePlugin {
         return values.removeValue(forKey: key).flatMap { isValid($0.expiry) ? $0.value : nil }
     }
 
-    public func increment(_ key: String, limit: Int) async throws -> Int? {
+    public func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
         try check()
-        let count = counters[key, default: 0]
-        guard count < limit else { return nil }
-        counters[key] = count + 1
-        return count + 1
+        let count = counters[key].flatMap { isValid($0.expiry) ? $0.count : nil } ?? 0
+        let (sum, isBeyondAll) = count.addingReportingOverflow(amount)
+        guard !isBeyondAll, sum <= limit else { return nil }
+        counters[key] = (max(0, sum), timeToLive.map { wallClock() + $0 })
+        writes += 1
+        if writes.isMultiple(of: 1_000) { makeRoom() }
+        return max(0, sum)
     }
 
     public func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {

@@ -24,12 +24,24 @@ extension SQLiteStore {
                     CREATE INDEX leases_expires ON leases (expires);
                     """)
         }
+        migrator.registerMigration("2") { database in
+            try database.execute(
+                sql: """
+                    ALTER TABLE counters ADD COLUMN expires INTEGER;
+                    CREATE INDEX counters_expires ON counters (expires) WHERE expires IS NOT NULL;
+                    """)
+        }
         return migrator
     }
 
     /// Deletes what has expired.
     static func purge(_ database: Database, now: Int64) throws {
         try database.execute(
-            sql: "DELETE FROM entries WHERE expires <= ?; DELETE FROM leases WHERE expires <= ?", arguments: [now, now])
+            sql: """
+                DELETE FROM entries WHERE expires <= ?;
+                DELETE FROM leases WHERE expires <= ?;
+                DELETE FROM counters WHERE expires <= ?;
+                """,
+            arguments: [now, now, now])
     }
 }

@@ -86,16 +86,18 @@ public final class SQLiteStore: StorePlugin {
         }.map(Array.init)
     }
 
-    public func increment(_ key: String, limit: Int) async throws -> Int? {
-        guard limit > 0 else { return nil }
-        return try await opened().write { database in
-            try Int.fetchOne(
-                database,
-                sql: """
-                    INSERT INTO counters (key, count) VALUES (?, 1)
-                    ON CONFLICT (key) DO UPDATE SET count = count + 1 WHERE count < ? RETURNING count
-                    """,
-                arguments: [key, limit])
+    public func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
+        let expiry = timeToLive.map { date(after: $0) }
+        return try await opened().write { [now = now()] database in
+            try Self.purge(database, now: now)
+            // Not added up in SQL: there a sum beyond 64 bits becomes a fraction.
+            let count = try Int.fetchOne(database, sql: "SELECT count FROM counters WHERE key = ?", arguments: [key])
+            let (sum, isBeyondAll) = (count ?? 0).addingReportingOverflow(amount)
+            guard !isBeyondAll, sum <= limit else { return nil }
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO counters (key, count, expires) VALUES (?, ?, ?)",
+                arguments: [key, max(0, sum), expiry])
+            return max(0, sum)
         }
     }
 

@@ -21,10 +21,10 @@ enum ReservedNames {
         CallRequest CallUsage Candidate ConformanceFault ConnectRequest Denial Direction FakeCall Field FieldChoice \
         FieldScalar FieldValue FileReference ICEPolicyPlugin JSONError JSONValue Lease MarkOutcome PCMFrame Patchbay \
         PipelineError PipelinePlugin PlaybackMark Plugin PluginConformance PluginContext PluginRegistration \
-        PluginSettings Principal QuotaOutcome QuotaPlugin QuotaTiming Route RouteProvider RouteRequest RouteResponse \
-        RunError RunOwner Secret SettingsFault SettingsNode SettingsReader SpokenText StorePlugin StoreReference \
-        TURNAccess TURNCredentials TestClock Timestamp TokenMinter TokenRequest WaveError WaveFile WorkflowRun \
-        WorkflowRuns WorkflowStep WrongSampleRate
+        PluginSettings Principal QuotaOutcome QuotaPlugin QuotaScope QuotaTiming Route RouteProvider RouteRequest \
+        RouteResponse RunError RunOwner Secret SettingsFault SettingsNode SettingsReader SpokenText StorePlugin \
+        StoreReference TURNAccess TURNCredentials TestClock Timestamp TokenMinter TokenRequest WaveError WaveFile \
+        WorkflowRun WorkflowRuns WorkflowStep WrongSampleRate
         """
 
     /// What the written files have beside the plugin itself.
@@ -32,8 +32,8 @@ enum ReservedNames {
 
     /// Modules of Patchbay.
     private static let ours = """
-        Audio COpenSSL COpus CPacketPath CSRTP CSocket CSpeexDSP CYAML ConcurrencyQuota DTLS EchoPipeline \
-        EmbedTokenAuth ICE ICEPolicies JWTAuth Media MemoryStore ParrotPipeline PatchbayBuiltin PatchbayConfig \
+        Audio COpenSSL COpus CPacketPath CSRTP CSocket CSpeexDSP CYAML CallMinutesQuota ConcurrencyQuota DTLS \
+        DograhQuota EchoPipeline EmbedTokenAuth ICE ICEPolicies JWTAuth Media MemoryStore ParrotPipeline PatchbayBuiltin PatchbayConfig \
         PatchbayKit PatchbayPlugin PatchbayTesting PlayerPipeline RTP SDP SQLiteStore SRTP STUN Signaling TURN \
         TestSupport WebRTC WebSocket WebSocketPipeline Wire
         """

@@ -14,7 +14,7 @@ actor MyPlugin: StorePlugin {
     private let settings: Settings
     private let now: @Sendable () -> Duration
     private var values: [String: (bytes: [UInt8], expiry: Duration?)] = [:]
-    private var counters: [String: Int] = [:]
+    private var counters: [String: (count: Int, expiry: Duration?)] = [:]
     /// Sets by name; in each, when its members expire.
     private var sets: [String: [String: Duration]] = [:]
 
@@ -49,10 +49,13 @@ actor MyPlugin: StorePlugin {
         return get(key)
     }
 
-    func increment(_ key: String, limit: Int) -> Int? {
-        guard counters[key, default: 0] < limit else { return nil }
-        counters[key, default: 0] += 1
-        return counters[key]
+    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) -> Int? {
+        let now = now()
+        counters = counters.filter { $0.value.expiry.map { now < $0 } ?? true }
+        let (sum, isBeyondAll) = (counters[key]?.count ?? 0).addingReportingOverflow(amount)
+        guard !isBeyondAll, sum <= limit else { return nil }
+        counters[key] = (max(0, sum), timeToLive.map { now + $0 })
+        return max(0, sum)
     }
 
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) -> Bool {

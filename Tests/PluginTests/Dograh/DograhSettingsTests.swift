@@ -1,0 +1,116 @@
+import Logging
+import PatchbayPlugin
+import PatchbayTesting
+import Synchronization
+import Testing
+
+@testable import DograhQuota
+
+@Suite("Dograh: settings and directories")
+struct DograhSettingsTests {
+    private static let directory = """
+        directory: { organizations: { "9": { members: [7, "8"], workflows: { "33": { owner: "7",
+          managed_service_version: 2, llm: { provider: dograh, service_keys: [{ env: A }] },
+          embeddings: { provider: dograh, service_keys: [{ env: B }, { env: A }] }, stt: { provider: x } } } } } }
+        """
+
+    private func configured(_ yaml: String) throws -> DograhQuota {
+        try DograhQuota.configured(
+            "{ \(yaml) }", environment: ["A": "key-a", "B": "key-b"], stores: ["local": MemoryStore()])
+    }
+
+    @Test(
+        "what cannot be is refused, at the setting that is wrong",
+        arguments: [
+            ("mode: oss", nil), ("mode: oss, store: nowhere", nil), ("mode: oss, store: local, \(directory)", "store"),
+            (#"mode: oss, directory: { organizations: { "9": { workflows: { a: {} } } } }"#, "directory"),
+            ("mode: oss, store: local, url: services.dograh.com", "url"),
+            ("mode: oss, store: local, url: ftp://a", "url"), ("mode: oss, store: local, url: 'https://'", "url"),
+            ("mode: oss, store: local, url: 'https://a b'", "url"),
+            ("mode: oss, store: local, url: 'https://u:p@a'", "url"),
+            ("mode: oss, store: local, url: 'https://a/?b'", "url"),
+        ] as [(String, String?)])
+    func faults(yaml: String, field: String?) {
+        let fault = #expect(throws: SettingsFault.self) { try configured(yaml) }
+        #expect(fault?.field == field, "\(fault?.description ?? "")")
+    }
+
+    @Test("there is no mode but the two", arguments: ["", "mode: both, "])
+    func mode(yaml: String) {
+        #expect(throws: (any Error).self) { try configured("\(yaml)store: local") }
+    }
+
+    @Test("a directory in the configuration knows what stands there, and each run")
+    func directoryInSettings() async throws {
+        var settings = DirectorySettings()
+        var (organization, workflow, service) = (
+            DirectorySettings.Organization(), DirectorySettings.Workflow(), DirectorySettings.Service()
+        )
+        (service.provider, service.serviceKeys) = ("dograh", [Secret("key-a")])
+        (workflow.owner, workflow.managedServiceVersion, workflow.tts) = ("7", 2, service)
+        (organization.members, organization.workflows) = (["7"], ["33": workflow])
+        settings.organizations = ["9": organization]
+        let directory = try SettingsDirectory(settings)
+        #expect(await directory.workflow(33, of: "8") == nil)
+        #expect(await directory.workflow(34, of: "9") == nil)
+        let found = try #require(await directory.workflow(33, of: "9"))
+        #expect(await directory.owner(of: found) == "7")
+        #expect(await directory.isMember("7", of: "9"))
+        #expect(await !directory.isMember("8", of: "9"))
+        #expect(await !directory.isMember("7", of: "8"))
+        let run = await directory.run(5, for: found)
+        #expect(run?.workflowID == 33)
+        let configuration = await directory.configuration(of: found, run: run)
+        #expect(configuration.isManagedV2)
+        #expect(configuration.serviceKeys.map { $0.withValue { $0 } } == ["key-a"])
+    }
+
+    @Test(
+        "the settings' organisation is that of callers whose credential names none, and runs can be left out",
+        arguments: [("9", nil, true), ("8", "9", true), ("9", nil, false)] as [(String, String?, Bool)])
+    func organizationAndRuns(configured: String, credential: String?, sendsRuns: Bool) async throws {
+        var settings = DograhQuota.Settings()
+        var (directory, organization, workflow, service) = (
+            DirectorySettings(), DirectorySettings.Organization(), DirectorySettings.Workflow(),
+            DirectorySettings.Service()
+        )
+        (service.provider, service.serviceKeys) = ("dograh", [Secret("key-a")])
+        (workflow.owner, workflow.managedServiceVersion, workflow.llm) = ("7", 2, service)
+        (organization.members, organization.workflows) = (["7"], ["33": workflow])
+        directory.organizations = ["9": organization]
+        (settings.mode, settings.organization, settings.sendRuns) = (.hosted, configured, sendsRuns)
+        settings.directory = directory
+
+        let body = Mutex(JSONValue.null)
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let quota = try DograhQuota(
+            settings: settings, context: PluginContext(name: "credits", logger: logger) { .zero }
+        ) { request in
+            let asked = try JSONValue(parsing: request.body)
+            body.withLock { $0 = asked }
+            let verdict = #"{"allowed":true,"remaining_credits":1,"correlation_id":"c-1"}"#
+            return BillingReply(status: 200, body: Array(verdict.utf8))
+        }
+        let request = CallRequest(
+            callID: "1", tenant: "default", principal: Principal(id: "7", organization: credential), workflowID: 33,
+            workflowRunID: 88)
+        let lease = try #require(try await quota.admit(request).lease)
+        #expect(lease.metadata == (sendsRuns ? ["mps_correlation_id": "c-1"] : [:]))
+        let asked = body.withLock { $0 }
+        #expect(asked["workflow_run_id"] == (sendsRuns ? 88 : .null))
+        #expect(asked["service_key"] == (sendsRuns ? "key-a" : .null))
+    }
+
+    @Test("is read from YAML, keys by their variables")
+    func yaml() throws {
+        _ = try configured("mode: hosted, \(Self.directory)")
+        _ = try configured("mode: oss, store: local")
+    }
+
+    @Test("does what every quota must, where nobody has to be asked")
+    func conforms() async throws {
+        let directory = #"{ organizations: { "9": { members: ["7"], workflows: { "1": { owner: "7" } } } } }"#
+        try await PluginConformance.check(
+            DograhQuota.self, yaml: #"{ mode: oss, organization: "9", directory: \#(directory) }"#)
+    }
+}
