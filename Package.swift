@@ -55,6 +55,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
     ],
@@ -85,6 +86,12 @@ let package = Package(
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio), .product(name: "NIOWebSocket", package: nio),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]),
+        module(
+            "OutboundHTTP",
+            [
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: nio), .product(name: "NIOHTTP1", package: nio),
             ]),
         .target(
             name: "Signaling",
@@ -162,8 +169,12 @@ let package = Package(
                 ]),
             tests(
                 "PluginTests",
-                ["PatchbayPlugin", "PatchbayTesting", .product(name: "Crypto", package: "swift-crypto")]
-                    + plugins.map { .target(name: $0.name) }),
+                [
+                    "PatchbayPlugin", "PatchbayTesting", "OutboundHTTP", log,
+                    .product(name: "Crypto", package: "swift-crypto"),
+                    .product(name: "CryptoExtras", package: "swift-crypto"),
+                    .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
+                ] + plugins.map { .target(name: $0.name) }),
         ],
     swiftLanguageModes: [.v6]
 )
