@@ -16,7 +16,7 @@ let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 /// The plugins that come with Patchbay: folder under `Plugins/`, and the packages it needs beside PatchbayPlugin.
 /// Each is a trait of its own, on by default; leaving one out leaves its packages out of the build.
 let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
-    ("JWTAuth", "Auth", [.product(name: "JWTKit", package: "jwt-kit")]),
+    ("JWTAuth", "Auth", ["OutboundHTTP", .product(name: "JWTKit", package: "jwt-kit")]),
     ("EmbedTokenAuth", "Auth", [.product(name: "Crypto", package: "swift-crypto")]),
     ("ConcurrencyQuota", "Quota", []),
     ("EchoPipeline", "Pipeline", []),

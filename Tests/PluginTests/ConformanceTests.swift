@@ -17,7 +17,10 @@ struct ConformanceTests {
         try await PluginConformance.check(EchoPipeline.self)
         try await PluginConformance.check(ParrotPipeline.self)
         try await PluginConformance.check(
-            JWTAuth.self, yaml: "secret: { env: SECRET }", environment: ["SECRET": String(repeating: "s", count: 32)])
+            JWTAuth.self, yaml: "secret: { env: SECRET }", environment: ["SECRET": "2b7e151628aed2a6abf7158809cf4f3c"])
+        try await PluginConformance.check(
+            JWTAuth.self,
+            yaml: "keys: [{ algorithm: ES256, file: \"\(JWTVectors.folder.path(percentEncoded: false))/p-256.pem\" }]")
         try await PluginConformance.check(
             EmbedTokenAuth.self, yaml: "{ store: memory, tokens: [{ token: emb_demo, workflow: 1 }] }",
             stores: ["memory": MemoryStore.configured()])
