@@ -17,6 +17,8 @@ let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 /// Each is a trait of its own, on by default; leaving one out leaves its packages out of the build.
 let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
     ("JWTAuth", "Auth", ["OutboundHTTP", .product(name: "JWTKit", package: "jwt-kit")]),
+    ("APIKeyAuth", "Auth", [.product(name: "Crypto", package: "swift-crypto")]),
+    ("HTTPAuth", "Auth", ["OutboundHTTP", .product(name: "Crypto", package: "swift-crypto")]),
     ("EmbedTokenAuth", "Auth", [.product(name: "Crypto", package: "swift-crypto")]),
     ("ConcurrencyQuota", "Quota", []),
     ("EchoPipeline", "Pipeline", []),

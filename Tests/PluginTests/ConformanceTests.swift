@@ -1,7 +1,9 @@
+import APIKeyAuth
 import ConcurrencyQuota
 import EchoPipeline
 import EmbedTokenAuth
 import Foundation
+import HTTPAuth
 import ICEPolicies
 import JWTAuth
 import ParrotPipeline
@@ -21,6 +23,11 @@ struct ConformanceTests {
         try await PluginConformance.check(
             JWTAuth.self,
             yaml: "keys: [{ algorithm: ES256, file: \"\(JWTVectors.folder.path(percentEncoded: false))/p-256.pem\" }]")
+        try await PluginConformance.check(
+            APIKeyAuth.self, yaml: "store: memory", stores: ["memory": MemoryStore.configured()])
+        let endpoint = try await LoopbackServer { _ in .responds(401) }
+        try await PluginConformance.check(HTTPAuth.self, yaml: "{ url: \"\(endpoint.url)\", timeout: 10s }")
+        try await endpoint.stop()
         try await PluginConformance.check(
             EmbedTokenAuth.self, yaml: "{ store: memory, tokens: [{ token: emb_demo, workflow: 1 }] }",
             stores: ["memory": MemoryStore.configured()])

@@ -1,5 +1,8 @@
 public import PatchbayKit
 
+#if APIKeyAuth
+    internal import APIKeyAuth
+#endif
 #if ConcurrencyQuota
     internal import ConcurrencyQuota
 #endif
@@ -8,6 +11,9 @@ public import PatchbayKit
 #endif
 #if EmbedTokenAuth
     internal import EmbedTokenAuth
+#endif
+#if HTTPAuth
+    internal import HTTPAuth
 #endif
 #if ICEPolicies
     internal import ICEPolicies
@@ -37,6 +43,12 @@ extension [PluginRegistration] {
         var plugins: [PluginRegistration] = []
         #if JWTAuth
             plugins.append(.auth(JWTAuth.self))
+        #endif
+        #if APIKeyAuth
+            plugins.append(.auth(APIKeyAuth.self))
+        #endif
+        #if HTTPAuth
+            plugins.append(.auth(HTTPAuth.self))
         #endif
         #if EmbedTokenAuth
             plugins.append(.auth(EmbedTokenAuth.self))

@@ -113,6 +113,7 @@ struct JWTSettingsTests {
             ("RS256", "rsa-1024.pem", "2048 bits"), ("RS256", "p-256.pem", "RSA key"), ("ES256", "p-384.pem", "P-256"),
             ("ES384", "p-256.pem", "P-384"),
             ("ES512", "p-256.pem", "P-521"), ("ES256", "rsa-2048.pem", "P-256"), ("EdDSA", "p-256.pem", "Ed25519"),
+            ("EdDSA", "x25519.pem", "Ed25519"),
             ("ES256", "ed25519.pem", "P-256"),
             ("RS256", "certificate.pem", "certificate"), ("RS256", "rfc.json", "RSA key"),
             ("RS256", "nowhere.pem", "No such file"), ("RS256", "", "regular file"),

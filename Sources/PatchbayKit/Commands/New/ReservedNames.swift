@@ -32,8 +32,8 @@ enum ReservedNames {
 
     /// Modules of Patchbay.
     private static let ours = """
-        Audio COpenSSL COpus CPacketPath CSRTP CSocket CSpeexDSP CYAML ConcurrencyQuota DTLS EchoPipeline \
-        EmbedTokenAuth ICE ICEPolicies JWTAuth Media MemoryStore OutboundHTTP ParrotPipeline PatchbayBuiltin \
+        APIKeyAuth Audio COpenSSL COpus CPacketPath CSRTP CSocket CSpeexDSP CYAML ConcurrencyQuota DTLS EchoPipeline \
+        EmbedTokenAuth HTTPAuth ICE ICEPolicies JWTAuth Media MemoryStore OutboundHTTP ParrotPipeline PatchbayBuiltin \
         PatchbayConfig PatchbayKit PatchbayPlugin PatchbayTesting PlayerPipeline RTP SDP SQLiteStore SRTP STUN \
         Signaling TURN TestSupport WebRTC WebSocket WebSocketPipeline Wire
         """
