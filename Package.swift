@@ -16,7 +16,9 @@ let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 /// The plugins that come with Patchbay: folder under `Plugins/`, and the packages it needs beside PatchbayPlugin.
 /// Each is a trait of its own, on by default; leaving one out leaves its packages out of the build.
 let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
-    ("JWTAuth", "Auth", [.product(name: "JWTKit", package: "jwt-kit")]),
+    ("JWTAuth", "Auth", ["OutboundHTTP", .product(name: "JWTKit", package: "jwt-kit")]),
+    ("APIKeyAuth", "Auth", [.product(name: "Crypto", package: "swift-crypto")]),
+    ("HTTPAuth", "Auth", ["OutboundHTTP", .product(name: "Crypto", package: "swift-crypto")]),
     ("EmbedTokenAuth", "Auth", [.product(name: "Crypto", package: "swift-crypto")]),
     ("ConcurrencyQuota", "Quota", []),
     ("CallMinutesQuota", "Quota", []),
@@ -96,6 +98,12 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: nio), .product(name: "NIOWebSocket", package: nio),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ]),
+        module(
+            "OutboundHTTP",
+            [
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: nio), .product(name: "NIOHTTP1", package: nio),
+            ]),
         .target(
             name: "Signaling",
             dependencies: [
@@ -173,10 +181,12 @@ let package = Package(
             tests(
                 "PluginTests",
                 [
-                    "PatchbayPlugin", "PatchbayTesting", .product(name: "Crypto", package: "swift-crypto"),
+                    "PatchbayPlugin", "PatchbayTesting", "OutboundHTTP", log,
+                    .product(name: "Crypto", package: "swift-crypto"),
+                    .product(name: "CryptoExtras", package: "swift-crypto"),
                     .product(name: "GRDB", package: "GRDB.swift"), .product(name: "NIOCore", package: nio),
                     .product(name: "NIOPosix", package: nio), .product(name: "NIOHTTP1", package: nio),
-                    .product(name: "AsyncHTTPClient", package: "async-http-client"), log,
+                    .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 ] + plugins.map { .target(name: $0.name) }),
         ],
     swiftLanguageModes: [.v6]

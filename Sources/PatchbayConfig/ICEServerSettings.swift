@@ -35,7 +35,7 @@ package struct ICEServerSettings: PluginSettings {
         } else if let alone = node["username"] ?? node["password"], node["username"] == nil || node["password"] == nil {
             reader.fault(at: alone, "`username` and `password` belong together", help: "write both")
         }
-        if let node = node["secret"], let weakness = settings.secret?.withValue(weakness) {
+        if let node = node["secret"], let weakness = settings.secret.flatMap(weakness) {
             reader.fault(at: node, weakness, help: "make one with `openssl rand -hex 32`, and tell it the TURN server")
         }
         return isComplete && reader.problems.count == problems ? settings : nil
@@ -73,18 +73,6 @@ extension SettingsNode {
 }
 
 /// What makes a shared secret one that can be guessed; nil when nothing is known.
-private func weakness(of secret: String) -> String? {
-    guard secret.utf8.count >= 16 else { return "the secret has fewer than 16 bytes" }
-    guard Set(secret.utf8).count >= 4 else { return "the secret is made of fewer than four different characters" }
-    var rest = secret.lowercased()
-    for word in placeholderWords { rest = rest.replacing(word, with: " ") }
-    let isGuessed = rest.count { $0.isNumber } < 8 && !rest.contains { $0.isLetter }
-    return isGuessed ? "the secret is a placeholder" : nil
+private func weakness(of secret: Secret) -> String? {
+    secret.withValue { $0.utf8.count < 16 } ? "the secret has fewer than 16 bytes" : secret.weakness
 }
-
-/// What placeholders are made of, the longer words first: `change-me-in-production`, `your-turn-secret-here`.
-private let placeholderWords = [
-    "placeholder", "production", "password", "patchbay", "default", "example", "replace", "change", "coturn", "dograh",
-    "secret", "server", "shared", "static", "super", "value", "auth", "here", "test", "this", "turn", "with", "your",
-    "key", "the", "in", "me", "my",
-]

@@ -22,7 +22,8 @@ actor Reloader {
     private var last: Task<Outcome, Never>?
 
     init(
-        _ served: CurrentDeployment, _ configuration: GatewayConfiguration, plugins: [PluginRegistration], logger: Logger,
+        _ served: CurrentDeployment, _ configuration: GatewayConfiguration, plugins: [PluginRegistration],
+        logger: Logger,
         load: @escaping @Sendable () throws(Faults) -> GatewayConfiguration
     ) {
         self.served = served

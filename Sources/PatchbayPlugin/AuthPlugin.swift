@@ -111,25 +111,33 @@ public protocol TokenMinter: AuthPlugin {
     ///
     /// - Throws: a ``SettingsFault`` that says which option is missing or unfit.
     func mint(_ request: TokenRequest) async throws -> String
+
+    /// What is to be done with a credential that `mint` has made, for the person who asked for it; nil when nothing is.
+    func instructions(for credential: String, _ request: TokenRequest) -> String?
+}
+
+extension TokenMinter {
+    /// Nothing: it is good at once.
+    public func instructions(for credential: String, _ request: TokenRequest) -> String? { nil }
 }
 
 /// What `patchbay token` asks for. Each minter reads what it needs.
 public struct TokenRequest: Sendable {
-    /// The user the token speaks for; of a saved embed token, the one its calls run as.
+    /// The user the token speaks for, or whom an API key lets in; of a saved embed token, the one its calls run as.
     public var user: String?
     /// The user's organisation.
     public var organization: String?
-    /// The workflow an embed token starts.
+    /// The workflow an embed token starts, or the only one an API key is good for.
     public var workflowID: Int?
-    /// How long the credential is good for. Embed tokens have `expiresAfter` instead.
+    /// How long the credential is good for. Embed tokens and API keys have `expiresAfter` instead.
     public var lifetime: Duration
-    /// Whether an embed token is written into its instance's store, and is good at once.
+    /// Whether an embed token or an API key is written into its instance's store, and is good at once.
     public var isSaved: Bool
     /// Domains of pages that may use a saved embed token; empty allows all.
     public var allowedDomains: [String]
     /// How many calls a saved embed token starts; nil for any number.
     public var usageLimit: Int?
-    /// How long a saved embed token is good for; nil for ever.
+    /// How long a saved embed token or an API key is good for; nil for ever.
     public var expiresAfter: Duration?
 
     /// Makes a request.

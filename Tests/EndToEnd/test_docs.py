@@ -14,6 +14,7 @@ from gateway import BINARY, ROOT, http, patchbay
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STOCK = (ROOT / "config.yaml").read_text()
+PUBLIC_KEY = (ROOT / "Tests/Vectors/jwt/p-256.pem").read_text()
 
 
 def blocks(language: str) -> list:
@@ -49,7 +50,7 @@ def test_a_configuration_is_good(block, tmp_path, request):
     (tmp_path / "data").mkdir()
     for secret in re.findall(r"file: ([\w./-]+)", block):
         (tmp_path / secret).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / secret).write_text("0123456789abcdef" * 4)
+        (tmp_path / secret).write_text(PUBLIC_KEY if secret.endswith(".pem") else "0123456789abcdef" * 4)
         (tmp_path / secret).chmod(0o600)
     variables = {name: "0123456789abcdef" * 4 for name in re.findall(r"env: (\w+)", block)}
     binary = request.getfixturevalue("own_gateway") if re.search("type: (backwards|guest_list)", block) else BINARY

@@ -77,10 +77,11 @@ struct TenantFolderTests {
     func missing() throws {
         let other = main.replacing("tenants.d", with: "elsewhere")
         #expect(
-            try faults(other, [:]) == [
-                "config.yaml:4:14: error: tenants_dir: cannot read the folder 'elsewhere': No such file or directory",
-                "config.yaml:4:1: error: tenants: there is no tenant",
-            ].sorted { $0.contains(":4:1:") && !$1.contains(":4:1:") })
+            try faults(other, [:])
+                == [
+                    "config.yaml:4:14: error: tenants_dir: cannot read the folder 'elsewhere': No such file or directory",
+                    "config.yaml:4:1: error: tenants: there is no tenant",
+                ].sorted { $0.contains(":4:1:") && !$1.contains(":4:1:") })
         #expect(try faults(main, [:]) == ["config.yaml:4:1: error: tenants: there is no tenant"])
         #expect(
             try faults(main.replacing("tenants_dir: tenants.d", with: ""), [:]).contains {

@@ -102,7 +102,8 @@ extension Tenant {
         var limits = LimitSettings()
         (limits.call, limits.idle, limits.connect, limits.grace) = (callLimit, idleLimit, connectLimit, grace)
         return Tenant(
-            instances: [], name: name, matches: [.any], auth: auth.map { Auth(name: "door", plugin: $0) }, allowsAnonymous: false,
+            instances: [], name: name, matches: [.any], auth: auth.map { Auth(name: "door", plugin: $0) },
+            allowsAnonymous: false,
             quotas: quotas, pipeline: pipeline,
             pipelinesByWorkflow: [:], inbound: OpenPolicy(), outbound: OpenPolicy(),
             runs: WorkflowRuns(store: store, tenant: "default"), runsAreRegistered: runsAreRegistered,

@@ -1,7 +1,9 @@
+import APIKeyAuth
 import ConcurrencyQuota
 import EchoPipeline
 import EmbedTokenAuth
 import Foundation
+import HTTPAuth
 import ICEPolicies
 import JWTAuth
 import ParrotPipeline
@@ -17,7 +19,15 @@ struct ConformanceTests {
         try await PluginConformance.check(EchoPipeline.self)
         try await PluginConformance.check(ParrotPipeline.self)
         try await PluginConformance.check(
-            JWTAuth.self, yaml: "secret: { env: SECRET }", environment: ["SECRET": String(repeating: "s", count: 32)])
+            JWTAuth.self, yaml: "secret: { env: SECRET }", environment: ["SECRET": "2b7e151628aed2a6abf7158809cf4f3c"])
+        try await PluginConformance.check(
+            JWTAuth.self,
+            yaml: "keys: [{ algorithm: ES256, file: \"\(JWTVectors.folder.path(percentEncoded: false))/p-256.pem\" }]")
+        try await PluginConformance.check(
+            APIKeyAuth.self, yaml: "store: memory", stores: ["memory": MemoryStore.configured()])
+        let endpoint = try await LoopbackServer { _ in .responds(401) }
+        try await PluginConformance.check(HTTPAuth.self, yaml: "{ url: \"\(endpoint.url)\", timeout: 10s }")
+        try await endpoint.stop()
         try await PluginConformance.check(
             EmbedTokenAuth.self, yaml: "{ store: memory, tokens: [{ token: emb_demo, workflow: 1 }] }",
             stores: ["memory": MemoryStore.configured()])

@@ -77,6 +77,9 @@ struct EmbedTokenTests {
         }
         #expect(tokens.count == 100)
         #expect(await page.store.keys.isEmpty)
+        let request = TokenRequest(workflowID: 5, lifetime: .zero)
+        #expect(page.auth.instructions(for: "emb_x", request)?.contains("{ token: emb_x, workflow: 5, ") == true)
+        #expect(page.auth.instructions(for: "emb_x", TokenRequest(lifetime: .zero, isSaved: true)) == nil)
     }
 
     @Test("a saved token is good at once, for what was asked")

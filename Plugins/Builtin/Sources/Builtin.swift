@@ -1,5 +1,8 @@
 public import PatchbayKit
 
+#if APIKeyAuth
+    internal import APIKeyAuth
+#endif
 #if CallMinutesQuota
     internal import CallMinutesQuota
 #endif
@@ -14,6 +17,9 @@ public import PatchbayKit
 #endif
 #if EmbedTokenAuth
     internal import EmbedTokenAuth
+#endif
+#if HTTPAuth
+    internal import HTTPAuth
 #endif
 #if ICEPolicies
     internal import ICEPolicies
@@ -43,6 +49,12 @@ extension [PluginRegistration] {
         var plugins: [PluginRegistration] = []
         #if JWTAuth
             plugins.append(.auth(JWTAuth.self))
+        #endif
+        #if APIKeyAuth
+            plugins.append(.auth(APIKeyAuth.self))
+        #endif
+        #if HTTPAuth
+            plugins.append(.auth(HTTPAuth.self))
         #endif
         #if EmbedTokenAuth
             plugins.append(.auth(EmbedTokenAuth.self))

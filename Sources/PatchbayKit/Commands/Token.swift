@@ -5,12 +5,14 @@ import PatchbayPlugin
 struct Token: AsyncParsableCommand {
     enum Kind: String, ExpressibleByArgument, CaseIterable {
         case jwt, embed
+        case apiKey = "api-key"
 
         /// The auth plugin that makes it.
         var type: String {
             switch self {
             case .jwt: "jwt"
             case .embed: "embed_token"
+            case .apiKey: "api_key"
             }
         }
     }
@@ -19,30 +21,31 @@ struct Token: AsyncParsableCommand {
         abstract: "Makes a token for trying things out.",
         discussion: """
             A JWT is signed with the secret of the configuration's jwt instance. An embed token is random text, which \
-            stands under an embed_token instance's tokens, or with --save in its store, where it is good at once.
+            stands under an embed_token instance's tokens, or with --save in its store, where it is good at once. So is \
+            an API key, but only its hash is written down: the key itself is shown once.
             """)
 
-    @Argument(help: "jwt or embed.")
+    @Argument(help: "jwt, embed or api-key.")
     var kind: Kind
     @OptionGroup var config: ConfigurationOption
     @Option(help: "The auth instance to use, where there are several.")
     var instance: String?
-    @Option(help: "The user a JWT speaks for, or as whom the calls of a saved embed token run.")
+    @Option(help: "The user a JWT speaks for, or as whom the calls of an API key or a saved embed token run.")
     var user: String?
     @Option(name: .customLong("org"), help: "The user's organisation.")
     var organization: String?
-    @Option(help: "The workflow an embed token starts.")
+    @Option(help: "The workflow an embed token starts, or the only one an API key is good for.")
     var workflow: Int?
     @Option(help: "How long a JWT is good for, such as 15m or 12h.")
     var lifetime = Lifetime(duration: .seconds(3600))
-    @Flag(help: "Write an embed token into its instance's store.")
+    @Flag(help: "Write an embed token or an API key into its instance's store.")
     var save = false
     @Option(
         name: .customLong("domain"), help: "A domain whose pages may use a saved token; several are several options.")
     var domains: [String] = []
     @Option(help: "How many calls a saved token starts.")
     var usageLimit: Int?
-    @Option(help: "How long a saved token is good for, such as 30d.")
+    @Option(help: "How long a saved token or an API key is good for, such as 30d.")
     var expires: Lifetime?
 
     struct Lifetime: ExpressibleByArgument {
@@ -72,11 +75,7 @@ struct Token: AsyncParsableCommand {
             }
             let token = try await minter.mint(request)
             say(token)
-            if kind == .embed {
-                // It is public: it will stand in a page.
-                let entry = "{ token: \(token), workflow: \(workflow ?? 1), allowed_domains: [localhost, 127.0.0.1] }"
-                complain("Put it under the tokens of an embed_token instance:\n  - \(entry)")
-            }
+            if let instructions = minter.instructions(for: token, request) { complain(instructions) }
         } catch {
             complain("error: \(error)")
             throw ExitCode(error is SettingsFault ? ExitStatus.usage : ExitStatus.software)

@@ -48,6 +48,13 @@ extension EmbedTokenAuth: TokenMinter {
         try await store.set(Self.key(ofToken: token.token), content, timeToLive: nil)
         return token.token
     }
+
+    public func instructions(for credential: String, _ request: TokenRequest) -> String? {
+        guard !request.isSaved else { return nil }
+        let workflow = request.workflowID ?? 1
+        let entry = "{ token: \(credential), workflow: \(workflow), allowed_domains: [localhost, 127.0.0.1] }"
+        return "Put it under the tokens of an embed_token instance:\n  - \(entry)"
+    }
 }
 
 extension EmbedToken {

@@ -1,56 +1,71 @@
-internal import JWTKit
+internal import Logging
+internal import OutboundHTTP
 public import PatchbayPlugin
 
-/// Accepts JSON Web Tokens (RFC 7519) that are signed with a shared secret.
+/// Accepts JSON Web Tokens (RFC 7519) that are signed with a shared secret or by an issuer whose public keys are known.
 ///
 /// Passes when there is no bearer token, or an API key, which wins over one.
 public struct JWTAuth: AuthPlugin {
     public static let type = "jwt"
-    public static let summary = "Accepts JSON Web Tokens that are signed with a shared secret."
-
-    /// The longest token that is looked at, in bytes.
-    static let longestToken = 8_192
+    public static let summary = "Accepts JSON Web Tokens, signed with a shared secret or an issuer's keys."
 
     let settings: Settings
-    let key: HMACKey
+    let required: RequiredClaims
     let wallClock: @Sendable () -> Duration
+    /// Those of the configuration.
+    private let keys: [VerificationKey]
+    /// Those of the issuer's key set.
+    private let remoteKeys: RemoteKeys?
+    private let context: PluginContext
 
-    /// Makes the plugin.
+    /// Reads the keys' files.
     ///
-    /// - Throws: a ``SettingsFault`` for a short secret or no algorithm.
+    /// - Throws: a ``SettingsFault`` for a key that cannot be used or can be guessed, and for settings that let no token in.
     public init(settings: Settings, context: PluginContext) throws {
-        let secret = settings.secret.withValue { Array($0.utf8) }
-        guard secret.count >= 32 else {
-            throw SettingsFault(
-                "the secret has \(secret.count) bytes, and HS256 needs 32 (RFC 7518 §3.2): try `openssl rand -base64 32`",
-                field: "secret")
-        }
-        guard !settings.algorithms.isEmpty else {
-            throw SettingsFault("with no algorithm no token can be good: write [HS256]", field: "algorithms")
-        }
+        try self.init(settings: settings, context: context, access: .live)
+    }
+
+    /// Makes the plugin with a world of the test's own.
+    package init(settings: Settings, context: PluginContext, access: KeySetAccess) throws {
         self.settings = settings
-        key = HMACKey(from: secret)
+        self.context = context
         wallClock = context.wallClock
+        required = try RequiredClaims(settings.required)
+        keys = try settings.makeKeys()
+        remoteKeys = try settings.makeRemoteKeys(context, access)
+    }
+
+    public func start() async throws {
+        if remoteKeys != nil, settings.issuer == nil {
+            context.logger.warning("tokens of every issuer that signs with a key of `jwks` are good: write `issuer`")
+        }
+        await remoteKeys?.start()
+    }
+
+    public func stop() async {
+        await remoteKeys?.stop()
     }
 
     public func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
-        guard request.apiKey == nil, let token = request.bearerToken else { return .pass }
-        guard let principal = await principal(of: token) else {
+        guard request.apiKey == nil, let text = request.bearerToken else { return .pass }
+        // The claims come first: nothing is fetched or computed for a token that is no good however it is signed.
+        guard let token = CompactToken(text), let principal = principal(for: token), try await isSigned(token) else {
             return .reject(Denial(code: "invalid_token", message: "Invalid or expired token"))
         }
         return .accept(principal)
     }
 
-    /// Who a token speaks for; nil when it is not good.
-    private func principal(of token: String) async -> Principal? {
-        guard token.utf8.count <= Self.longestToken, let header = Header(of: token),
-            header.algorithm == Algorithm.hs256.rawValue, !header.isCritical,
-            let claims = try? await keys().verify(token, as: Claims.self)
-        else { return nil }
-        return principal(for: claims, now: wallClock())
-    }
-
-    func keys() async -> JWTKeyCollection {
-        await JWTKeyCollection().add(hmac: key, digestAlgorithm: .sha256)
+    private func isSigned(_ token: CompactToken) async throws -> Bool {
+        let algorithm = token.header.algorithm
+        for key in keys where key.fits(token.header) {
+            if await key.hasSigned(token) { return true }
+        }
+        guard let remoteKeys, !algorithm.isSymmetric, settings.algorithms?.contains(algorithm) ?? true else {
+            return false
+        }
+        for key in try await remoteKeys.keys(for: token.header) {
+            if await key.hasSigned(token) { return true }
+        }
+        return false
     }
 }

@@ -1,0 +1,77 @@
+public import PatchbayPlugin
+
+/// Accepts API keys, of which it knows no more than their hashes: from the configuration, or from a store, where they can be
+/// changed while the gateway runs.
+///
+/// Passes when there is no API key.
+public struct APIKeyAuth: AuthPlugin {
+    public static let type = "api_key"
+    public static let summary = "Accepts API keys whose hashes stand in the configuration or in a store."
+
+    /// The keys that are known.
+    public struct Settings: PluginSettings {
+        @Field("The keys' hashes, and who their callers are; one that stands here wins over one in the store")
+        public var keys: [APIKey] = []
+
+        @Field("The store that has further keys")
+        public var store: StoreReference?
+
+        /// Makes the default settings.
+        public init() {}
+    }
+
+    /// The longest key that is looked at, in bytes.
+    static let longestKey = 512
+
+    let context: PluginContext
+    let store: (any StorePlugin)?
+    private let keys: [APIKey]
+
+    /// Makes the plugin.
+    ///
+    /// - Throws: a ``SettingsFault`` for keys that nobody could tell apart, and where there can be none.
+    public init(settings: Settings, context: PluginContext) throws {
+        guard !settings.keys.isEmpty || settings.store != nil else {
+            throw SettingsFault("there is no key that could be good: write `keys` or `store`")
+        }
+        for (index, key) in settings.keys.enumerated() {
+            let earlier = settings.keys[..<index]
+            guard !key.id.isEmpty, !key.user.isEmpty else {
+                throw SettingsFault("a key has a name and a user", field: "keys")
+            }
+            guard !earlier.contains(where: { $0.id == key.id }) else {
+                throw SettingsFault("two keys are called '\(key.id)'", field: "keys")
+            }
+            if let other = earlier.first(where: { $0.hash == key.hash }) {
+                throw SettingsFault("'\(other.id)' and '\(key.id)' are the same key", field: "keys")
+            }
+        }
+        keys = settings.keys
+        store = try settings.store.map { try context.store($0) }
+        self.context = context
+    }
+
+    public func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
+        guard let text = request.apiKey else { return .pass }
+        guard let key = try await key(text), !key.hasExpired(at: context.wallClock()) else {
+            return .reject(Denial(code: "invalid_api_key", message: "Invalid or expired API key"))
+        }
+        guard !key.user.isEmpty else {
+            return .reject(Denial(code: "api_key_without_user", message: "API key has no associated user"))
+        }
+        return .accept(
+            Principal(
+                id: key.user, organization: key.organization, workflowID: key.workflow,
+                expires: key.expires?.sinceEpoch))
+    }
+
+    private func key(_ text: String) async throws -> APIKey? {
+        guard (1...Self.longestKey).contains(text.utf8.count) else { return nil }
+        let hash = KeyHash(of: text)
+        // All of them, wherever it is found: how long it takes tells nothing.
+        var found: APIKey?
+        for key in keys where key.hash.isSame(as: hash) { found = key }
+        if let found { return found }
+        return try await storedKey(hash)
+    }
+}

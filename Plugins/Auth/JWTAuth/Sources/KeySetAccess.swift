@@ -1,0 +1,34 @@
+package import OutboundHTTP
+
+/// What a key set that is fetched needs of the world; tests have a world of their own.
+package struct KeySetAccess: Sendable {
+    /// Fetches the document, or throws why not.
+    package var fetch: @Sendable (HTTPEndpoint) async throws -> [UInt8]
+    /// Time that nobody sets: the age of keys is measured by it.
+    package var now: @Sendable () -> Duration
+    /// Waits, unless it is cancelled.
+    package var pause: @Sendable (Duration) async throws -> Void
+
+    /// Makes an access, which tests do.
+    package init(
+        fetch: @escaping @Sendable (HTTPEndpoint) async throws -> [UInt8],
+        now: @escaping @Sendable () -> Duration, pause: @escaping @Sendable (Duration) async throws -> Void
+    ) {
+        self.fetch = fetch
+        self.now = now
+        self.pause = pause
+    }
+
+    /// The network, and the clock that goes on while the machine sleeps.
+    static var live: KeySetAccess {
+        let start = ContinuousClock.now
+        return KeySetAccess(
+            fetch: { endpoint in
+                let reply = try await OutboundHTTP.get(endpoint, within: .seconds(3), limit: KeySet.longest)
+                guard reply.status == 200 else { throw KeySetError.status(reply.status) }
+                return reply.body
+            },
+            now: { start.duration(to: .now) },
+            pause: { try await Task.sleep(for: $0, clock: .continuous) })
+    }
+}
