@@ -15,11 +15,14 @@ struct Deployment: Sendable {
 
     /// Makes every instance, without I/O.
     ///
-    /// - Parameter former: what is served now; its instances that need not change are taken over.
+    /// - Parameters:
+    ///   - former: what is served now; its instances that need not change are taken over.
+    ///   - access: what instances and tenants get of a store.
     /// - Throws: `Faults`, all of them.
     init(
         _ configuration: GatewayConfiguration, plugins: [PluginRegistration], logger: Logger,
-        wallClock: @escaping @Sendable () -> Duration, after former: Deployment? = nil
+        wallClock: @escaping @Sendable () -> Duration, after former: Deployment? = nil,
+        access: (any StorePlugin) -> any StorePlugin = { $0 }
     ) throws(Faults) {
         var faults: [Fault] = []
         var instances: [LiveInstance] = []
@@ -56,7 +59,7 @@ struct Deployment: Sendable {
             }
             return made
         }
-        stores = make(.store, as: (any StorePlugin).self)
+        stores = make(.store, as: (any StorePlugin).self).mapValues(access)
         let auth = make(.auth, as: (any AuthPlugin).self)
         let quotas = make(.quota, as: (any QuotaPlugin).self)
         let pipelines = make(.pipeline, as: (any PipelinePlugin).self)
@@ -244,7 +247,9 @@ struct Tenant: Sendable {
                 if case .user(let id) = principal.runOwner { principal.runOwner = .user("\(instance.name)/\(id)") }
                 principal.authInstance = instance.name
                 return .accept(principal)
-            case .reject(let denial): return .reject(denial)
+            case .reject(var denial):
+                denial.authInstance = instance.name
+                return .reject(denial)
             }
         }
         return allowsAnonymous && takesAnonymous ? .accept(Principal(id: "anonymous", isVisitor: true)) : .pass

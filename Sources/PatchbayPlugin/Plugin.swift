@@ -83,6 +83,8 @@ public struct Denial: Error, Hashable, Sendable {
     public var code: String
     /// A sentence for people.
     public var message: String
+    /// The auth instance whose it is; nil where it is nobody's, or a quota's.
+    package var authInstance: String?
 
     /// Makes a denial.
     public init(code: String, message: String) {

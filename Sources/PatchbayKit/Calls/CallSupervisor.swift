@@ -61,11 +61,7 @@ struct CallSupervisor: Sendable {
             inputRate: format.inputRate, outputRate: format.outputRate,
             input: PCMInputQueue(frameSize: format.inputRate / 50),
             output: PlayoutQueue(rate: format.outputRate, capacity: pipeline.playoutLimit),
-            keeps: { candidate, direction in
-                PatchbayPlugin.Candidate(candidate).map {
-                    direction == .inbound ? tenant.inbound.keeps($0, .inbound) : tenant.outbound.keeps($0, .outbound)
-                } ?? true
-            },
+            keeps: { tenant.keeps($0, $1 == .inbound ? .inbound : .outbound) },
             connectTimeout: tenant.limits.connect)
         settings.onlyRelays = tenant.onlyRelays
         settings.signalingHost = signalingHost
@@ -313,6 +309,14 @@ private final class MediaLegs: Sendable {
             defer { (state.leg, state.number) = (leg, number) }
             return state.leg
         }
+    }
+}
+
+extension Tenant {
+    /// Whether the policy for candidates that go this way keeps one.
+    func keeps(_ candidate: ICE.Candidate, _ direction: Direction) -> Bool {
+        guard let candidate = PatchbayPlugin.Candidate(candidate) else { return true }
+        return direction == .inbound ? inbound.keeps(candidate, .inbound) : outbound.keeps(candidate, .outbound)
     }
 }
 

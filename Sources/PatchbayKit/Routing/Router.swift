@@ -38,7 +38,9 @@ struct Router: Sendable {
         }
         if let response = embedScript(for: request, tenant: tenant, path: path) { return response }
         if let response = await ownResponse(to: request, tenant: tenant, path: path) { return response }
-        return await pluginResponse(to: request, tenant: tenant, path: path) ?? Self.notFound
+        let turn = turn(of: tenant)
+        return await tenant.pluginResponse(to: request, path: path, turn: turn, logger: environment.logger)
+            ?? Self.notFound
     }
 
     static let notFound = failure(404, "Not Found")
@@ -53,27 +55,6 @@ struct Router: Sendable {
         return TURNAccess(isForced: tenant.onlyRelays) { [wallClock = served.current.wallClock] id, lifetime in
             try turnServer.credentials(for: id, lifetime: lifetime, now: wallClock())
         }
-    }
-
-    private func pluginResponse(to request: Request, tenant: Tenant, path: ArraySlice<String>) async -> Response? {
-        for provider in tenant.routeProviders {
-            for route in provider.routes where route.method == .any || route.method.rawValue == request.method {
-                guard let parameters = Self.parameters(of: path, in: route.path) else { continue }
-                let pluginRequest = RouteRequest(
-                    tenant: tenant.name, method: request.method, parameters: parameters, headers: request.headers,
-                    remoteAddress: request.remoteAddress, remoteNetwork: request.remoteNetwork, body: request.body,
-                    runs: tenant.runs,
-                    turn: turn(of: tenant))
-                do {
-                    let response = try await route.handler(pluginRequest)
-                    return Response(status: response.status, headers: response.headers, body: response.body)
-                } catch {
-                    environment.logger.error("route failed", metadata: ["route": "\(route.path)", "error": "\(error)"])
-                    return Self.failure(500, "Internal Server Error")
-                }
-            }
-        }
-        return nil
     }
 
     /// What stands in the `{name}` places of a route's path; nil when the paths differ elsewhere.

@@ -1,0 +1,127 @@
+import Logging
+import PatchbayPlugin
+import Signaling
+
+/// A handshake of a signaling socket before it is accepted: what it asks for, and whether it may have it.
+struct SocketAttempt: Sendable {
+    /// What a socket's path asks for.
+    private enum Route {
+        case signedIn(workflow: Int, run: Int)
+        case embed(session: String)
+
+        init?(_ path: ArraySlice<String>) {
+            guard path.starts(with: Router.prefix) else { return nil }
+            let rest = Array(path.dropFirst(Router.prefix.count))
+            if rest.count == 4, rest[..<2] == ["ws", "signaling"], let workflow = Int(rest[2]), let run = Int(rest[3]) {
+                self = .signedIn(workflow: workflow, run: run)
+            } else if rest.count == 4, rest[..<3] == ["ws", "public", "signaling"] {
+                self = .embed(session: rest[3])
+            } else {
+                return nil
+            }
+        }
+    }
+
+    private let tenant: Tenant
+    private let route: Route
+    private let connect: ConnectRequest
+
+    /// nil where the path, what is left of it below the tenant's, is no signaling socket's.
+    init?(_ request: Request, tenant: Tenant, path: ArraySlice<String>) {
+        guard let route = Route(path) else { return nil }
+        var connect = Router.credentials(of: request, tenant: tenant)
+        switch route {
+        case .signedIn(let workflow, let run): (connect.workflowID, connect.workflowRunID) = (workflow, run)
+        case .embed(let session):
+            connect.sessionToken = session
+            // It is the credential here, whatever a proxy has added.
+            (connect.bearerToken, connect.apiKey) = (nil, nil)
+        }
+        (self.tenant, self.route, self.connect) = (tenant, route, connect)
+    }
+
+    /// Why a socket is not let in.
+    enum Refusal: Error {
+        /// 403, without a word to the client.
+        case credential(Denial)
+        /// 400, with what is wrong with the run.
+        case run(String)
+        /// 503: nobody could tell.
+        case unavailable(String)
+
+        var response: Response {
+            switch self {
+            case .credential: Response(status: 403)
+            case .run(let detail): Router.failure(400, detail)
+            case .unavailable(let detail): Router.failure(503, detail)
+            }
+        }
+
+        /// For the log.
+        var denial: Denial {
+            switch self {
+            case .credential(let denial): denial
+            case .run(let detail): Denial(code: "bad_run", message: detail)
+            case .unavailable(let detail): Denial(code: "unavailable", message: detail)
+            }
+        }
+    }
+
+    /// Who calls what.
+    ///
+    /// - Parameter logger: hears what kept anybody from telling.
+    func target(logger: Logger) async throws(Refusal) -> SignalingSession.Target {
+        let principal: Principal
+        switch await outcome() {
+        case .success(.accept(let accepted)): principal = accepted
+        case .success(.reject(let denial)): throw .credential(denial)
+        case .success(.pass): throw .credential(Self.noCredential)
+        case .failure(let error):
+            logger.error("authentication failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
+            throw .unavailable("Authentication is unavailable")
+        }
+        var target: SignalingSession.Target
+        switch route {
+        case .embed:
+            guard let workflow = principal.workflowID, let run = principal.workflowRunID else {
+                throw .credential(Self.mismatch)
+            }
+            target = SignalingSession.Target(principal: principal, workflowID: workflow, workflowRunID: run)
+        case .signedIn(let workflow, let run):
+            guard principal.workflowID ?? workflow == workflow, principal.workflowRunID ?? run == run else {
+                throw .credential(Self.mismatch)
+            }
+            try await check(run, of: workflow, principal, logger)
+            target = SignalingSession.Target(principal: principal, workflowID: workflow, workflowRunID: run)
+        }
+        target.remoteAddress = connect.remoteAddress
+        return target
+    }
+
+    private func outcome() async -> Result<AuthOutcome, any Error> {
+        do { return .success(try await tenant.authenticate(connect)) } catch { return .failure(error) }
+    }
+
+    /// Whether the caller may call this run of this workflow. A run that is over is let in: its offer hears of it.
+    private func check(
+        _ id: Int, of workflow: Int, _ principal: Principal, _ logger: Logger
+    ) async throws(Refusal) {
+        if tenant.runsAreRegistered, principal.organization == nil { throw .run("No organization selected") }
+        let run: WorkflowRun?
+        do {
+            run = try await tenant.runs.find(id, owner: principal.runOwner)
+        } catch {
+            logger.error("the store could not look up a run", metadata: ["error": "\(error)"])
+            throw .unavailable("Runs are unavailable")
+        }
+        if let run {
+            guard run.workflowID == workflow else { throw .run("workflow_run_workflow_mismatch") }
+        } else if tenant.runsAreRegistered {
+            throw .run("Bad workflow_run_id")
+        }
+    }
+
+    private static let noCredential = Denial(code: "no_credential", message: "No auth instance knows the credential")
+    private static let mismatch = Denial(
+        code: "workflow_run_workflow_mismatch", message: "The credential is for another workflow or run")
+}
