@@ -3,7 +3,7 @@ internal import PatchbayPlugin
 /// Decodes what only the catalogue knows the types of, and looks at what one setting says about another.
 struct Checker {
     let catalogue: PluginCatalogue
-    let reader: SettingsReader
+    var reader: SettingsReader
     var instances: [PluginKind: [String: GatewayConfiguration.PluginInstance]] = [:]
     var declared: [PluginKind: Set<String>] = [:]
 

@@ -16,9 +16,15 @@ struct ConfigurationFiles {
     }
 
     /// Reads one more file; nil when it is no YAML.
-    mutating func read(_ text: String, file: String, path: SettingsPath = .root) -> SettingsNode? {
-        let tree = YAMLTree(text, environment: environment, file: sources.next, path: path)
+    ///
+    /// - Parameter secretNames: the keys behind which a secret may stand, for a file that may hold some and is no YAML.
+    mutating func read(
+        _ text: String, file: String, path: SettingsPath = .root, secretNames: Set<String> = []
+    ) -> SettingsNode? {
+        let number = sources.next
+        let tree = YAMLTree(text, environment: environment, file: number, path: path)
         sources.add(Source(file: file, text: text))
+        if !tree.isWellFormed { sources.hideValues(of: secretNames, in: number) }
         problems += tree.problems
         scalars += tree.scalars
         return tree.isWellFormed ? tree.root : nil

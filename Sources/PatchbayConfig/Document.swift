@@ -9,12 +9,13 @@ struct Document: PluginSettings {
     @Field("STUN and TURN servers, for callers and for the gateway itself") var iceServers: [ICEServerSettings] = []
     @Field("Where plugins keep what outlives a call") var stores: [String: SettingsNode] = [:]
     @Field("Who may call") var auth: [String: SettingsNode] = [:]
-    @Field("How much") var quotas: [String: SettingsNode] = [:]
+    @Field("How much they may call") var quotas: [String: SettingsNode] = [:]
     @Field("Who answers") var pipelines: [String: SettingsNode] = [:]
     @Field("Which ICE candidates are used") var icePolicies: [String: SettingsNode] = [:]
     @Field("Who is served what") var tenants: [String: SettingsNode] = [:]
     @Field("A folder with more tenants: NAME.yaml holds what would stand under tenants.NAME")
     var tenantsDir: FileReference?
+    @Field("What should become of callers and candidates, for `patchbay test`") var tests: [SettingsNode] = []
 }
 
 /// `1`

@@ -10,6 +10,8 @@ package struct GatewayConfiguration: Sendable {
     package var instances: [PluginKind: [String: PluginInstance]]
     /// By name.
     package var tenants: [Tenant]
+    /// Those of the file, then those of further files.
+    package var tests: [TestCase]
     /// What a running gateway cannot change, by its path in the file.
     let fixed: [String: Fingerprint]
     let sources: Sources
@@ -58,6 +60,9 @@ package struct GatewayConfiguration: Sendable {
         /// What the clients are told of a call.
         package var events: EventsChoice
         package var limits: LimitSettings
+
+        /// The name of the pipeline that answers a workflow's calls.
+        package func pipeline(forWorkflow id: Int) -> String { pipelines[id] ?? pipeline }
     }
 
     /// The fault that a plugin found in its settings, where the setting stands.

@@ -40,6 +40,10 @@ enum ICEChoice: FieldValue {
     }
 }
 
+extension ICEChoice: FieldContainer {
+    static var element: any FieldValue.Type { ICESettings.self }
+}
+
 /// A tenant's policies for ICE candidates, by name.
 struct ICESettings: PluginSettings {
     @Field("For the client's candidates; none filters nothing") var inbound: Reference = .init(name: "none")

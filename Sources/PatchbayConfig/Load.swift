@@ -3,36 +3,46 @@ package import PatchbayPlugin
 extension GatewayConfiguration {
     /// Reads and checks a configuration file.
     ///
-    /// - Throws: all its faults.
+    /// - Parameter tests: files with more tests.
+    /// - Throws: all faults of all files.
     package static func load(
-        file: String, environment: [String: String], catalogue: PluginCatalogue
+        file: String, tests: [String] = [], environment: [String: String], catalogue: PluginCatalogue
     ) throws(Faults) -> GatewayConfiguration {
-        let text: String
-        do {
-            let bytes = try readSmallFile(file, limit: YAMLTree.maximumBytes)
-            guard let decoded = String(validating: bytes, as: UTF8.self) else { throw FileError.notText }
-            text = decoded
-        } catch {
-            throw Faults([
-                Fault(file: file, line: 0, column: 0, length: 1, path: "", message: "cannot read it: \(error)")
-            ])
+        var texts: [(file: String, text: String)] = []
+        var faults: [Fault] = []
+        for file in [file] + tests {
+            do throws(FileError) {
+                texts.append((file, try readText(file)))
+            } catch {
+                faults.append(
+                    Fault(file: file, line: 0, column: 0, length: 1, path: "", message: "cannot read it: \(error)"))
+            }
         }
-        return try load(text: text, file: file, environment: environment, catalogue: catalogue)
+        guard faults.isEmpty, let first = texts.first else { throw Faults(faults) }
+        return try load(
+            text: first.text, file: first.file, tests: texts.dropFirst(), environment: environment,
+            catalogue: catalogue)
+    }
+
+    private static func readText(_ file: String) throws(FileError) -> String {
+        let bytes = try readSmallFile(file, limit: YAMLTree.maximumBytes)
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw .notText }
+        return text
     }
 
     /// Checks a configuration's text. `file` is what faults call it, and relative paths start from its folder.
     ///
-    /// - Throws: all its faults.
+    /// - Parameter tests: files with more tests, likewise.
+    /// - Throws: all faults of all of them.
     package static func load(
-        text: String, file: String = "config.yaml", environment: [String: String],
-        readFile: @escaping (String) throws -> [UInt8] = readSecretFile, catalogue: PluginCatalogue
+        text: String, file: String = "config.yaml", tests moreTests: ArraySlice<(file: String, text: String)> = [],
+        environment: [String: String], readFile: @escaping (String) throws -> [UInt8] = readSecretFile,
+        catalogue: PluginCatalogue
     ) throws(Faults) -> GatewayConfiguration {
-        let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? ""
-        let reader = SettingsReader(
-            environment: environment, folder: folder.isEmpty && file.hasPrefix("/") ? "/" : folder, readFile: readFile)
+        let reader = SettingsReader(environment: environment, folder: folder(of: file), readFile: readFile)
         var files = ConfigurationFiles(environment: environment)
         guard let tree = files.read(text, file: file) else {
-            throw Faults(files.brokenFaults(secretNames(catalogue.values.joined().map(\.settings))))
+            throw Faults(files.brokenFaults(secretNames(catalogue.values.joined().map(\.settings) + [TestCase.self])))
         }
 
         // What is fine is decoded even when its neighbours are not, and the checks go on with that.
@@ -45,13 +55,30 @@ extension GatewayConfiguration {
         let tenants = checker.tenants(root)
         checker.check(document.media, root)
         checker.checkICEServers(root)
+        let names = root["tenants"]?.names ?? []
+        var tests = checker.tests(root["tests"], tenants: names, files.sources)
+        var readers = [reader]
+        for (file, text) in moreTests {
+            checker.reader = SettingsReader(environment: environment, folder: folder(of: file), readFile: readFile)
+            readers.append(checker.reader)
+            guard let tree = files.read(text, file: file, secretNames: secretNames([TestCase.self])) else { continue }
+            _ = checker.reader.fill(TestDocument().fields, from: tree)
+            tests += checker.tests(tree["tests"], tenants: names, files.sources)
+        }
 
-        files.sources.hide(files.scalars.filter { !reader.shown.contains($0) })
-        let problems = files.problems + reader.problems
+        let shown = readers.reduce(into: Set<SourceRange>()) { $0.formUnion($1.shown) }
+        files.sources.hide(files.scalars.filter { !shown.contains($0) })
+        let problems = files.problems + readers.flatMap(\.problems)
         guard problems.isEmpty, isComplete else { throw Faults(problems.map(files.sources.fault)) }
         return GatewayConfiguration(
             server: document.server, media: document.media, iceServers: document.iceServers,
-            instances: checker.instances, tenants: tenants, fixed: fixed, sources: files.sources)
+            instances: checker.instances, tenants: tenants, tests: tests, fixed: fixed, sources: files.sources)
+    }
+
+    /// Where a file's relative paths start from; empty for the working directory.
+    private static func folder(of file: String) -> String {
+        guard let slash = file.lastIndex(of: "/") else { return "" }
+        return slash == file.startIndex ? "/" : String(file[..<slash])
     }
 
     /// Sockets, and what the media engine was made with.
@@ -66,6 +93,13 @@ extension GatewayConfiguration {
             for entry in entries { parts["media.\(entry.name)"] = Fingerprint(entry.value) }
         }
         return parts
+    }
+}
+
+extension SettingsNode {
+    /// The keys of a map.
+    fileprivate var names: [String] {
+        if case .map(let entries) = content { entries.map(\.name) } else { [] }
     }
 }
 

@@ -115,17 +115,18 @@ extension SocketAddress {
 }
 
 /// An IP literal that a packet can be sent to.
-struct IPAddress: FieldScalar {
-    var address: SocketAddress
+package struct IPAddress: FieldScalar {
+    /// Its port is 0.
+    package var address: SocketAddress
 
-    static let noun = "an IP address"
-    static let schema: JSONValue = ["type": "string"]
+    package static let noun = "an IP address"
+    package static let schema: JSONValue = ["type": "string"]
 
-    static func decode(_ text: String) -> IPAddress? {
+    package static func decode(_ text: String) -> IPAddress? {
         SocketAddress(text, port: 0).map(IPAddress.init)
     }
 
-    var written: JSONValue { .string(address.host) }
+    package var written: JSONValue { .string(address.host) }
 }
 
 /// `40000-40063`

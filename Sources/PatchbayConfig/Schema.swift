@@ -9,6 +9,9 @@ package func schema(_ catalogue: PluginCatalogue) -> String {
             ["oneOf": .array((catalogue[kind] ?? []).map { instanceSchema(kind, $0) })], like: properties[kind.section])
     }
     properties["tenants"] = named(TenantSettings.schema, like: properties["tenants"])
+    properties["tests"] = [
+        "type": ["array", "null"], "items": TestCase.schema, "description": properties["tests"]?["description"] ?? "",
+    ]
     var schema = Document.schema.object ?? [:]
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Patchbay's configuration"

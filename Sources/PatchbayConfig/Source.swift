@@ -18,6 +18,16 @@ struct Sources: Sendable {
         }
     }
 
+    /// Hides what stands behind these keys in a file that is no YAML.
+    mutating func hideValues(of names: Set<String>, in file: Int) {
+        if files.indices.contains(file) { files[file].hideValues(of: names) }
+    }
+
+    /// The name of the file that a range is in.
+    func file(of range: SourceRange) -> String {
+        files.indices.contains(range.file) ? files[range.file].file : ""
+    }
+
     func fault(_ problem: SettingsProblem) -> Fault {
         let file = files.indices.contains(problem.range.file) ? problem.range.file : 0
         return files[file].fault(problem)

@@ -52,19 +52,19 @@ package struct LimitSettings: PluginSettings {
 }
 
 /// The name of an instance, and where it is written.
-struct Reference: FieldValue {
-    var name: String
+package struct Reference: FieldValue {
+    package var name: String
     /// nil for a default.
     var node: SettingsNode?
 
-    static let noun = "a name"
-    static let schema: JSONValue = ["type": "string"]
+    package static let noun = "a name"
+    package static let schema = String.schema
 
-    static func read(_ node: SettingsNode, _ reader: SettingsReader) -> Reference? {
+    package static func read(_ node: SettingsNode, _ reader: SettingsReader) -> Reference? {
         reader.text(of: node, expected: noun).map { Reference(name: $0, node: node) }
     }
 
-    var written: JSONValue { .string(name) }
+    package var written: JSONValue { .string(name) }
 }
 
 /// Which requests are a tenant's.
@@ -96,7 +96,7 @@ struct TenantMatches: FieldValue {
     }
 
     /// What stands in `{ }`.
-    private struct One: PluginSettings {
+    fileprivate struct One: PluginSettings {
         @Field("The request's host") var host: HostName?
         @Field("How the request's path starts") var path: PathPrefix?
     }
@@ -128,6 +128,10 @@ struct TenantMatches: FieldValue {
     }
 
     var written: JSONValue { .array(matches.map { .string($0.match.description) }) }
+}
+
+extension TenantMatches: FieldContainer {
+    static var element: any FieldValue.Type { One.self }
 }
 
 private struct HostName: FieldScalar {

@@ -138,6 +138,18 @@ struct Gateway: Sendable {
         }
     }
 
+    /// Starts and stops every instance, without serving; nil when all of them can.
+    ///
+    /// - Parameter patience: how long each may take.
+    func rehearse(patience: Duration) async -> Faults? {
+        let faults = await deployment.rehearse(patience: patience).compactMap { failure in
+            configuration.instances[failure.instance.kind]?[failure.instance.name].map {
+                configuration.fault(SettingsFault(failure.reason), in: $0)
+            }
+        }
+        return faults.isEmpty ? nil : GatewayConfiguration.faults(faults)
+    }
+
     /// Does something with the configuration's stores, without serving.
     func withStores(_ body: (Deployment) async throws -> Void) async throws {
         try await deployment.start(storesOnly: true)

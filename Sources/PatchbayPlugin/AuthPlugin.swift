@@ -105,7 +105,7 @@ public struct Principal: Sendable, Hashable {
     }
 }
 
-/// An auth plugin that can make its own kind of credential, for `patchbay token`.
+/// An auth plugin that can make its own kind of credential, for `patchbay token` and the tests of a configuration.
 public protocol TokenMinter: AuthPlugin {
     /// Makes a credential that `authenticate` accepts.
     ///

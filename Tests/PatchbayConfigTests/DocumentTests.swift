@@ -99,7 +99,7 @@ struct DocumentTests {
         #expect(
             schema["properties"]?.object?.keys.sorted() == [
                 "auth", "ice_policies", "ice_servers", "media", "pipelines", "quotas", "server", "stores", "tenants",
-                "version",
+                "tenants_dir", "tests", "version",
             ])
         let parrot = schema["properties"]?["pipelines"]?["additionalProperties"]?["oneOf"]
         guard case .array(let pipelines)? = parrot else { return #expect(Bool(false), "no pipelines in the schema") }
@@ -120,13 +120,15 @@ struct DocumentTests {
                 "    quotas: [seats]", with: "    quotas: [seats]\n    store: 'local'"
             ).replacing(
                 "\nmedia:\n", with: "\nmedia:\n  opus: { complexity: 9, bitrate: 24000, bandwidth: wide }\n")
-            + "\nice_servers: [{ urls: [\"turn:a\"], secret: { env: TURN }, ttl: 2h }]\n"
+            + "\nice_servers: [{ urls: [\"turn:a\"], secret: { env: TURN }, ttl: 2h }]\ntenants_dir: tenants.d\n"
+            + "tests: [{ name: a, embed: { token: emb_demo }, expect: { outcome: accepted } }]\n"
         let text = "root:\n" + stock.split(separator: "\n").map { "  \($0)\n" }.joined()
         let root = try decodeSettings(Holder.self, yaml: text).root
         #expect(accepts(schema, root))
         for key in [
             "listen:", "ports:", "secret:", "token:", "limit:", "pause:", "match:", "inbound:", "call:", "type:",
             "runs:", "store: 'local'", "urls:", "ttl:", "opus:", "complexity:", "bitrate:", "bandwidth:",
+            "tenants_dir:", "tests:", "embed:", "expect:", "outcome:",
         ] {
             let typo = try decodeSettings(Holder.self, yaml: text.replacing(key, with: "x" + key, maxReplacements: 1))
                 .root

@@ -1,27 +1,6 @@
 import ArgumentParser
 import PatchbayConfig
 
-/// `patchbay check`
-struct Check: ParsableCommand {
-    enum Format: String, ExpressibleByArgument, CaseIterable {
-        case text, json
-    }
-
-    static let configuration = CommandConfiguration(
-        abstract: "Checks a configuration and prints every fault in it.",
-        discussion: "Makes each plugin instance without connecting it to anything. Exits with 78 when there are faults."
-    )
-
-    @OptionGroup var config: ConfigurationOption
-    @Option(help: "How faults are printed: text or json.")
-    var format = Format.text
-
-    func run() throws {
-        _ = try config.load(asJSON: format == .json)
-        say(format == .json ? "[]" : "\(config.file) is fine")
-    }
-}
-
 /// `patchbay plugins`
 struct Plugins: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -13,7 +13,8 @@ public struct Patchbay: AsyncParsableCommand {
         abstract: "A WebRTC media gateway for voice AI.",
         version: version,
         subcommands: [
-            Serve.self, Check.self, Plugins.self, Schema.self, Token.self, Run.self, CallCommand.self, New.self,
+            Serve.self, Check.self, TestCommand.self, Plugins.self, Schema.self, Token.self, Run.self,
+            CallCommand.self, New.self,
         ])
 
     /// Of this build.
@@ -22,7 +23,7 @@ public struct Patchbay: AsyncParsableCommand {
     /// Makes the command, which the parser does.
     public init() {}
 
-    /// Runs the command line, and exits: 0, 64 usage, 70 a failure, 78 a faulty configuration.
+    /// Runs the command line, and exits: 0, 1 a test that failed, 64 usage, 70 a failure, 78 a faulty configuration.
     public static func main(plugins: [PluginRegistration]) async -> Never {
         if let fault = plugins.programFault {
             complain("error: \(fault)")
@@ -67,13 +68,18 @@ struct ConfigurationOption: ParsableArguments {
             let configuration = try Self.read(file, plugins)
             return (configuration, try Gateway(configuration, plugins: plugins, logger: Logger(label: "patchbay")))
         } catch {
-            if asJSON {
-                say(error.json.description)
-            } else {
-                let count = error.faults.count
-                complain("\(error)\n\(count == 1 ? "1 fault" : "\(count) faults")")
-            }
+            Self.report(error, asJSON: asJSON)
             throw ExitCode(ExitStatus.configuration)
+        }
+    }
+
+    /// Prints every fault: on standard error, or as JSON on standard output.
+    static func report(_ faults: Faults, asJSON: Bool) {
+        if asJSON {
+            say(faults.json.description)
+        } else {
+            let count = faults.faults.count
+            complain("\(faults)\n\(count == 1 ? "1 fault" : "\(count) faults")")
         }
     }
 

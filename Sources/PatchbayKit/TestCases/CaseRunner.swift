@@ -1,0 +1,132 @@
+import ICE
+import Logging
+import PatchbayConfig
+import PatchbayPlugin
+import Signaling
+import Wire
+
+/// Tries the tests of a configuration: no socket is opened, and nothing is written to a store.
+///
+/// A test is about one tenant; what that needs is started when it is needed first, and stopped by `stop`.
+struct CaseRunner {
+    let configuration: GatewayConfiguration
+    let deployment: Deployment
+    let environment: [String: String]
+    /// How long an instance may take to start, and a question to it.
+    let patience: Duration
+    let logger: Logger
+    let clock: CaseClock
+    private var started: [LiveInstance] = []
+    /// Those that could not start, by what identifies them.
+    private var failures: [ObjectIdentifier: CaseFailure] = [:]
+
+    /// Makes every instance, without I/O.
+    ///
+    /// - Throws: `Faults`, all of them.
+    init(
+        _ configuration: GatewayConfiguration, plugins: [PluginRegistration], environment: [String: String],
+        logger: Logger, patience: Duration = .seconds(5), wallClock: @escaping @Sendable () -> Duration
+    ) throws(Faults) {
+        self.configuration = configuration
+        self.environment = environment
+        self.patience = patience
+        self.logger = logger
+        clock = CaseClock(wallClock)
+        deployment = try Deployment(
+            configuration, plugins: plugins, logger: logger, wallClock: { [clock] in clock.now },
+            access: { ScratchStore(over: $0) })
+    }
+
+    mutating func run(_ test: TestCase) async -> CaseReport {
+        do {
+            if let connect = test.connect { return CaseReport(test, try await findings(connect)) }
+            if let embed = test.embed { return CaseReport(test, try await findings(embed)) }
+            if let candidate = test.candidate { return CaseReport(test, try findings(candidate)) }
+            throw CaseFailure("nobody does anything in it")
+        } catch {
+            return CaseReport(test, failure: "\(error)")
+        }
+    }
+
+    /// Stops what was started, in reverse.
+    mutating func stop() async {
+        for instance in started.reversed() {
+            do {
+                try await within(patience) { await instance.stop() }
+            } catch {
+                logger.warning(
+                    "an instance could not stop", metadata: ["instance": "\(instance.label)", "error": "\(error)"])
+            }
+        }
+        started = []
+    }
+
+    // MARK: - Candidates
+
+    private func findings(_ candidate: CandidateSettings) throws(CaseFailure) -> Findings {
+        guard let tenant = deployment.tenants.first(where: { $0.name == candidate.tenant.name }) else {
+            throw CaseFailure("there is no tenant '\(candidate.tenant.name)'")
+        }
+        guard let parsed = ICE.Candidate(parsing: candidate.candidate) else {
+            throw CaseFailure("the candidate is none (RFC 8839 §5.1): candidate:1 1 udp PRIORITY ADDRESS PORT typ host")
+        }
+        var findings = Findings()
+        var isKept = tenant.keeps(parsed, candidate.direction == .inbound ? .inbound : .outbound)
+        if !isKept {
+            findings.reason = "by the policy"
+        } else if candidate.direction == .inbound, isNeverDialled(parsed) {
+            isKept = false
+            findings.reason = "no gateway sends to this address"
+        }
+        findings["kept"] = "\(isKept)"
+        return findings
+    }
+
+    /// Whether no policy could help. The gateway's own services, which it does not dial either, are not known here.
+    private func isNeverDialled(_ candidate: ICE.Candidate) -> Bool {
+        guard candidate.transport == .udp, case .ip(let address) = candidate.address else { return false }
+        let allowsLoopback =
+            switch configuration.media.addresses {
+            case .auto: false
+            case .list(let addresses): addresses.contains(where: \.isLoopback)
+            }
+        return !DialRules(allowsLoopback: allowsLoopback).allows(address)
+    }
+
+    // MARK: - What a test needs
+
+    /// The tenant's auth instances, and the stores that these and its runs have.
+    mutating func start(for tenant: Tenant) async throws {
+        guard let settings = configuration.tenants.first(where: { $0.name == tenant.name }) else { return }
+        let own = deployment.instances.filter { instance in
+            instance.kind == .auth && settings.auth.contains(instance.name)
+                || instance.kind == .store && instance.name == settings.store
+        }
+        try await start(own)
+    }
+
+    /// Starts instances that are not, and before them the stores they have.
+    mutating func start(_ own: [LiveInstance]) async throws {
+        for instance in own.flatMap({ $0.stores + [$0] }) where !started.contains(where: { $0 === instance }) {
+            if let failure = failures[ObjectIdentifier(instance)] { throw failure }
+            do {
+                _ = try await within(patience) { try await instance.start() }
+                started.append(instance)
+            } catch {
+                let reason = (error as? StartFailure)?.reason ?? "\(error)"
+                let failure = CaseFailure("\(instance.label) could not start: \(reason)")
+                failures[ObjectIdentifier(instance)] = failure
+                throw failure
+            }
+        }
+    }
+}
+
+/// Why a test could not be tried.
+struct CaseFailure: Error, CustomStringConvertible {
+    var description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}

@@ -1,0 +1,75 @@
+import PatchbayPlugin
+
+/// Reads what another store has, and keeps to itself what is written: a test leaves nothing behind, and uses nothing up.
+///
+/// Nothing expires in it, and its counters begin at 0, for it lives no longer than a test run.
+actor ScratchStore: StorePlugin {
+    static let type = "scratch"
+    static let summary = "Reads another store, and writes nothing into it."
+
+    struct Settings: PluginSettings {}
+
+    private struct Entry {
+        /// nil for one that was taken.
+        var value: [UInt8]?
+    }
+
+    private let base: (any StorePlugin)?
+    private var entries: [String: Entry] = [:]
+    private var counters: [String: Int] = [:]
+    private var sets: [String: Set<String>] = [:]
+
+    init(settings: Settings, context: PluginContext) {
+        base = nil
+    }
+
+    init(over base: any StorePlugin) {
+        self.base = base
+    }
+
+    func get(_ key: String) async throws -> [UInt8]? {
+        if let entry = entries[key] { return entry.value }
+        return try await base?.get(key)
+    }
+
+    func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) {
+        entries[key] = Entry(value: value)
+    }
+
+    func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool {
+        // Somebody may have written while the other store was asked.
+        guard try await get(key) == nil, entries[key]?.value == nil else { return false }
+        entries[key] = Entry(value: value)
+        return true
+    }
+
+    func take(_ key: String) async throws -> [UInt8]? {
+        guard let value = try await get(key) else { return nil }
+        if let entry = entries[key], entry.value == nil { return nil }
+        entries[key] = Entry(value: nil)
+        return value
+    }
+
+    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) -> Int? {
+        let (sum, isBeyondAll) = counters[key, default: 0].addingReportingOverflow(amount)
+        guard !isBeyondAll, sum <= limit else { return nil }
+        counters[key] = max(0, sum)
+        return max(0, sum)
+    }
+
+    func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {
+        if sets[set]?.contains(member) == true { return true }
+        guard try await count(set) < limit else { return false }
+        sets[set, default: []].insert(member)
+        return true
+    }
+
+    func release(_ set: String, member: String) {
+        sets[set]?.remove(member)
+    }
+
+    func count(_ set: String) async throws -> Int {
+        let others = try await base?.count(set) ?? 0
+        return others + (sets[set]?.count ?? 0)
+    }
+}

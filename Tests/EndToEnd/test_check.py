@@ -1,0 +1,193 @@
+"""`patchbay check --connect` starts what a configuration has, and `patchbay test` tries what it says of callers."""
+
+import json
+import sqlite3
+
+import pytest
+
+from gateway import CONFIG, jwt, patchbay, write_config
+
+FAILED, USAGE, INTERNAL, CONFIGURATION = 1, 64, 70, 78
+SOCKET = "/api/v1/ws/signaling/2/501"
+
+
+@pytest.fixture
+def make(tmp_path, sentences):
+    """Writes the configuration, with some texts in it replaced."""
+
+    def make(*changes: tuple[str, str]):
+        text = CONFIG
+        for old, new in changes:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        return write_config(tmp_path, text, player=sentences["winter"])
+
+    return make
+
+
+# -- check --connect
+
+
+def test_all_of_a_good_configuration_starts_and_nothing_is_left(make, tmp_path):
+    run = patchbay("check", "--connect", "-c", make())
+    assert run.returncode == 0 and run.stdout.endswith("is fine, and all of it starts\n"), run.stdout + run.stderr
+    assert (tmp_path / "patchbay.db").exists(), "the store was not started"
+    assert patchbay("check", "--connect", "--format", "json", "-c", make()).stdout == "[]\n"
+
+
+SHUT = (
+    ("local: {{ type: sqlite, path: {directory}/patchbay.db }}",
+     "local: {{ type: sqlite, path: {directory}/file/a.db }}\n  other: {{ type: sqlite, path: {directory}/file/b.db }}"),
+    ("    match: any\n", "    match: any\n    store: local\n"),
+)
+
+
+def test_every_instance_that_cannot_start_is_told_with_its_place(make, tmp_path):
+    config = make(*SHUT)
+    (tmp_path / "file").write_text("not a folder")
+    assert patchbay("check", "-c", config).returncode == 0, "it is no fault"
+    run = patchbay("check", "--connect", "-c", config)
+    assert run.returncode == INTERNAL, run.stdout + run.stderr
+    lines = config.read_text().splitlines()
+    for path, reason in (
+        ("stores.local", "could not start: "), ("stores.other", "could not start: "), ("auth.embeds", "not tried: stores.local could not start"),
+    ):
+        number = 1 + next(at for at, line in enumerate(lines) if line.startswith(f"  {path.partition('.')[2]}:"))
+        assert f"{config}:{number}:3: error: {path}: {reason}" in run.stderr, run.stderr
+    assert "3 faults" in run.stderr
+
+    listed = patchbay("check", "--connect", "--format", "json", "-c", config)
+    assert listed.returncode == INTERNAL
+    assert {each["path"] for each in json.loads(listed.stdout)} == {"stores.local", "stores.other", "auth.embeds"}
+
+
+def test_a_configuration_with_faults_is_not_started(make, tmp_path):
+    run = patchbay("check", "--connect", "-c", make(("type: echo", "type: ecoh")))
+    assert run.returncode == CONFIGURATION and "'ecoh'" in run.stderr
+    assert not (tmp_path / "patchbay.db").exists()
+
+
+# -- test
+
+GOOD = f"""
+  - name: a signed-in user speaks to the echo
+    connect: {{ path: {SOCKET}, token: {{ mint: users, user: "7", organization: acme }} }}
+    expect: {{ outcome: accepted, by: users, user: "7", organization: acme, pipeline: echo, events: all, status: 101 }}
+  - name: a token that has ended opens nothing
+    connect: {{ path: {SOCKET}, token: {{ mint: users, user: "7", lifetime: 1h, age: 2h }} }}
+    expect: {{ outcome: refused, by: users, code: invalid_token, status: 403 }}
+  - name: the page gets a call
+    embed: {{ token: emb_demo, origin: "http://localhost:3000" }}
+    expect: {{ outcome: accepted, by: embeds, workflow: 1, pipeline: parrot, events: transcript }}
+  - name: another page does not
+    embed: {{ token: emb_demo, origin: "https://elsewhere.example" }}
+    expect: {{ outcome: refused, status: 403 }}
+  - name: local addresses are used
+    candidate: {{ tenant: default, direction: inbound, candidate: "candidate:1 1 udp 1 192.168.1.5 50000 typ host" }}
+    expect: {{ kept: true }}
+"""
+
+
+def with_tests(config, tests: str):
+    config.write_text(f"{config.read_text()}tests:{tests}")
+    return config
+
+
+def test_tests_that_hold(make):
+    run = patchbay("test", "-c", with_tests(make(), GOOD))
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = run.stdout.splitlines()
+    assert [line.split(None, 1)[0] for line in lines] == ["ok"] * 5 + ["5"] and lines[-1] == "5 tests, 0 failed"
+
+
+def test_tests_that_do_not_hold_say_what_is_so_instead(make, tmp_path):
+    config = make()
+    more = tmp_path / "more.yaml"
+    more.write_text(f"tests:{GOOD.replace('outcome: accepted, by: users', 'outcome: refused, by: embeds').replace('kept: true', 'kept: false')}")
+    run = patchbay("test", "-c", config, more)
+    assert run.returncode == FAILED, run.stdout + run.stderr
+    failed = [line for line in run.stdout.splitlines() if line.startswith("FAILED")]
+    assert failed == [
+        "FAILED  a signed-in user speaks to the echo: outcome should be refused, is accepted; by should be embeds, is users "
+        f"[{more}:2]",
+        f"FAILED  local addresses are used: kept should be false, is true [{more}:14]",
+    ]
+    assert run.stdout.endswith("5 tests, 2 failed\n")
+
+    listed = patchbay("test", "-c", config, more, "--format", "json")
+    assert listed.returncode == FAILED
+    results = json.loads(listed.stdout)
+    assert [result["ok"] for result in results] == [False, True, True, True, False]
+    assert results[4]["mismatches"] == [{"key": "kept", "expected": "false", "found": "true"}]
+    assert {"file": str(more), "line": 14, "failure": None, "reason": None}.items() <= results[4].items()
+
+
+def test_a_token_from_outside_is_taken_and_never_shown(make, tmp_path, monkeypatch):
+    (tmp_path / "token").write_text(jwt(user="8") + "\n")
+    monkeypatch.setenv("PATCHBAY_TEST_TOKEN", jwt(user="9"))
+    run = patchbay("test", "-c", with_tests(make(), f"""
+  - {{ name: file, connect: {{ path: {SOCKET}, token: {{ file: token }} }}, expect: {{ user: "8" }} }}
+  - {{ name: variable, connect: {{ path: {SOCKET}, token: {{ env: PATCHBAY_TEST_TOKEN }} }}, expect: {{ user: "9" }} }}
+  - {{ name: wrong, connect: {{ path: {SOCKET}, token: {{ file: token }} }}, expect: {{ user: "7" }} }}
+  - {{ name: text, connect: {{ path: {SOCKET}, token: correct-horse-battery }}, expect: {{ outcome: accepted }} }}
+  - {{ name: none, connect: {{ path: {SOCKET}, token: {{ env: PATCHBAY_TEST_UNSET }} }}, expect: {{ outcome: refused }} }}
+"""))
+    assert run.returncode == FAILED
+    assert [line.split()[0] for line in run.stdout.splitlines()] == ["ok", "ok", "FAILED", "FAILED", "FAILED", "5"]
+    assert "user should be 7, is 8" in run.stdout and "PATCHBAY_TEST_UNSET" in run.stdout
+    for secret in jwt(user="8").split(".")[1][:20], "correct-horse":
+        assert secret not in run.stdout + run.stderr
+
+
+def test_nothing_is_written_to_a_store_and_what_is_in_it_is_found(make, tmp_path):
+    config = with_tests(make(("workflow: 1,", "workflow: 1, usage_limit: 1,")), """
+  - name: the page gets its one call
+    embed: { token: emb_demo, origin: "http://localhost" }
+    expect: { outcome: accepted }
+""")
+    saved = patchbay("token", "embed", "-c", config, "--workflow", 2, "--user", 7, "--save")
+    assert saved.returncode == 0, saved.stderr
+    config.write_text(config.read_text() + f"""
+  - name: and so does the one whose token is in the store
+    embed: {{ token: {saved.stdout.strip()} }}
+    expect: {{ outcome: accepted, by: embeds, user: "7", workflow: 2, pipeline: echo }}
+""")
+
+    def contents():
+        with sqlite3.connect(tmp_path / "patchbay.db") as database:
+            tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {table: sorted(database.execute(f"SELECT * FROM {table}"), key=repr) for table in tables}
+
+    before = contents()
+    for _ in range(2):
+        run = patchbay("test", "-c", config)
+        assert run.returncode == 0, run.stdout + run.stderr
+    assert contents() == before
+
+
+def test_what_cannot_be_tried_fails_and_does_not_keep_the_others(make, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    run = patchbay("test", "-c", with_tests(make(*SHUT), GOOD))
+    assert run.returncode == FAILED
+    assert [line.split()[0] for line in run.stdout.splitlines()] == [*["FAILED"] * 4, "ok", "5"]
+    assert run.stdout.count("stores.local could not start: ") == 4
+
+
+def test_faults_in_tests_are_faults_with_a_place(make, tmp_path):
+    config = with_tests(make(), f'\n  - {{ name: a, connect: {{ path: {SOCKET}, tokn: x }}, expect: {{ by: usres }} }}\n')
+    more = tmp_path / "more.yaml"
+    more.write_text("tests:\n  - { name: b, candidate: { tenant: defualt, direction: inbound, candidate: c }, expect: { kept: true } }\n")
+    for command in (["check"], ["serve"], ["test"]):
+        run = patchbay(*command, "-c", config, timeout=20)
+        assert run.returncode == CONFIGURATION and "tests[0].connect: unknown key 'tokn'" in run.stderr, run.stderr
+    both = patchbay("test", "-c", config, more, "--format", "json")
+    assert both.returncode == CONFIGURATION
+    assert {each["file"]: each["message"] for each in json.loads(both.stdout)} == {
+        str(config): "unknown key 'tokn'", str(more): "there is no tenant named 'defualt'",
+    }
+    assert patchbay("test", "-c", config, tmp_path / "nowhere.yaml").returncode == CONFIGURATION
+
+
+def test_without_tests_there_is_nothing_to_be_content_with(make):
+    run = patchbay("test", "-c", make())
+    assert run.returncode == USAGE and "nothing to try" in run.stderr

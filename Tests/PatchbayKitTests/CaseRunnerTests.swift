@@ -1,0 +1,266 @@
+import Logging
+import PatchbayBuiltin
+import PatchbayConfig
+import PatchbayPlugin
+import PatchbayTesting
+import Testing
+
+@testable import PatchbayKit
+
+@Suite("Trying the tests of a configuration", .timeLimit(.minutes(1)))
+struct CaseRunnerTests {
+    private static let base = """
+        version: 1
+        media: { addresses: [192.0.2.7] }
+        stores: { local: { type: memory } }
+        auth:
+          users: { type: jwt, secret: { env: SECRET } }
+          embeds:
+            type: embed_token
+            store: local
+            tokens: [{ token: emb_demo, workflow: 33, owner: shop, allowed_domains: [shop.example], usage_limit: 1 }]
+          slow: { type: slow }
+          away: { type: slow, word: away }
+        pipelines: { echo: { type: echo }, parrot: { type: parrot } }
+        ice_policies: {}
+        tenants:
+          acme:
+            match: { host: voice.acme.example }
+            auth: [users]
+            pipeline: echo
+            pipelines: { "7": parrot }
+            store: local
+            ice: { inbound: private, outbound: public }
+          page: { match: { path: /page }, auth: [users, embeds], pipeline: echo, store: local }
+          open: { match: { path: /open }, allow_anonymous: true, pipeline: echo, store: local }
+          runs: { match: { path: /runs }, auth: [users], pipeline: echo, store: local, runs: registered }
+          slow: { match: { path: /slow }, auth: [slow], pipeline: echo, store: local }
+          away: { match: { path: /away }, auth: [away], pipeline: echo, store: local }
+
+        """
+
+    private func runner(_ tests: String) throws -> CaseRunner {
+        let plugins: [PluginRegistration] = .builtin + [.auth(SlowAuth.self)]
+        let environment = ["SECRET": "2b7e151628aed2a6abf7158809cf4f3c", "TOKEN": "no.such.token"]
+        let configuration = try GatewayConfiguration.load(
+            text: Self.base + tests, environment: environment, catalogue: plugins.catalogue)
+        return try CaseRunner(
+            configuration, plugins: plugins, environment: environment,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, patience: .milliseconds(200),
+            wallClock: { .seconds(1_800_000_000) })
+    }
+
+    private func reports(_ tests: String) async throws -> [CaseReport] {
+        var runner = try runner("tests:\n" + tests.split(separator: "\n").map { "  - { name: a, \($0) }\n" }.joined())
+        var reports: [CaseReport] = []
+        for test in runner.configuration.tests { reports.append(await runner.run(test)) }
+        await runner.stop()
+        return reports
+    }
+
+    private let acme = "host: Voice.Acme.Example, path: /api/v1/ws/signaling/7/12"
+    private let seven = #"token: { mint: users, user: "7", organization: "9" }"#
+
+    @Test("a signed-in caller is found with all there is to say of one")
+    func accepted() async throws {
+        let expected = #"""
+            outcome: accepted, status: 101, tenant: acme, by: users, user: "7", organization: "9", workflow: 7, run: 12, \#
+            events: all, pipeline: parrot, code: ""
+            """#
+        let reports = try await reports(
+            "connect: { \(acme), \(seven) }, expect: { \(expected) }\n"
+                + #"connect: { \#(acme.replacing("/7/", with: "/8/")), \#(seven) }, expect: { pipeline: echo, workflow: 8 }"#
+        )
+        #expect(reports.map(\.isGood) == [true, true], "\(reports)")
+    }
+
+    @Test(
+        "what is other than it should be is told, with what is there instead",
+        arguments: [
+            ("tenant: page", "tenant", "page", "acme"), ("outcome: refused", "outcome", "refused", "accepted"),
+            ("by: embeds", "by", "embeds", "users"), (#"user: "8""#, "user", "8", "7"),
+            (#"organization: """#, "organization", "", "9"), ("workflow: 33", "workflow", "33", "7"),
+            ("run: 13", "run", "13", "12"), ("events: none", "events", "none", "all"),
+            ("pipeline: echo", "pipeline", "echo", "parrot"), ("code: invalid_token", "code", "invalid_token", ""),
+            ("status: 403", "status", "403", "101"),
+        ])
+    func mismatch(expectation: String, key: String, expected: String, found: String) async throws {
+        let report = try #require(
+            try await reports("connect: { \(acme), \(seven) }, expect: { \(expectation) }").first)
+        #expect(report.mismatches == [CaseReport.Mismatch(key: key, expected: expected, found: found)])
+        #expect(!report.isGood && report.failure == nil)
+    }
+
+    @Test(
+        "a refused caller is found with who refused it, and why",
+        arguments: [
+            ("token: not.a.token", "status: 403, by: users, code: invalid_token"),
+            ("token: { env: TOKEN }", "status: 403, by: users, code: invalid_token"),
+            (#"token: { mint: users, user: "7", lifetime: 1h, age: 2h }"#, "by: users, code: invalid_token"),
+            (#"api_key: k, token: { mint: users, user: "7" }"#, #"by: "", code: no_credential"#),
+            ("", #"status: 403, by: "", code: no_credential, user: "", pipeline: """#),
+        ])
+    func refused(shown: String, expected: String) async throws {
+        let report = try #require(
+            try await reports("connect: { \(acme), \(shown) }, expect: { outcome: refused, tenant: acme, \(expected) }")
+                .first)
+        #expect(report.isGood, "\(report)")
+    }
+
+    @Test(
+        "host and path choose the tenant, and whether there is a socket",
+        arguments: [
+            ("path: /open/api/v1/ws/signaling/7/12", "outcome: accepted, tenant: open, by: anonymous, user: anonymous"),
+            ("path: /api/v1/ws/signaling/7/12", #"outcome: refused, code: no_tenant, tenant: "", status: 403"#),
+            ("path: /open/ws/signaling/7/12", "outcome: refused, code: no_socket, tenant: open, status: 403"),
+            ("path: /open/api/v1/ws/signaling/7/x", "code: no_socket"),
+            (
+                #"path: /runs/api/v1/ws/signaling/7/12, token: { mint: users, user: "7", organization: "9" }"#,
+                "outcome: refused, tenant: runs, status: 400, code: bad_run"
+            ),
+        ])
+    func routes(connect: String, expected: String) async throws {
+        let report = try #require(try await reports("connect: { \(connect) }, expect: { \(expected) }").first)
+        #expect(report.isGood, "\(report)")
+    }
+
+    @Test(
+        "a page's visitor gets a session and its socket, or is refused at either",
+        arguments: [
+            (
+                "token: emb_demo, path: /page, origin: 'https://www.shop.example'",
+                #"outcome: accepted, tenant: page, by: embeds, user: shop, workflow: 33, events: transcript"#
+            ),
+            (
+                "token: emb_demo, path: /page, origin: 'https://other.example'",
+                "outcome: refused, tenant: page, status: 403"
+            ),
+            ("token: emb_other, path: /page", "outcome: refused, status: 404"),
+            ("token: emb_demo, host: voice.acme.example", "outcome: refused, tenant: acme, status: 404"),
+            ("token: emb_demo", "outcome: refused, code: no_tenant"),
+        ])
+    func embeds(embed: String, expected: String) async throws {
+        let report = try #require(try await reports("embed: { \(embed) }, expect: { \(expected) }").first)
+        #expect(report.isGood, "\(report)")
+    }
+
+    @Test(
+        "a candidate is kept or not by the tenant's policy for its way, and never where nobody may send",
+        arguments: [
+            ("acme", "inbound", "10.0.0.7 50000 typ host", false),
+            ("acme", "inbound", "198.51.100.7 50000 typ relay", true),
+            ("acme", "inbound", "8.8.4.4 50000 typ srflx", true),
+            ("acme", "outbound", "10.0.0.7 50000 typ host", true),
+            ("acme", "outbound", "8.8.4.4 50000 typ host", false),
+            ("page", "inbound", "10.0.0.7 50000 typ host", true),
+            ("page", "inbound", "169.254.169.254 50000 typ host", false),
+            ("page", "inbound", "127.0.0.1 50000 typ host", false),
+            ("page", "inbound", "10.0.0.7 53 typ host", false),
+            ("page", "outbound", "127.0.0.1 50000 typ host", true),
+            ("page", "inbound", "4e9c0a3a-1b7e-4d0a-9a55-0c2f6d2f8a11.local 50000 typ host", true),
+        ])
+    func candidates(tenant: String, direction: String, candidate: String, isKept: Bool) async throws {
+        for isExpected in [true, false] {
+            let report = try #require(
+                try await reports(
+                    """
+                    candidate: { tenant: \(tenant), direction: \(direction), \
+                    candidate: "candidate:1 1 udp 2122260223 \(candidate)" }, expect: { kept: \(isExpected) }
+                    """
+                ).first)
+            #expect(report.isGood == (isExpected == isKept), "\(report)")
+        }
+    }
+
+    @Test(
+        "what cannot be tried fails, whatever is expected",
+        arguments: [
+            (
+                "candidate: { tenant: acme, direction: inbound, candidate: nonsense }, expect: { kept: false }",
+                "the candidate is none (RFC 8839 §5.1)"
+            ),
+            (
+                "connect: { path: /away/api/v1/ws/signaling/7/12 }, expect: { outcome: refused }",
+                "auth.away could not start: nobody is there"
+            ),
+            (
+                "connect: { path: /slow/api/v1/ws/signaling/7/12 }, expect: { outcome: refused }",
+                "auth.slow could not start: it was not done within 200ms"
+            ),
+            (
+                "connect: { path: /x, token: { mint: away, user: a } }, expect: { outcome: refused }",
+                "auth.away makes no tokens"
+            ),
+            (
+                "connect: { path: /x, token: { mint: users } }, expect: { outcome: refused }",
+                "a JWT speaks for a user"
+            ),
+            (
+                "connect: { path: /x, token: { env: NONE } }, expect: { outcome: refused }",
+                "the environment variable 'NONE' is not set"
+            ),
+        ])
+    func failures(test: String, failure: String) async throws {
+        // Twice: what could not start is not waited for again.
+        let reports = try await reports("\(test)\n\(test)")
+        #expect(reports.count == 2)
+        for report in reports {
+            #expect(!report.isGood && report.failure?.contains(failure) == true, "\(report)")
+        }
+    }
+
+    @Test("one line says how a test went, and shows nothing of what the caller had")
+    func lines() async throws {
+        let reports = try await reports(
+            """
+            connect: { \(acme), \(seven) }, expect: { outcome: accepted }
+            connect: { \(acme), token: hunter2 }, expect: { outcome: accepted, user: "7" }
+            """)
+        #expect(reports[0].description == "ok      a")
+        let line = reports[1].description
+        #expect(line.hasPrefix("FAILED  a: outcome should be accepted, is refused; user should be 7, is nothing ("))
+        #expect(line.hasSuffix("(invalid_token: Invalid or expired token) [config.yaml:\(reports[1].test.line)]"))
+        #expect(
+            reports[1].json["mismatches"] == [
+                ["key": "outcome", "expected": "accepted", "found": "refused"],
+                ["key": "user", "expected": "7", "found": ""],
+            ])
+        #expect(reports[0].json["ok"] == true && reports[1].json["ok"] == false)
+        for report in reports { #expect(!"\(report) \(report.json)".contains("hunter2")) }
+    }
+
+    @Test("a test of a token that may be used once uses nothing up")
+    func usesNothingUp() async throws {
+        let start = "embed: { token: emb_demo, path: /page, origin: 'https://shop.example' }"
+        let test = "\(start), expect: { outcome: accepted }"
+        var first = try runner("tests: [{ name: a, \(test) }]")
+        #expect(await first.run(try #require(first.configuration.tests.first)).isGood)
+        let store = try #require(first.deployment.instances.first { $0.kind == .store && $0.name == "local" }?.plugin)
+        #expect(await (store as? MemoryStore)?.keys == [])
+        await first.stop()
+    }
+}
+
+/// Cannot start, or not in time.
+private struct SlowAuth: AuthPlugin {
+    static let type = "slow"
+    static let summary = "Does not start."
+
+    struct Settings: PluginSettings {
+        @Field("What keeps it") var word: String = "slow"
+    }
+
+    private let word: String
+
+    init(settings: Settings, context: PluginContext) {
+        word = settings.word
+    }
+
+    func start() async throws {
+        if word == "away" { throw CallerError("nobody is there") }
+        // Whoever cancels it is not heard.
+        await Task.detached { try? await Task.sleep(for: .seconds(60)) }.value
+    }
+
+    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome { .pass }
+}

@@ -1,0 +1,179 @@
+import Logging
+import PatchbayBuiltin
+import PatchbayConfig
+import PatchbayPlugin
+import Synchronization
+import Testing
+
+@testable import PatchbayKit
+
+/// What instances of ``TouchyAuth`` and ``TouchyStore`` went through, in order, by the word that a test gives them.
+private let lives = Mutex<[String: [String]]>([:])
+
+private struct TouchySettings: PluginSettings {
+    enum Mood: String, FieldChoice {
+        case good
+        case away
+        /// Neither starts nor minds being cancelled.
+        case hangs
+        /// Starts, and does not stop.
+        case clings
+    }
+
+    @Field("Where it notes its life") var book: String
+    @Field("What it does") var mood: Mood = .good
+    @Field("What it keeps things in") var store: StoreReference?
+
+    func start(_ name: String) async throws {
+        lives.withLock { $0[book, default: []].append("\(name) starts") }
+        switch mood {
+        case .good, .clings: break
+        case .away: throw CallerError("nobody is there")
+        case .hangs: await Self.forever()
+        }
+    }
+
+    func stop(_ name: String) async {
+        lives.withLock { $0[book, default: []].append("\(name) stops") }
+        if mood == .clings { await Self.forever() }
+    }
+
+    private static func forever() async {
+        await Task.detached { try? await Task.sleep(for: .seconds(60)) }.value
+    }
+}
+
+private struct TouchyAuth: AuthPlugin {
+    static let type = "touchy"
+    static let summary = "Does what a test says."
+    let settings: TouchySettings
+    let name: String
+
+    init(settings: TouchySettings, context: PluginContext) {
+        (self.settings, name) = (settings, context.name)
+    }
+
+    func start() async throws { try await settings.start(name) }
+    func stop() async { await settings.stop(name) }
+    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome { .pass }
+}
+
+private struct TouchyStore: StorePlugin {
+    static let type = "touchy"
+    static let summary = "Does what a test says."
+    let settings: TouchySettings
+    let name: String
+
+    init(settings: TouchySettings, context: PluginContext) {
+        (self.settings, name) = (settings, context.name)
+    }
+
+    func start() async throws { try await settings.start(name) }
+    func stop() async { await settings.stop(name) }
+    func get(_ key: String) async throws -> [UInt8]? { nil }
+    func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {}
+    func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool { true }
+    func take(_ key: String) async throws -> [UInt8]? { nil }
+    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? { nil }
+    func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool { true }
+    func release(_ set: String, member: String) async throws {}
+    func count(_ set: String) async throws -> Int { 0 }
+}
+
+@Suite("Starting everything to see whether it can", .timeLimit(.minutes(1)))
+struct RehearsalTests {
+    private let book = "\(UInt64.random(in: 0 ... .max))"
+    private var noted: [String] { lives.withLock { $0[book] ?? [] } }
+
+    /// What could not, as the command prints it: path and message.
+    private func rehearse(_ stores: String, _ auth: String) async throws -> [String] {
+        let plugins: [PluginRegistration] = .builtin + [.auth(TouchyAuth.self), .store(TouchyStore.self)]
+        let yaml = """
+            version: 1
+            stores: { \(stores) }
+            auth: { \(auth) }
+            pipelines: { echo: { type: echo } }
+            tenants: { all: { match: any, auth: [door], pipeline: echo, store: shelf } }
+            """.replacing("touchy", with: "touchy, book: '\(book)'")
+        let configuration = try GatewayConfiguration.load(text: yaml, environment: [:], catalogue: plugins.catalogue)
+        let gateway = try Gateway(
+            configuration, plugins: plugins, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let faults = await gateway.rehearse(patience: .milliseconds(200))
+        return faults?.faults.map { "\($0.line): \($0.path) \($0.message)" } ?? []
+    }
+
+    @Test("stores start first, and all stop in reverse")
+    func order() async throws {
+        let found = try await rehearse("shelf: { type: touchy }", "door: { type: touchy, store: shelf }")
+        #expect(found == [])
+        #expect(noted == ["shelf starts", "door starts", "door stops", "shelf stops"])
+    }
+
+    @Test("every instance that cannot is told, with its place; one without its store is not tried")
+    func failures() async throws {
+        let found = try await rehearse(
+            "shelf: { type: touchy, mood: away }, other: { type: touchy }",
+            "door: { type: touchy, store: shelf }, gate: { type: touchy, store: other, mood: away }")
+        #expect(
+            found == [
+                "2: stores.shelf could not start: nobody is there",
+                "3: auth.door not tried: stores.shelf could not start",
+                "3: auth.gate could not start: nobody is there",
+            ])
+        // What failed is told to let go, too.
+        #expect(
+            noted == [
+                "other starts", "shelf starts", "shelf stops", "gate starts", "gate stops", "other stops",
+            ])
+    }
+
+    @Test("one that neither starts nor gives up is left behind when its time is over")
+    func hangs() async throws {
+        let began = ContinuousClock.now
+        let found = try await rehearse(
+            "shelf: { type: touchy }", "door: { type: touchy, mood: hangs }, gate: { type: touchy }")
+        #expect(found == ["3: auth.door could not start: it was not done within 200ms"])
+        #expect(noted == ["shelf starts", "door starts", "door stops", "gate starts", "gate stops", "shelf stops"])
+        #expect(ContinuousClock.now - began < .seconds(30))
+    }
+
+    @Test("so is one that does not stop")
+    func clings() async throws {
+        let found = try await rehearse("shelf: { type: touchy, mood: clings }", "door: { type: touchy }")
+        #expect(found == ["2: stores.shelf could not stop: it was not done within 200ms"])
+    }
+}
+
+@Suite("A store for tests")
+struct ScratchStoreTests {
+    @Test("reads what the other has, and writes nothing into it")
+    func overlay() async throws {
+        let base = FaultyStore()
+        try await base.set("old", [1], timeToLive: nil)
+        _ = try await base.lease("seats", member: "x", limit: 2, timeToLive: .seconds(60))
+        let store = ScratchStore(over: base)
+        #expect(try await store.get("old") == [1])
+        #expect(try await store.get("none") == nil)
+        #expect(try await !store.add("old", [2], timeToLive: nil))
+        #expect(try await store.add("new", [2], timeToLive: nil))
+        #expect(try await !store.add("new", [3], timeToLive: nil))
+        await store.set("old", [4], timeToLive: nil)
+        #expect(try await store.take("old") == [4])
+        #expect(try await store.take("old") == nil)
+        #expect(try await store.get("old") == nil)
+        #expect(try await store.add("old", [5], timeToLive: nil))
+        #expect(try await store.increment("uses", limit: 1) == 1)
+        #expect(try await store.increment("uses", limit: 1) == nil)
+        #expect(try await store.lease("seats", member: "y", limit: 2, timeToLive: .seconds(60)))
+        #expect(try await store.lease("seats", member: "y", limit: 2, timeToLive: .seconds(60)))
+        #expect(try await !store.lease("seats", member: "z", limit: 2, timeToLive: .seconds(60)))
+        #expect(try await store.count("seats") == 2)
+        await store.release("seats", member: "y")
+        #expect(try await store.count("seats") == 1)
+
+        #expect(try await base.get("old") == [1])
+        #expect(try await base.get("new") == nil)
+        #expect(try await base.increment("uses", limit: 1) == 1)
+        #expect(try await base.count("seats") == 1)
+    }
+}
