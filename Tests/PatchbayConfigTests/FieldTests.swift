@@ -119,6 +119,21 @@ struct FieldTests {
         #expect(Duration.decode(text) == duration)
     }
 
+    @Test("of a choice among digits are in the schema as YAML reads them, with quotes and without")
+    func digits() {
+        enum Rate: String, FieldChoice { case low = "8000", any }
+        #expect(Rate.schema == ["enum": ["8000", "any", 8000]])
+    }
+
+    @Test("without an upper end say so")
+    func noUpperEnd() {
+        struct Count: PluginSettings {
+            @Field("How many", in: 1...Int.max) var count: Int
+        }
+        let error = #expect(throws: Faults.self) { try decodeSettings(Count.self, yaml: "count: 0") }
+        #expect(error?.faults.map(\.message) == ["expected a whole number from 1 up, found '0'"])
+    }
+
     @Test("misspelled once each are all found, with the right name")
     func typos() throws {
         let names = All().fields.map(\.name)

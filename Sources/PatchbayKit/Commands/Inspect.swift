@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import PatchbayConfig
 
 /// `patchbay plugins`
@@ -8,10 +9,18 @@ struct Plugins: ParsableCommand {
 
     @Argument(help: "A plugin's type, as in the configuration.")
     var type: String?
+    @Option(help: "Write the reference of all settings into this folder, as Markdown, a page for each kind of plugin.")
+    var markdown: String?
+
+    func validate() throws {
+        if type != nil, markdown != nil { throw ValidationError("--markdown writes about all plugins; leave TYPE out") }
+    }
 
     func run() throws {
         let plugins = Patchbay.registered
-        if let type {
+        if let markdown {
+            try write(referencePages(plugins.catalogue), into: markdown)
+        } else if let type {
             let matching = plugins.filter { $0.description.type == type }
             guard !matching.isEmpty else {
                 complain("no plugin of this build is called '\(type)'; `patchbay plugins` lists them")
@@ -29,6 +38,20 @@ struct Plugins: ParsableCommand {
                     say("  \(type)\(String(repeating: " ", count: width - type.count))  \(plugin.description.summary)")
                 }
             }
+        }
+    }
+
+    private func write(_ pages: [String: String], into folder: String) throws {
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            for (name, text) in pages.sorted(by: { $0.key < $1.key }) {
+                let path = "\(folder)/\(name)"
+                try Data(text.utf8).write(to: URL(filePath: path))
+                say(path)
+            }
+        } catch {
+            complain("error: cannot write the reference into '\(folder)': \(error.localizedDescription)")
+            throw ExitCode(ExitStatus.software)
         }
     }
 }

@@ -99,6 +99,10 @@ package protocol AnyField {
     var isSecret: Bool { get }
     /// The fields of the settings that the value holds, itself or as elements.
     var nested: [NamedField] { get }
+    /// What stands between the field's name and those of `nested`: `[]` for a list, `.NAME` for a map, else nothing.
+    var step: String { get }
+    /// What each element of a list or map is, with its article; nil for a value of another kind.
+    var elementNoun: String? { get }
     /// Decodes into the field; false after a fault was reported.
     func fill(from node: SettingsNode, _ reader: SettingsReader) -> Bool
 }
@@ -110,12 +114,18 @@ extension AnyField {
 
 extension Field: AnyField {
     package var noun: String {
-        bounds.map { "\(Value.noun) from \($0.lower.plain) to \($0.upper.plain)" } ?? Value.noun
+        guard let bounds else { return Value.noun }
+        let end = bounds.upper == .integer(.max) ? "up" : "to \(bounds.upper.plain)"
+        return "\(Value.noun) from \(bounds.lower.plain) \(end)"
     }
 
     package var written: JSONValue? { decoded?.written }
 
     package var nested: [NamedField] { nestedFields(of: Value.self) }
+
+    package var step: String { nestedStep(of: Value.self) }
+
+    package var elementNoun: String? { nounOfElements(of: Value.self) }
 
     package var isSecret: Bool { Value.isSecret }
 
@@ -145,6 +155,12 @@ extension Field: AnyField {
 package protocol FieldContainer {
     /// What they hold.
     static var element: any FieldValue.Type { get }
+    /// `[]` for a list, `.NAME` for a map; empty unless it says otherwise.
+    static var step: String { get }
+}
+
+extension FieldContainer {
+    package static var step: String { "" }
 }
 
 extension Optional: FieldContainer where Wrapped: FieldValue {
@@ -153,13 +169,24 @@ extension Optional: FieldContainer where Wrapped: FieldValue {
 
 extension Array: FieldContainer where Element: FieldValue {
     package static var element: any FieldValue.Type { Element.self }
+    package static var step: String { "[]" }
 }
 
 extension Dictionary: FieldContainer where Key == String, Value: FieldValue {
     package static var element: any FieldValue.Type { Value.self }
+    package static var step: String { ".NAME" }
 }
 
 private func nestedFields(of type: any FieldValue.Type) -> [NamedField] {
     if let settings = type as? any PluginSettings.Type { return settings.init().fields }
     return (type as? any FieldContainer.Type).map { nestedFields(of: $0.element) } ?? []
+}
+
+private func nestedStep(of type: any FieldValue.Type) -> String {
+    (type as? any FieldContainer.Type).map { $0.step + nestedStep(of: $0.element) } ?? ""
+}
+
+private func nounOfElements(of type: any FieldValue.Type) -> String? {
+    guard let container = type as? any FieldContainer.Type else { return nil }
+    return container.step.isEmpty ? nounOfElements(of: container.element) : container.element.noun
 }
