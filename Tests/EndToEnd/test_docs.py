@@ -9,9 +9,10 @@ import subprocess
 
 import pytest
 
+import editor
 from gateway import BINARY, ROOT, http, patchbay
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STOCK = (ROOT / "config.yaml").read_text()
 PUBLIC_KEY = (ROOT / "Tests/Vectors/jwt/p-256.pem").read_text()
@@ -36,26 +37,90 @@ def test_every_block_says_what_it_is():
         assert languages <= {"yaml", "sh", "swift", "json", "js", "python", "html", "text", "mermaid"}, document
 
 
+def test_no_block_slips_past():
+    """One that is indented, or fenced otherwise, is a block to readers and none to the tests below."""
+    for document in DOCUMENTS:
+        assert not re.search(r"^([ \t]+(```|~~~)|~~~)", document.read_text(), re.MULTILINE), document
+
+
 def sections(text: str) -> dict[str, str]:
     """A YAML document's top-level entries by name, as text."""
     return {part.split(":")[0]: part for part in re.split(r"^(?=\w)", re.sub(r"(?m)^#.*\n", "", text), flags=re.MULTILINE) if part.strip()}
 
 
+class Shown:
+    """The configuration that a block shows, in a folder, with all that it names, and the program that it is for.
+
+    A block without `version:` shows some sections, in place of the stock configuration's; one that begins with the name of a
+    tenant's file is that file.
+    """
+
+    def __init__(self, block, folder, request):
+        self.folder, self.tenant = folder, re.match(r"# (tenants\.d/[\w-]+\.yaml)\n", block)
+        (folder / "tenants.d").mkdir()
+        (folder / "data").mkdir()
+        if self.tenant:
+            (folder / self.tenant[1]).write_text(block)
+            block = "tenants_dir: tenants.d\n"
+        self.text = block if "version" in sections(block) else "".join({**sections(STOCK), **sections(block)}.values())
+        (folder / "config.yaml").write_text(self.text)
+        for secret in re.findall(r"file: ([\w./-]+)", self.text):
+            (folder / secret).parent.mkdir(parents=True, exist_ok=True)
+            (folder / secret).write_text(PUBLIC_KEY if secret.endswith(".pem") else "0123456789abcdef" * 4)
+            (folder / secret).chmod(0o600)
+        variables = {name: "0123456789abcdef" * 4 for name in re.findall(r"env: (\w+)", self.text)}
+        self.environment = {**os.environ, **variables}
+        is_own = re.search("type: (backwards|guest_list)", self.text)
+        self.binary = request.getfixturevalue("own_gateway") if is_own else BINARY
+
+    def run(self, *arguments):
+        run = patchbay(*arguments, binary=self.binary, cwd=self.folder, env=self.environment)
+        assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.fixture
+def shown(block, tmp_path, request):
+    return Shown(block, tmp_path, request)
+
+
 @pytest.mark.parametrize("block", blocks("yaml"))
-def test_a_configuration_is_good(block, tmp_path, request):
-    """A block without `version:` shows some sections: these stand in place of the stock configuration's."""
-    if "version" not in sections(block):
-        block = "".join({**sections(STOCK), **sections(block)}.values())
-    (tmp_path / "config.yaml").write_text(block)
-    (tmp_path / "data").mkdir()
-    for secret in re.findall(r"file: ([\w./-]+)", block):
-        (tmp_path / secret).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / secret).write_text(PUBLIC_KEY if secret.endswith(".pem") else "0123456789abcdef" * 4)
-        (tmp_path / secret).chmod(0o600)
-    variables = {name: "0123456789abcdef" * 4 for name in re.findall(r"env: (\w+)", block)}
-    binary = request.getfixturevalue("own_gateway") if re.search("type: (backwards|guest_list)", block) else BINARY
-    run = patchbay("check", binary=binary, cwd=tmp_path, env={**os.environ, **variables})
+def test_a_configuration_is_good(shown):
+    shown.run("check")
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_an_editor_is_content_with_a_configuration(block, shown):
+    schema = editor.schema(shown.binary)
+    assert editor.complaint(schema, shown.text) is None
+    if shown.tenant:
+        assert editor.complaint(schema["properties"]["tenants"]["additionalProperties"], block) is None
+
+
+@pytest.mark.parametrize("block", [each for each in blocks("yaml") if "tests" in sections(each.values[0])])
+def test_the_tests_in_a_configuration_hold(shown):
+    shown.run("test")
+
+
+def test_an_editor_is_content_with_the_stock_configuration_and_the_example(own_gateway):
+    assert editor.complaint(editor.schema(BINARY), STOCK) is None
+    example = (ROOT / "Examples/OwnGateway/config.yaml").read_text()
+    assert editor.complaint(editor.schema(own_gateway), example) is None
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [("listen:", "lisen:"), ("limit: 10", "limit: ten"), ("pause: 600ms", "pause: 0.6"), ("type: parrot", "type: parot")],
+)
+def test_an_editor_sees_a_mistake(old, new):
+    assert old in STOCK
+    assert editor.complaint(editor.schema(BINARY), STOCK.replace(old, new, 1)) is not None
+
+
+def test_the_reference_is_what_the_program_writes(tmp_path):
+    run = patchbay("plugins", "--markdown", tmp_path / "written")
     assert run.returncode == 0, run.stdout + run.stderr
+    written, kept = ({page.name: page.read_text() for page in folder.glob("*")} for folder in (tmp_path / "written", ROOT / "docs/reference"))
+    assert written == kept, "a setting has changed; run: patchbay plugins --markdown docs/reference"
 
 
 def test_the_stock_configuration_is_good():
@@ -110,6 +175,8 @@ ELSEWHERE = {
     "PATCHBAY_SEEDS=10000 swift test -c release --filter ConnectivityTests": "script/test runs the first 400 of them",
     ".venv/bin/python -m pytest Tests/EndToEnd/test_lease.py": "script/test runs it, with the rest",
     "python3 -m http.server 8000 --bind 127.0.0.1 --directory Examples/EmbedPage": "test_embed_page.py serves it by itself",
+    **dict.fromkeys(('kill -HUP "$(pidof patchbay)"', "curl -X POST http://127.0.0.1:9090/reload"), "test_reload.py"),
+    **dict.fromkeys(("patchbay test", "patchbay test -c config.yaml tests.yaml"), "test_check.py"),
     "(umask 077 && openssl rand -hex 32 > data/turn.secret)": "test_turn_server.py",
     **{
         f'turnutils_uclient -v -n 1 -c -u check -W "$(cat data/turn.secret)" -e {peer} -r 40000 turn.example.org': "test_turn_server.py"

@@ -60,8 +60,11 @@ extension FieldChoice {
     /// All the words.
     public static var noun: String { "one of " + allCases.map(\.rawValue).joined(separator: ", ") }
 
-    /// JSON Schema: an `enum`.
-    public static var schema: JSONValue { ["enum": .array(allCases.map { .string($0.rawValue) })] }
+    /// JSON Schema: an `enum`. A word of digits is a number to YAML unless it is quoted.
+    public static var schema: JSONValue {
+        let words = allCases.map(\.rawValue)
+        return ["enum": .array(words.map(JSONValue.string) + words.compactMap(Int.decode).map(JSONValue.integer))]
+    }
 
     /// The case whose raw value the text is.
     public static func decode(_ text: String) -> Self? { Self(rawValue: text) }
