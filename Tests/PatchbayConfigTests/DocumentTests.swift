@@ -99,7 +99,7 @@ struct DocumentTests {
         #expect(
             schema["properties"]?.object?.keys.sorted() == [
                 "auth", "ice_policies", "ice_servers", "media", "pipelines", "quotas", "server", "stores", "tenants",
-                "version",
+                "tenants_dir", "version",
             ])
         let parrot = schema["properties"]?["pipelines"]?["additionalProperties"]?["oneOf"]
         guard case .array(let pipelines)? = parrot else { return #expect(Bool(false), "no pipelines in the schema") }
