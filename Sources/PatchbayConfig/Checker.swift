@@ -63,7 +63,11 @@ struct Checker {
         return GatewayConfiguration.PluginInstance(
             kind: kind, name: entry.name, type: plugin.type, settings: settings, stores: stores,
             onUnavailable: (host as? QuotaInstanceSettings)?.onUnavailable ?? .deny,
-            fingerprint: Fingerprint(entry.value, outside: reader.outside.dropFirst(outsideBefore)), node: entry.value)
+            fingerprint: Fingerprint(
+                entry.value,
+                // A store writes its file itself.
+                outside: reader.outside.dropFirst(outsideBefore).filter { kind != .store || $0.isSecret }),
+            node: entry.value)
     }
 
     private func plugin(

@@ -65,8 +65,9 @@ struct PluginNameTests {
         let names = Set(files.map { String($0.prefix { $0 != "." }) })
         let possible = names.filter { $0.first?.isUppercase == true && !$0.contains("_") && !$0.hasSuffix("Tests") }
         #expect(possible.contains("NIOCore"))
-        // A package that depends on Patchbay does not have its tests.
-        #expect(possible.subtracting(ReservedNames.all).isSubset(of: ["Simulation"]))
+        // A package that depends on Patchbay does not have its tests; and `script/test example` builds others here.
+        let elsewhere: Set = ["Simulation", "OwnGateway", "Repeater", "Doorman", "FairShare", "UDPOnly", "Shelf"]
+        #expect(possible.subtracting(ReservedNames.all).isSubset(of: elsewhere))
     }
 
     @Test("so is every type that stands in what is written")

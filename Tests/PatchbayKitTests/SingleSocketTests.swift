@@ -41,7 +41,7 @@ struct SingleSocketTests {
         let line = Line()
         let first = try #require(await sockets.take(caller))
         first.open(line.client)
-        (isLost ? line.isLost : line.isClosed).withLock { $0 = true }
+        if isLost { line.isLost.withLock { $0 = true } } else { line.isClosed.withLock { $0 = true } }
         let second = try #require(await sockets.take(caller))
         second.open(Line().client)
         sockets.leave(first, of: caller)

@@ -260,7 +260,9 @@ private struct Broken: StorePlugin {
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws { throw Away() }
     func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool { throw Away() }
     func take(_ key: String) async throws -> [UInt8]? { throw Away() }
-    func increment(_ key: String, limit: Int) async throws -> Int? { throw Away() }
+    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
+        throw Away()
+    }
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool { throw Away() }
     func release(_ set: String, member: String) async throws { throw Away() }
     func count(_ set: String) async throws -> Int { throw Away() }
