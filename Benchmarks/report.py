@@ -173,6 +173,8 @@ def remarks(servers: dict) -> list[str]:
             if run["others_cpu_percent"] > OTHERS_LIMIT:
                 others = f"{run['others_cpu_percent']:.0f} % of a core"
                 found.append(f"{where} the machine was not quiet, others took {others}.")
+            if late := run.get("answered_late"):
+                found.append(f"{where} {late} probes of the round trip had no answer within half a second.")
             shares = [run[f"packets_{way}_share"] for way in ("sent", "received")]
             if kind_of_speech(label) and min(shares) <= 0.98:
                 found.append(

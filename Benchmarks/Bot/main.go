@@ -1,12 +1,13 @@
 // A bot of the dialect `pcm` that sends back at once what it hears, and knows how long it had each message: from when the
 // kernel got it, not from when this program came to read it, until it was written.
 //
-// At /probe it also measures the gateway, with every 25th message of a call: right behind the sound, in the same packet, it
-// sets a mark and takes all marks back. The gateway tells so when it has queued the sound and read these two, and does not
-// wait until the sound is played.
+// At /probe it also measures the gateway, with every 25th message of a call. It is a second ahead there, so that a mark waits
+// as long, and takes the last one back right before a sound, in the same packet. The gateway says so as soon as its pipeline
+// reads that, which is when it would read the sound, and does not wait until anything is played.
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,7 +23,10 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-const probeEvery = 25
+const (
+	probeEvery = 25
+	ahead      = 50 // messages of 20 ms
+)
 
 func main() {
 	// Connections have it from the one that they come in by.
@@ -66,8 +70,9 @@ func main() {
 func echo(socket *websocket.Conn, probes bool) error {
 	connection := socket.UnderlyingConn().(*stamped)
 	sound := make([]byte, 8192)
+	marked := false
 	var probed time.Time // when, while the answer is awaited
-	for heard := number(); ; {
+	for first, heard := true, number(); ; {
 		kind, reader, err := socket.NextReader()
 		if err != nil {
 			return err
@@ -78,31 +83,36 @@ func echo(socket *websocket.Conn, probes bool) error {
 		}
 		arrived := connection.arrived
 		if kind == websocket.TextMessage {
-			if !probed.IsZero() {
-				var answer struct{ Data struct{ Event string } }
-				_ = json.Unmarshal(sound[:count], &answer)
-				figures.answered(answer.Data.Event == "cleared", arrived.Sub(probed))
+			var answer struct{ Data struct{ Event string } }
+			_ = json.Unmarshal(sound[:count], &answer)
+			switch {
+			case answer.Data.Event == "playout":
+				figures.late()
+				marked, probed = false, time.Time{}
+			case answer.Data.Event == "cleared" && !probed.IsZero():
+				figures.answered(arrived.Sub(probed))
 				probed = time.Time{}
 			}
 			continue
 		}
 		heard++
-		begun := time.Now()
 		asks := probes && heard%probeEvery == 0 && probed.IsZero()
-		connection.holds = asks
-		if err := socket.WriteMessage(websocket.BinaryMessage, sound[:count]); err != nil {
-			return err
+		connection.holds = true
+		if probes && first {
+			_ = socket.WriteMessage(websocket.BinaryMessage, bytes.Repeat(sound[:count], ahead))
 		}
+		if asks && marked {
+			_ = socket.WriteMessage(websocket.TextMessage, []byte(`{"type":"clearMarks"}`))
+			probed = time.Now()
+		}
+		_ = socket.WriteMessage(websocket.BinaryMessage, sound[:count])
 		if asks {
-			for _, text := range []string{`{"type":"mark","data":{"name":"probe"}}`, `{"type":"clearMarks"}`} {
-				if err := socket.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
-					return err
-				}
-			}
-			probed = begun
-			if err := connection.release(); err != nil {
-				return err
-			}
+			_ = socket.WriteMessage(websocket.TextMessage, []byte(`{"type":"mark","data":{"name":"probe"}}`))
+			marked = true
+		}
+		first = false
+		if err := connection.release(); err != nil {
+			return err
 		}
 		figures.echoed(time.Since(arrived))
 	}
@@ -112,9 +122,9 @@ func echo(socket *websocket.Conn, probes bool) error {
 type Figures struct {
 	// From a message's arrival until its echo was written.
 	Held []float32 `json:"held"`
-	// From the writing of a sound until the arrival of the answer to what stood behind it.
+	// From the writing of a probe until the arrival of its answer.
 	Answered []float32 `json:"answered"`
-	// How many of these came when the sound was played, and not before.
+	// Marks that were played before they were taken back: probes that took longer than any of these figures.
 	Late int `json:"late"`
 	lock sync.Mutex
 	// Calls ever, so that not all probe at once.
@@ -138,13 +148,16 @@ func (f *Figures) echoed(after time.Duration) {
 	f.Held = append(f.Held, milliseconds(after))
 }
 
-func (f *Figures) answered(inTime bool, after time.Duration) {
+func (f *Figures) answered(after time.Duration) {
 	f.lock.Lock()
 	defer f.lock.Unlock()
 	f.Answered = append(f.Answered, milliseconds(after))
-	if !inTime {
-		f.Late++
-	}
+}
+
+func (f *Figures) late() {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	f.Late++
 }
 
 func (f *Figures) take() *Figures {
@@ -178,12 +191,12 @@ type stamped struct {
 	held    []byte
 }
 
-func (s *stamped) Read(bytes []byte) (int, error) {
+func (s *stamped) Read(into []byte) (int, error) {
 	var count, controls int
 	var failed error
 	err := s.raw.Read(func(fd uintptr) bool {
 		for {
-			count, controls, _, _, failed = syscall.Recvmsg(int(fd), bytes, s.control[:], 0)
+			count, controls, _, _, failed = syscall.Recvmsg(int(fd), into, s.control[:], 0)
 			if failed != syscall.EINTR {
 				return failed != syscall.EAGAIN
 			}
@@ -195,7 +208,7 @@ func (s *stamped) Read(bytes []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if count == 0 && len(bytes) > 0 {
+	if count == 0 && len(into) > 0 {
 		return 0, io.EOF
 	}
 	messages, err := syscall.ParseSocketControlMessage(s.control[:controls])
@@ -207,12 +220,12 @@ func (s *stamped) Read(bytes []byte) (int, error) {
 	return count, nil
 }
 
-func (s *stamped) Write(bytes []byte) (int, error) {
+func (s *stamped) Write(from []byte) (int, error) {
 	if s.holds {
-		s.held = append(s.held, bytes...)
-		return len(bytes), nil
+		s.held = append(s.held, from...)
+		return len(from), nil
 	}
-	return s.TCPConn.Write(bytes)
+	return s.TCPConn.Write(from)
 }
 
 func (s *stamped) release() error {

@@ -68,12 +68,23 @@ async def torrent(socket, start):
 
 
 async def grains(socket, start):
-    """The same, in messages of one sample; thousands at a time, so that Python is not what holds them up."""
-    sound, writer = tone(1.0), socket._writer
-    messages = b"".join(b"\x82\x02" + sound[at : at + 2] for at in range(0, len(sound), 2))
+    """The same, in messages of one sample."""
+    sound = tone(1.0)
+    await pour(socket, b"".join(b"\x82\x02" + sound[at : at + 2] for at in range(0, len(sound), 2)))
+
+
+async def chaff(socket, start):
+    """Sends as fast as it is taken what is allowed and no sound: empty messages, pings, fragments, JSON of no meaning."""
+    fragments = b"\x02\x00" + b"\x00\x00" * 500 + b"\x80\x00"
+    await pour(socket, (b"\x82\x00" * 500 + b"\x89\x00" * 500 + fragments + b'\x81\x0c{"type":"x"}' * 500) * 10)
+
+
+async def pour(socket, frames):
+    """Sends frames as they are, over and over; thousands at a time, so that Python is not what holds them up."""
+    writer = socket._writer
     async with reading(socket):
-        while True:
-            writer.transport.write(messages)
+        while not writer.transport.is_closing():
+            writer.transport.write(frames)
             if writer.protocol._paused:
                 await writer.protocol._drain_helper()
             await asyncio.sleep(0)
