@@ -104,6 +104,12 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOHTTP1", package: nio),
             ]),
+        module(
+            "Redis",
+            [
+                "PatchbayPlugin", .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "Crypto", package: "swift-crypto"),
+            ]),
         .target(
             name: "Signaling",
             dependencies: [
@@ -165,6 +171,12 @@ let package = Package(
             tests("MediaTests", ["Wire", "STUN", "ICE", "TURN", "WebRTC", "Audio", "Media"]),
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
             tests("PatchbayPluginTests", ["PatchbayPlugin", "PatchbayTesting"]),
+            tests(
+                "RedisTests",
+                [
+                    "Redis", "PatchbayPlugin", .product(name: "NIOCore", package: nio),
+                    .product(name: "NIOPosix", package: nio),
+                ]),
             tests(
                 "SignalingTests",
                 [
