@@ -30,12 +30,14 @@ let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
             .product(name: "NIOHTTP1", package: nio), .product(name: "NIOSSL", package: "swift-nio-ssl"),
         ]
     ),
+    ("DograhSlotsQuota", "Quota", ["Redis"]),
     ("EchoPipeline", "Pipeline", []),
     ("ParrotPipeline", "Pipeline", []),
     ("PlayerPipeline", "Pipeline", []),
     ("WebSocketPipeline", "Pipeline", ["WebSocket"]),
     ("ICEPolicies", "ICEPolicy", []),
     ("MemoryStore", "Store", []),
+    ("RedisStore", "Store", ["Redis"]),
     ("SQLiteStore", "Store", [.product(name: "GRDB", package: "GRDB.swift")]),
 ]
 
@@ -193,7 +195,7 @@ let package = Package(
             tests(
                 "PluginTests",
                 [
-                    "PatchbayPlugin", "PatchbayTesting", "OutboundHTTP", log,
+                    "PatchbayPlugin", "PatchbayTesting", "OutboundHTTP", "Redis", log,
                     .product(name: "Crypto", package: "swift-crypto"),
                     .product(name: "CryptoExtras", package: "swift-crypto"),
                     .product(name: "GRDB", package: "GRDB.swift"), .product(name: "NIOCore", package: nio),
