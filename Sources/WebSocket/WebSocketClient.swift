@@ -13,7 +13,7 @@ package enum WebSocketClient {
     /// - Throws: `WebSocketError`; `refused` carries the server's status and body.
     package static func connect(
         url: String, headers: [String: String] = [:], subprotocol: String? = nil, tls: ClientTLS? = nil,
-        within timeout: Duration = .seconds(10), limits: WebSocketLimits = WebSocketLimits()
+        within timeout: Duration = .seconds(10), limits: WebSocketLimits = .ofServer
     ) async throws -> WebSocketConnection {
         let url = try ClientURL(url, schemes: ["ws", "wss"])
         let upgrader = NIOTypedWebSocketClientUpgrader<Void>(

@@ -7,7 +7,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     package typealias OutboundIn = WebSocketFrame
     package typealias OutboundOut = WebSocketFrame
 
-    /// Which end we are. A client masks what it sends (RFC 6455 §5.3) and takes messages at any rate.
+    /// Which end we are. A client masks what it sends (RFC 6455 §5.3), and a server that says too much waits.
     package enum Role: Sendable {
         case client, server
     }
@@ -21,6 +21,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     private var fragments: (opcode: WebSocketOpcode, count: Int, data: ByteBuffer)?
     private var allowance: Double
     private var refilled = NIODeadline.now()
+    private var allowanceTimer: Scheduled<Void>?
     private var unread = 0
     private var readHeld = false
     private var isWriting = false
@@ -64,6 +65,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     package func handlerRemoved(context: ChannelHandlerContext) {
         finish(code: 1006, reason: "")
         pingTimer?.cancel()
+        allowanceTimer?.cancel()
         deadline?.cancel()
         self.context = nil
     }
@@ -125,6 +127,7 @@ extension WebSocketHandler {
             join(frame, opcode: frame.opcode, count: 1, data: ByteBuffer())
         case .continuation:
             guard let (opcode, count, data) = fragments else { return violation(1002, "nothing to continue") }
+            if role == .client { guard takeAllowance() else { return } }
             fragments = nil
             join(frame, opcode: opcode, count: count + 1, data: data)
         case .ping:
@@ -159,28 +162,50 @@ extension WebSocketHandler {
         }
     }
 
-    /// A token bucket over messages and control frames.
+    /// A token bucket over messages and control frames. A client may not empty it; a server is not read again until it
+    /// has paid what it owes.
     private func takeAllowance() -> Bool {
-        guard role == .server else { return true }
+        refill()
+        allowance -= 1
+        guard allowance < 0 else { return true }
+        if role == .server {
+            violation(1008, "over \(limits.messageRate) messages a second")
+            return false
+        }
+        awaitAllowance()
+        return true
+    }
+
+    private func refill() {
         let now = NIODeadline.now()
         let elapsed = Double((now - refilled).nanoseconds) / 1e9
         refilled = now
         allowance = min(Double(limits.messageBurst), allowance + elapsed * Double(limits.messageRate))
-        guard allowance >= 1 else {
-            violation(1008, "over \(limits.messageRate) messages a second")
-            return false
-        }
-        allowance -= 1
-        return true
     }
 
+    private func awaitAllowance() {
+        guard allowanceTimer == nil else { return }
+        let debt = Duration.seconds(-allowance / Double(limits.messageRate)) + .milliseconds(1)
+        allowanceTimer = after(debt) { handler in
+            handler.allowanceTimer = nil
+            handler.refill()
+            if handler.allowance < 0 { handler.awaitAllowance() } else { handler.releaseIfAllowed() }
+        }
+    }
+
+    private var mayRead: Bool { closeSent || (unread <= limits.inboundQueue && allowance >= 0) }
+
     package func read(context: ChannelHandlerContext) {
-        if unread > limits.inboundQueue, !closeSent { readHeld = true } else { context.read() }
+        if mayRead { context.read() } else { readHeld = true }
     }
 
     fileprivate func didRead(_ count: Int) {
         unread -= count
-        if readHeld, unread <= limits.inboundQueue { releaseRead() }
+        releaseIfAllowed()
+    }
+
+    private func releaseIfAllowed() {
+        if mayRead { releaseRead() }
     }
 
     private func releaseRead() {

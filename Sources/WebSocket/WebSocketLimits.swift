@@ -4,7 +4,8 @@ package struct WebSocketLimits: Sendable {
     package var messageSize = 64 * 1024
     /// Frames of one message; more closes with 1008.
     package var messageFragments = 16
-    /// Messages and control frames of a client a second, and how many may come at once; more closes with 1008.
+    /// Messages and control frames a second, and how many may come at once. A client that sends more is closed with
+    /// 1008; a server, whose fragments count too, is read no faster.
     package var messageRate = 20
     package var messageBurst = 60
     /// Bytes waiting to be sent on one socket.
@@ -19,4 +20,12 @@ package struct WebSocketLimits: Sendable {
     package var closeTimeout = Duration.seconds(5)
 
     package init() {}
+
+    /// For a server that is called: one that sends 20 ms in a message may be twenty times as fast as it is heard.
+    package static var ofServer: WebSocketLimits {
+        var limits = WebSocketLimits()
+        limits.messageRate = 1000
+        limits.messageBurst = 1000
+        return limits
+    }
 }

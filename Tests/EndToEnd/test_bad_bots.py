@@ -87,9 +87,6 @@ def bots():
 
 
 @pytest.mark.long
-@pytest.mark.xfail(
-    reason="bots that send one sample a message take the pipelines' threads: other bots' calls are late by up to half a second"
-)
 def test_good_calls_keep_their_time_beside_bad_bots(start, bots, noisy):
     good, bad = bots
     workflows = {name: 20 + number for number, name in enumerate(bad)}

@@ -210,6 +210,35 @@ struct WebSocketTests {
         }
     }
 
+    @Test("a server that says much at once is read no faster than its rate, and loses nothing")
+    func talkativeServer() async throws {
+        let (size, count) = (4000, 400)
+        try await withSockets { _ in
+            .accept(subprotocol: nil) { socket in
+                for number in 0..<count {
+                    while !socket.send(String(repeating: "\(number % 10)", count: size), droppable: true) {
+                        try? await Task.sleep(for: .milliseconds(1))
+                    }
+                }
+                await socket.close(code: 1000, reason: "")
+            }
+        } body: { server in
+            var limits = WebSocketLimits()
+            (limits.messageRate, limits.messageBurst) = (500, 50)
+            let socket = try await WebSocketClient.connect(url: server.url + "/", limits: limits)
+            let begun = ContinuousClock.now
+            var seen = 0
+            for await message in socket.inbound {
+                guard case .text(let text) = message else { continue }
+                #expect(text.utf8.first == UInt8(ascii: "0") + UInt8(seen % 10) && text.utf8.count == size)
+                seen += 1
+            }
+            #expect(seen == count)
+            // But for the burst, and what one read brought.
+            #expect(.now - begun > .milliseconds(500))
+        }
+    }
+
     @Test("a client that does not read loses droppable messages first, then the socket")
     func slowClient() async throws {
         var limits = Limits()

@@ -107,7 +107,7 @@ public struct WebSocketPipeline: PipelinePlugin {
     }
 
     private func connect(_ call: Call, within timeout: Duration) async throws -> WebSocketConnection {
-        var limits = WebSocketLimits()
+        var limits = WebSocketLimits.ofServer
         limits.messageSize = 4 << 20
         limits.messageFragments = 1024
         limits.inboundQueue = 1 << 20
