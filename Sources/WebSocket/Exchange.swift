@@ -32,6 +32,9 @@ struct Exchange: Sendable {
         // Neither the look-up of a name nor a TCP handshake can be cancelled: what comes too late is closed.
         let connecting = ClientBootstrap(group: loop).connectTimeout(TimeAmount(timeout))
             .channelOption(.allowRemoteHalfClosure, value: true)
+            // What is read of one peer before the next has its turn; small messages are many even so.
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 4096))
+            .channelOption(.maxMessagesPerRead, value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let handler = ExchangeHandler(exchange: self, host: url.host, outcome: outcome)

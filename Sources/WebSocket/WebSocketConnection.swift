@@ -118,18 +118,20 @@ package struct InboundMessages: AsyncSequence, Sendable {
     package typealias Element = WebSocketConnection.Inbound
 
     let stream: AsyncStream<Element>
-    /// Told the bytes of each message read.
-    let onRead: @Sendable (Int) -> Void
+    let backlog: InboundBacklog
+
+    /// Whether there are messages that have not been read.
+    package var areWaiting: Bool { backlog.isWaiting }
 
     package struct AsyncIterator: AsyncIteratorProtocol {
         var stream: AsyncStream<Element>.AsyncIterator
-        let onRead: @Sendable (Int) -> Void
+        let backlog: InboundBacklog
 
         package mutating func next() async -> Element? {
             let element = await stream.next()
             switch element {
-            case .text(let text): onRead(text.utf8.count + WebSocketConnection.overhead)
-            case .binary(let bytes): onRead(bytes.count + WebSocketConnection.overhead)
+            case .text(let text): backlog.remove(text.utf8.count)
+            case .binary(let bytes): backlog.remove(bytes.count)
             case .closed, nil: break
             }
             return element
@@ -137,6 +139,42 @@ package struct InboundMessages: AsyncSequence, Sendable {
     }
 
     package func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(stream: stream.makeAsyncIterator(), onRead: onRead)
+        AsyncIterator(stream: stream.makeAsyncIterator(), backlog: backlog)
+    }
+}
+
+/// What has come in and was not read yet. The socket's thread adds, and holds reading back when it is too much; the
+/// reader, on whichever thread, tells it to go on then, and only then.
+final class InboundBacklog: Sendable {
+    /// Bytes, with what each message costs beside them.
+    private let unread = Atomic(0)
+    private let isHeld = Atomic(false)
+    private let limit: Int
+    private let release: @Sendable () -> Void
+
+    /// - Parameter release: called when reading was held back and need not be any more; maybe more often.
+    init(limit: Int, release: @escaping @Sendable () -> Void) {
+        self.limit = limit
+        self.release = release
+    }
+
+    var isWaiting: Bool { unread.load(ordering: .relaxed) > 0 }
+
+    func add(_ count: Int) {
+        unread.add(count + WebSocketConnection.overhead, ordering: .relaxed)
+    }
+
+    func remove(_ count: Int) {
+        let size = count + WebSocketConnection.overhead
+        // Either this sees that reading is held, or `holds` sees that it need not be.
+        let left = unread.subtract(size, ordering: .sequentiallyConsistent).newValue
+        if left <= limit, isHeld.exchange(false, ordering: .sequentiallyConsistent) { release() }
+    }
+
+    /// Whether there is too much; then `release` follows.
+    func holds() -> Bool {
+        guard unread.load(ordering: .relaxed) > limit else { return false }
+        isHeld.store(true, ordering: .sequentiallyConsistent)
+        return unread.load(ordering: .sequentiallyConsistent) > limit
     }
 }

@@ -22,7 +22,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     private var allowance: Double
     private var refilled = NIODeadline.now()
     private var allowanceTimer: Scheduled<Void>?
-    private var unread = 0
+    private var backlog: InboundBacklog?
     private var readHeld = false
     private var isWriting = false
     private var closeSent = false
@@ -49,12 +49,13 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     /// The application's side. The handler must be in a pipeline.
     package func makeConnection(on channel: any Channel) -> WebSocketConnection {
         let handler = NIOLoopBound(self, eventLoop: channel.eventLoop)
-        let inbound = InboundMessages(stream: stream) { count in
-            channel.eventLoop.execute { handler.value.didRead(count) }
+        let backlog = InboundBacklog(limit: limits.inboundQueue) {
+            channel.eventLoop.execute { handler.value.releaseIfAllowed() }
         }
+        self.backlog = backlog
         return WebSocketConnection(
-            channel: channel, handler: self, inbound: inbound, outboundQueue: limits.outboundQueue,
-            remoteAddress: remoteAddress)
+            channel: channel, handler: self, inbound: InboundMessages(stream: stream, backlog: backlog),
+            outboundQueue: limits.outboundQueue, remoteAddress: remoteAddress)
     }
 
     package func handlerAdded(context: ChannelHandlerContext) {
@@ -152,7 +153,7 @@ extension WebSocketHandler {
             fragments = (opcode, count, data)
             return
         }
-        unread += data.readableBytes + WebSocketConnection.overhead
+        backlog?.add(data.readableBytes)
         if opcode == .binary {
             yield.yield(.binary(Array(data.readableBytesView)))
         } else if let text = String(validating: data.readableBytesView, as: UTF8.self) {
@@ -193,19 +194,14 @@ extension WebSocketHandler {
         }
     }
 
-    private var mayRead: Bool { closeSent || (unread <= limits.inboundQueue && allowance >= 0) }
+    private var mayRead: Bool { closeSent || (allowance >= 0 && backlog?.holds() != true) }
 
     package func read(context: ChannelHandlerContext) {
         if mayRead { context.read() } else { readHeld = true }
     }
 
-    fileprivate func didRead(_ count: Int) {
-        unread -= count
-        releaseIfAllowed()
-    }
-
-    private func releaseIfAllowed() {
-        if mayRead { releaseRead() }
+    fileprivate func releaseIfAllowed() {
+        if readHeld, mayRead { releaseRead() }
     }
 
     private func releaseRead() {

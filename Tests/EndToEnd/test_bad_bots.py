@@ -95,11 +95,12 @@ def test_good_calls_keep_their_time_beside_bad_bots(start, bots, noisy):
     routes = "".join(f', "{workflow}": {name}' for name, (workflow, _) in pipelines.items())
     gateway = start(template=changed_config(
         ("echo: {{ type: echo }}", "\n".join(["echo: {{ type: echo }}", *lines])), ('"3": player', f'"3": player{routes}')))
-    place(gateway, 2, 1)
-    gateway.await_idle()
-    descriptors = gateway.descriptors()
 
     control = good_calls(gateway, CONTROL, noisy["harbour"])
+    # The store opens what it needs for so many at once, and keeps it.
+    place(gateway, 2, 1, calls=20)
+    gateway.await_idle()
+    descriptors = gateway.descriptors()
     threads = [BadCalls(gateway, name, workflows[name], bot, noisy["winter"]) for name, bot in bad.items()]
     for each in threads:
         each.start()

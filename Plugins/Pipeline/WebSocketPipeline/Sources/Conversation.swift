@@ -182,7 +182,7 @@ final class Conversation: Sendable {
     private func converse(over socket: WebSocketConnection) async throws {
         for await message in socket.inbound {
             // While there is always another, nothing else here suspends: other calls' pipelines want the thread too.
-            await Task.yield()
+            if socket.inbound.areWaiting { await Task.yield() }
             let received: Message
             switch message {
             case .text(let text): received = .text(text)
