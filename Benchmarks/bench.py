@@ -83,13 +83,22 @@ class Bench:
             server.stop()
 
     def bots(self) -> dict:
+        calls, speaking = 50, self.speech["speech"]
         bot = Bot(self.directory)
         try:
             server = Gateway(self.directory, self.binary, bot=bot)
             try:
-                return measures.bots(server, bot, self.binary, self.speech["speech"], 50, self.window)
+                found = measures.bots(server, bot, self.binary, speaking, calls, self.window)
             finally:
                 server.stop()
+            server = Gateway(self.directory, self.binary, bot=bot, core=None)
+            try:
+                measures.warm_up(server, self.binary, speaking)
+                found["probed"] = measures.steady(
+                    server, self.binary, speaking, calls, self.window, workflow=6, bot=bot, yields=True)
+            finally:
+                server.stop()
+            return found
         finally:
             bot.stop()
 

@@ -68,11 +68,12 @@ def floor_of(passes: dict[str, list[float]]) -> dict[str, float]:
 
 def steady(
     server: Server, load_binary: Path, speech: Path, calls: int, window: float, workflow: int = 1, decodes: bool = True,
-    bot=None,
+    bot=None, yields: bool = False,
 ) -> dict:
     """So many calls, placed one after another, and a look while all of them talk; without latency if none `decodes`."""
     ramp = calls / RATE
-    load = Load(load_binary, server.signaling(workflow), speech, calls, ramp + SETTLE + window + 1, RATE, decodes=decodes)
+    load = Load(
+        load_binary, server.signaling(workflow), speech, calls, ramp + SETTLE + window + 1, RATE, decodes=decodes, yields=yields)
     time.sleep(ramp + SETTLE)
     if bot:
         bot.figures()
@@ -149,7 +150,7 @@ def bots(gateway, bot, load_binary: Path, speech: Path, calls: int, window: floa
         return steady(gateway, load_binary, speech, calls, window, workflow, bot=bot)
 
     warm_up(gateway, load_binary, speech)
-    found = {"echo": run(1, None), "pcm": run(4), "full": run(5), "probed": run(6)}
+    found = {"echo": run(1, None), "pcm": run(4), "full": run(5), "probed_on_one_core": run(6)}
     for name in "pcm", "full":
         found[f"{name}_more_ms"] = {
             share: found[name]["latency_ms"][share] - found["echo"]["latency_ms"][share]

@@ -94,19 +94,25 @@ class Server:
                 self.process.wait()
 
 
+# Without the right to real-time priority, and only when nobody else wants the core.
+YIELDING = ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice", "chrt", "--idle", "0"]
+
+
 class Load:
-    """Calls of `patchbay call`, from one process. Its encoder is set to the cheapest: it is not what is measured."""
+    """Calls of `patchbay call`, from one process. Its encoder is set to the cheapest: it is not what is measured.
+
+    Those that `yields` are on all cores, and in nobody's way, as if they were on a machine of their own.
+    """
 
     def __init__(
         self, binary: Path, url: str, speech: Path, calls: int, seconds: float, rate: float, core: int | None = LOAD_CORE,
-        decodes: bool = True,
+        decodes: bool = True, yields: bool = False,
     ):
         self.limit = calls / rate + seconds + 60
         command = [binary, "call", url, "--in", speech, "--calls", calls, "--seconds", seconds, "--rate", rate]
-        command += [] if decodes else ["--count-only"]
-        self.process = subprocess.Popen(
-            on_core(core, [*command, "--complexity", 0, "--json"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        command += ["--complexity", 0, "--json", *([] if decodes else ["--count-only"])]
+        command = on_core(None, [*YIELDING, *command]) if yields else on_core(core, command)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.pid = self.process.pid
 
     def cpu_seconds(self) -> float:

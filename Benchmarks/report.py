@@ -17,7 +17,8 @@ BOTS = {
     "echo": "echo in the gateway, 48 kHz",
     "full": "bot, 48 kHz",
     "pcm": "bot, 16 kHz",
-    "probed": "bot, 16 kHz, with probes",
+    "probed_on_one_core": "bot, 16 kHz, with probes",
+    "probed": "bot, 16 kHz, with probes, all cores",
 }
 FLOORS = [
     ("SRTP, Opus", "plain", "plain_fec"),
@@ -86,6 +87,8 @@ LINES = [
     Line("the same, × floor that sleeps until each frame is due", "bots.pcm.cpu_percent_per_call", digits=2, by="plain_paced"),
     Line("round trip to the bot, without the bot's part, p50, ms", "bots.probed.answered_ms.p50", digits=2),
     Line("round trip to the bot, without the bot's part, p99, ms", "bots.probed.answered_ms.p99", most=5, digits=2),
+    Line("the same on one core, p50, ms", "bots.probed_on_one_core.answered_ms.p50", digits=2),
+    Line("the same on one core, p99, ms", "bots.probed_on_one_core.answered_ms.p99", digits=2),
     Line("latency through a bot's echo beyond the gateway's own, both at 48 kHz, p50, ms", "bots.full_more_ms.p50"),
     Line("the same, p99, ms", "bots.full_more_ms.p99"),
     Line("latency through a bot's echo at 16 kHz beyond the gateway's own, p50, ms", "bots.pcm_more_ms.p50"),

@@ -36,28 +36,30 @@ BOTS = """\
 
 
 class Gateway(Server):
-    """Ours, with one media loop on one core, or with as many as there are cores and something that burns them.
+    """Ours, with one media loop on one core, or as it comes, on all of them; also with something that burns these.
 
     `complexity` is what the encoder's may come down to under load. With a bot, workflows 4 to 6 are its.
     """
 
     def __init__(
-        self, directory: Path, binary: Path, complexity: int = 5, burning: bool = False, bot: "Bot | None" = None
+        self, directory: Path, binary: Path, complexity: int = 5, burning: bool = False, bot: "Bot | None" = None,
+        core: int | None = SERVER_CORE,
     ):
         name = "burn" if burning else "gateway"
+        core = None if burning else core
         configuration = directory / f"{name}.yaml"
         configuration.write_text(
             CONFIGURATION.format(
                 ports=free_ports(8),
                 complexity=complexity,
-                loops="" if burning else ", loops: 1",
+                loops="" if core is None else ", loops: 1",
                 pipelines=BURNING if burning else BOTS.format(bot=bot.address) if bot else "",
                 workflows=', "2": burn' if burning else ', "4": pcm, "5": full, "6": probed' if bot else "",
             )
         )
         super().__init__(
             name, [binary, "serve", "-c", configuration], directory / f"{name}.log", "Patchbay is listening on ",
-            core=None if burning else SERVER_CORE)
+            core=core)
         self.admin = self.announced("Admin is listening on ")
 
     def calls(self) -> dict:

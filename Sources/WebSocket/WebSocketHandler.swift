@@ -68,6 +68,8 @@ package final class WebSocketHandler: ChannelDuplexHandler {
         pingTimer?.cancel()
         allowanceTimer?.cancel()
         deadline?.cancel()
+        // It keeps us.
+        backlog = nil
         self.context = nil
     }
 
