@@ -216,7 +216,7 @@ struct WebSocketTests {
         try await withSockets { _ in
             .accept(subprotocol: nil) { socket in
                 for number in 0..<count {
-                    while !socket.send(String(repeating: "\(number % 10)", count: size), droppable: true) {
+                    while !socket.send(.text(String(repeating: "\(number % 10)", count: size)), droppable: true) {
                         try? await Task.sleep(for: .milliseconds(1))
                     }
                 }
