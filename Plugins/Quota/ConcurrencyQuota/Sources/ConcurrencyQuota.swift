@@ -56,7 +56,7 @@ public struct ConcurrencyQuota: QuotaPlugin {
         let seat = Seat(holder: holder, call: request.callID)
         let taken =
             if let store {
-                try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive)
+                try await take(seat, store)
             } else {
                 seats.take(seat, limit: limit)
             }
@@ -66,11 +66,25 @@ public struct ConcurrencyQuota: QuotaPlugin {
         return .admit(Lease(id: seat.id, timeToLive: store == nil ? nil : timeToLive))
     }
 
+    private func take(_ seat: Seat, _ store: any StorePlugin) async throws -> Bool {
+        do {
+            return try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive)
+        } catch {
+            // It may be entered all the same, now or when the store goes on; nobody has that seat.
+            Task { try? await store.release(set(seat), member: seat.call) }
+            throw error
+        }
+    }
+
+    /// Keeps the seat. One that is gone, because the store forgot it or could not be asked in time, is entered again; where
+    /// others have taken all of them, beyond the limit, so that no further call comes in before there are fewer.
     public func renew(_ lease: Lease) async throws {
         guard let store, let seat = Seat(id: lease.id) else { return }
-        guard try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive) else {
-            throw SeatLost(seat: seat)
-        }
+        if try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive) { return }
+        context.logger.warning(
+            "a live call had lost its seat, and the others are taken: it counts beyond the limit",
+            metadata: ["holder": "\(seat.holder)", "call.id": "\(seat.call)"])
+        _ = try await store.lease(set(seat), member: seat.call, limit: .max, timeToLive: timeToLive)
     }
 
     public func release(_ lease: Lease, usage: CallUsage) async {
@@ -88,11 +102,4 @@ public struct ConcurrencyQuota: QuotaPlugin {
     private func set(_ seat: Seat) -> String {
         "\(Self.type):\(name):\(seat.holder)"
     }
-}
-
-/// A call was not renewed in time, and others have taken every seat since.
-struct SeatLost: Error, CustomStringConvertible {
-    let seat: Seat
-
-    var description: String { "call \(seat.call) lost its seat: those of '\(seat.holder)' are all taken" }
 }

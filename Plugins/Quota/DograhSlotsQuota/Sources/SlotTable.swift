@@ -1,0 +1,98 @@
+internal import Redis
+
+/// Dograh's slots in its Redis, as Dograh itself keeps them, and beside them a list of those that gateways hold.
+///
+/// | key | | content |
+/// |---|---|---|
+/// | `concurrent_calls:{org}` | sorted set | slot id; its score is when it was taken or renewed, in seconds since 1970 |
+/// | `concurrent_calls:{scope}` | sorted set | the same, for a scope such as `campaign:42` |
+/// | `concurrent_calls_fleet` | sorted set | `{org}:{slot}`, one for each call |
+/// | `workflow_slot_mapping:{run}` | hash | `org_id`, `slot_id`, `scope_key` |
+/// | `{prefix}dograh_slots` | sorted set | ours: the slot's entry; its score is when the gateway's lease on it ends |
+struct SlotTable: Sendable {
+    enum Outcome: Hashable, Sendable {
+        /// With the calls of the organisation, this one among them.
+        case taken(Int)
+        /// With the calls of the organisation.
+        case full(Int)
+        /// With the calls of the scope.
+        case scopeFull(Int)
+        /// The run has a slot already.
+        case bound
+    }
+
+    private let redis: RedisClient
+    private let list: String
+    /// How long a slot is held without being renewed, in seconds.
+    private let lifetime: Int
+
+    init(_ store: any RedisBacked, lifetime: Int) {
+        redis = store.redis
+        list = "\(store.prefix)dograh_slots"
+        self.lifetime = lifetime
+    }
+
+    /// Takes a slot in all of its sets and binds its run to it, or leaves everything as it is.
+    func acquire(_ slot: Slot, limit: Int, scopeLimit: Int) async throws -> Outcome {
+        let reply = try await run(
+            Self.acquire, slot, [.integer(lifetime), .integer(limit), .integer(scopeLimit)], isIdempotent: false)
+        guard let parts = reply.elements, parts.count == 2, let count = parts[1].integer else { throw strange }
+        switch parts[0].text {
+        case "taken": return .taken(count)
+        case "full": return .full(count)
+        case "scope full": return .scopeFull(count)
+        case "bound": return .bound
+        default: throw strange
+        }
+    }
+
+    /// Renews a slot.
+    ///
+    /// - Parameter enters: whether it is entered again where it is gone.
+    /// - Returns: whether all of it was there, or is there again.
+    func renew(_ slot: Slot, enters: Bool) async throws -> Bool {
+        try await run(
+            Self.renew, slot, [.integer(lifetime), .text(enters ? "" : "XX")], isIdempotent: true
+        ).integer == 1
+    }
+
+    /// Gives a slot back; one that is gone is no fault.
+    ///
+    /// - Parameter ifExpired: only when its gateway has not renewed it in time.
+    /// - Returns: whether there was one.
+    @discardableResult
+    func release(_ slot: Slot, ifExpired: Bool = false) async throws -> Bool {
+        try await run(Self.release, slot, [.text(ifExpired ? "expired" : "")], isIdempotent: true).integer == 1
+    }
+
+    /// Gives back what gateways have left behind.
+    ///
+    /// - Returns: which slots those were.
+    func reclaim() async throws -> [Slot] {
+        var reclaimed: [Slot] = []
+        let entries = try await redis.run(Self.expired, keys: [list], [], isIdempotent: true).elements ?? []
+        for entry in entries.compactMap(\.text) {
+            guard let slot = Slot(entry: entry) else {
+                _ = try await redis.send(RedisCommand("ZREM", .text(list), .text(entry), isIdempotent: true))
+                continue
+            }
+            if try await release(slot, ifExpired: true) { reclaimed.append(slot) }
+        }
+        return reclaimed
+    }
+
+    private func run(
+        _ script: RedisScript, _ slot: Slot, _ rest: [RedisCommand.Argument], isIdempotent: Bool
+    ) async throws -> RESPValue {
+        var keys = [
+            "concurrent_calls:\(slot.organization)", "concurrent_calls_fleet", "workflow_slot_mapping:\(slot.run)",
+            list,
+        ]
+        if let scope = slot.scope { keys.append("concurrent_calls:\(scope)") }
+        let names = [slot.id, slot.organization, slot.entry, slot.scope ?? ""]
+        return try await redis.run(
+            script, keys: keys, names.map { .text($0) } + rest, isIdempotent: isIdempotent)
+    }
+
+    private var strange: RedisError { .strangeReply(server: redis.server) }
+}
