@@ -7,8 +7,9 @@ internal import NIOPosix
 /// - A command has a time, and fails when that is over; a reply that comes later is passed over.
 /// - Where the connection is lost, what was on its way fails, but for what may be repeated. While the next one is made for
 ///   the first time commands wait for it, within their time; once that has failed they fail at once, until there is one.
-/// - A server that is silent, though it was asked, is given a fifth of the time with each further command, so that whoever
-///   needs several of them is not kept waiting; and after five times the time another connection is tried.
+/// - A server that is slow, which took more than a third of the time for its last answer or has not given it, is given a
+///   fifth of the time with each further command, so that whoever needs several of them is not kept waiting.
+/// - One that says nothing at all for five times the time is left for another connection; so is one that takes no writes.
 package final class RedisClient: Sendable {
     private let configuration: RedisConfiguration
     private let loop: any EventLoop

@@ -20,6 +20,9 @@ package struct RedisConfiguration: Sendable {
 
     /// A server that says nothing for so long, though it was asked, is left, and connected to again.
     var silence: Duration { timeout * 5 }
+    /// A server whose answer takes longer is slow. So five questions, as many as an admission may have, are over in less than
+    /// twice the time: each in a third of it, or the first in all of it and the others in a fifth each.
+    var patience: Duration { timeout / 3 }
 }
 
 /// What becomes of the connection after it was there for the first time.

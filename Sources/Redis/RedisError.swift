@@ -45,8 +45,8 @@ package enum RedisError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Whether nobody knows if the command was carried out.
     package var isUncertain: Bool {
         switch self {
-        case .lost, .noReply: true
-        case .away, .refused, .badCredentials, .tooMany, .strangeReply, .notOpen: false
+        case .lost, .noReply, .strangeReply: true
+        case .away, .refused, .badCredentials, .tooMany, .notOpen: false
         }
     }
 }
@@ -70,10 +70,11 @@ func reason(_ error: any Error) -> String {
 /// A server's refusal as it may be shown: one line, not too long, and none of the command's arguments, which some refusals
 /// repeat.
 func shown(_ reply: String) -> String {
-    var words = Substring(reply)
+    // First of all: a server that means no good may say megabytes.
+    let line = reply.unicodeScalars.prefix(200).map { $0.properties.generalCategory == .control ? " " : $0 }
+    var words = String(String.UnicodeScalarView(line))[...]
     for marker in [", with args", " with args beginning"] {
         if let range = words.firstRange(of: marker) { words = words[..<range.lowerBound] }
     }
-    let line = words.unicodeScalars.prefix(200).map { $0.properties.generalCategory == .control ? " " : $0 }
-    return String(String.UnicodeScalarView(line))
+    return String(words)
 }

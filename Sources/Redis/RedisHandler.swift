@@ -27,6 +27,7 @@ final class RedisHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private let server: String
+    private let patience: TimeAmount
     private var decoder = RESPDecoder()
     /// A settled one stays until its reply comes, or the next would get that.
     private var sent = CircularBuffer<RedisWaiter>()
@@ -35,11 +36,17 @@ final class RedisHandler: ChannelInboundHandler {
     private(set) var lastHeard = NIODeadline.now()
     /// Since when it is silent, though it was asked and the time for an answer is over; nil while it is not.
     private(set) var silentSince: NIODeadline?
+    /// Whether the last answer took longer than the patience, or none has come in its time.
+    private(set) var isSlow = false
+    /// Whether it has refused a write because it is a replica.
+    private(set) var isReadOnly = false
     /// Told once why the connection is over. Every command has failed by then.
     var onEnd: (String) -> Void = { _ in }
 
-    init(server: String) {
+    /// - Parameter patience: a server that takes longer for an answer is slow.
+    init(server: String, patience: TimeAmount) {
         self.server = server
+        self.patience = patience
     }
 
     var count: Int { sent.count }
@@ -55,8 +62,9 @@ final class RedisHandler: ChannelInboundHandler {
 
     /// The time of a command is over.
     func overdue(_ waiter: RedisWaiter) {
-        guard let sentAt = waiter.sentAt, lastHeard < sentAt else { return }
-        silentSince = min(silentSince ?? sentAt, sentAt)
+        guard let sentAt = waiter.sentAt else { return }
+        isSlow = true
+        if lastHeard < sentAt { silentSince = min(silentSince ?? sentAt, sentAt) }
     }
 
     /// Ends the connection.
@@ -90,8 +98,12 @@ final class RedisHandler: ChannelInboundHandler {
             while end == nil, let reply = try decoder.next() {
                 if case .push = reply { continue }
                 guard let waiter = sent.popFirst() else { return close("it answered without having been asked") }
+                if let sentAt = waiter.sentAt { isSlow = lastHeard - sentAt > patience }
                 if case .error(let text) = reply {
-                    waiter.promise.fail(RedisError.refused(server: server, reply: shown(text)))
+                    let refusal = shown(text)
+                    // Redis 6 writes more before it where a script was refused.
+                    if refusal.contains("READONLY ") { isReadOnly = true }
+                    waiter.promise.fail(RedisError.refused(server: server, reply: refusal))
                 } else {
                     waiter.promise.succeed(reply)
                 }

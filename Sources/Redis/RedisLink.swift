@@ -56,7 +56,7 @@ final class RedisLink {
             queue.append(waiter)
         case .open:
             guard let handler, handler.count < configuration.queue else { return refuse(waiter) }
-            if handler.silentSince != nil {
+            if handler.isSlow {
                 time = configuration.timeout / 5
                 deadline = min(deadline, now + TimeAmount(time))
             }
@@ -120,7 +120,8 @@ final class RedisLink {
                     if let tls = configuration.tls {
                         try pipeline.addHandler(tls.handler(host: configuration.url.host))
                     }
-                    try pipeline.addHandler(RedisHandler(server: configuration.url.server))
+                    try pipeline.addHandler(
+                        RedisHandler(server: configuration.url.server, patience: TimeAmount(configuration.patience)))
                 }
             }
             .connect(host: configuration.url.host, port: configuration.url.port)
@@ -232,8 +233,9 @@ final class RedisLink {
 
     // MARK: - Watching
 
-    /// Asks a server that nobody asks anything, so that it is known to be away before a call needs it; leaves one that
-    /// does not answer.
+    /// Asks a server that nobody asks anything, so that it is known to be away before a call needs it, and one that was slow,
+    /// so that it is known when it no longer is. Leaves one that does not answer; and one that has become a replica, for
+    /// the name may lead to another by now.
     private func watch() {
         timer = after(timeout) { link in
             guard link.phase == .open, let handler = link.handler else { return }
@@ -241,7 +243,8 @@ final class RedisLink {
             if let since = handler.silentSince, .now() - since >= limit {
                 return handler.close("no answer for \(link.configuration.silence)")
             }
-            if handler.count == 0, .now() - handler.lastHeard >= limit {
+            if handler.isReadOnly, .now() - link.openedAt >= limit { return handler.close("it is a replica now") }
+            if handler.count == 0, handler.isSlow || .now() - handler.lastHeard >= limit {
                 let reply = link.loop.makePromise(of: RESPValue.self)
                 link.submit(RedisWaiter(RedisCommand("PING").encoded, reply), until: .now() + link.timeout)
             }

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// What is Redis's own about its store; what it has in common with the others is in `StoreTests`.
-@Suite("The store in Redis", .enabled(if: RedisServer.isInstalled), .timeLimit(.minutes(2)))
+@Suite("The store in Redis", .serialized, .enabled(if: RedisServer.isInstalled), .timeLimit(.minutes(10)))
 struct RedisStoreTests {
     @Test("does what every store must")
     func conforms() async throws {
@@ -246,6 +246,9 @@ struct RedisStoreTests {
             }
             #expect(error?.code == "READONLY")
             #expect(try await redis.store.count("t:s") == 0)
+            // That is no limit.
+            let other = await #expect(throws: RedisError.self) { try await redis.store.increment("t:n", limit: 9) }
+            #expect(other?.code == "READONLY")
             _ = try await redis.raw.send(RedisCommand("REPLICAOF", "NO", "ONE"))
             #expect(try await redis.store.lease("t:s", member: "a", limit: 1, timeToLive: .seconds(60)))
         }

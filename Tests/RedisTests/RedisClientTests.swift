@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("A client of Redis", .timeLimit(.minutes(1)))
+@Suite("A client of Redis", .serialized, .timeLimit(.minutes(1)))
 struct RedisClientTests {
     /// What a client told of its connection.
     private final class Events: Sendable {
@@ -73,6 +73,7 @@ struct RedisClientTests {
             switch command[0] {
             case "GET": "-ERR unknown command 'GET', with args beginning with: 'session:4711' \n"
             case "SET": "-READONLY You can't write against a read only replica.\n"
+            case "DEL": .say("-ERR \u{1b}[31m\(String(repeating: "x", count: 1 << 20))\n")
             default: "+OK\n"
             }
         } _: { client, _ in
@@ -81,6 +82,8 @@ struct RedisClientTests {
             #expect(get?.description == "Redis at \(client.server) refuses: ERR unknown command 'GET'")
             let set = await failure(RedisCommand("SET", "a", "b"), client)
             #expect(set?.code == "READONLY" && set?.isUncertain == false)
+            let del = await failure(RedisCommand("DEL", "a"), client)
+            #expect(del?.description.hasSuffix("ERR  [31m" + String(repeating: "x", count: 191)) == true)
         }
     }
 
@@ -223,6 +226,47 @@ struct RedisClientTests {
             server.release()
             try await eventually { (try? await client.send(RedisCommand("PING"))) != nil }
             #expect(await failure(get, client) == .noReply(server: client.server, within: .seconds(1)))
+        }
+    }
+
+    @Test("so does one that is slow, until it is not: one that takes more than a third of the time for its last answer")
+    func slow() async throws {
+        try await with(timeout: .seconds(2)) { command, _ in
+            command[0] == "GET" ? .hold("$-1\n") : "+OK\n"
+        } _: { client, server in
+            try await client.open()
+            let get = RedisCommand("GET", "a")
+            async let late = client.send(get)
+            try await eventually { server.count("GET") == 1 }
+            try await Task.sleep(for: .milliseconds(800))
+            server.release()
+            #expect(try await late == .null)
+            #expect(await failure(get, client) == .noReply(server: client.server, within: .milliseconds(400)))
+            try await Task.sleep(for: .milliseconds(500))
+            server.release()
+            // That it is well again is found out though nobody asks.
+            try await eventually { server.commands.last == ["PING"] }
+            #expect(try await client.send(RedisCommand("ECHO", "a")) == .text("OK"))
+            #expect(await failure(get, client) == .noReply(server: client.server, within: .seconds(2)))
+        }
+    }
+
+    @Test("one that has become a replica is left too, but not at once, nor when it still is one")
+    func replica() async throws {
+        try await with(timeout: .milliseconds(400)) { command, connection in
+            command[0] == "SET" && connection < 2 ? "-READONLY You can't write against a read only replica.\n" : "+OK\n"
+        } _: { client, server in
+            try await client.open()
+            let begun = ContinuousClock.now
+            let set = RedisCommand("SET", "a", "b", isIdempotent: true)
+            #expect(await failure(set, client)?.code == "READONLY")
+            try await eventually {
+                _ = await failure(set, client)
+                return server.opened == 3
+            }
+            #expect(.now - begun > .seconds(3))
+            try await eventually { (try? await client.send(set)) == .text("OK") }
+            #expect(server.opened == 3 && events.all.isEmpty)
         }
     }
 
