@@ -96,8 +96,8 @@ struct LeaseHolder: Sendable {
         held.compactMap(\.lease.maximumDuration).min()
     }
 
-    /// Renews what expires, each at a third of its time, until cancelled; and has a call counted that could not be. Of a quota
-    /// that denies it no more is asked.
+    /// Renews what expires, each at a third of its time, until cancelled; and has a call counted that could not be when it
+    /// came. Of a quota that denies a renewal no more is asked.
     func keepAlive(logger: Logger, onDenial: @escaping @Sendable (Denial) -> Void) async {
         await withTaskGroup(of: Void.self) { group in
             for held in held { group.addTask { await Self.keepAlive(held, logger, onDenial) } }
@@ -127,15 +127,20 @@ struct LeaseHolder: Sendable {
         }
     }
 
-    /// Asks until there is a lease; a denial means no more than that there is none yet, for the call lives.
+    /// Asks until there is a lease.
     private func count(_ question: Uncounted, _ logger: Logger) async -> Held? {
         while true {
             do { try await Task.sleep(for: patience) } catch { return nil }
-            guard case .admit(let lease) = await Self.ask(question.quota, question.request, logger) else { continue }
-            let counted = Held(quota: question.quota, lease: lease)
-            late.held.withLock { $0.append(counted) }
-            question.environment.registry.leases.add(1, ordering: .relaxed)
-            return counted
+            do {
+                guard let lease = try await question.quota.plugin.count(question.request) else { continue }
+                let counted = Held(quota: question.quota, lease: lease)
+                late.held.withLock { $0.append(counted) }
+                question.environment.registry.leases.add(1, ordering: .relaxed)
+                return counted
+            } catch {
+                logger.warning(
+                    "a call is not counted yet", metadata: ["quota": "\(question.quota.name)", "error": "\(error)"])
+            }
         }
     }
 
