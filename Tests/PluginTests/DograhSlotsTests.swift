@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import PatchbayPlugin
 import PatchbayTesting
 import Redis
@@ -8,7 +9,7 @@ import Testing
 
 @testable import DograhSlotsQuota
 
-@Suite("Dograh's slots", .enabled(if: RedisServer.isInstalled), .timeLimit(.minutes(2)))
+@Suite("Dograh's slots", .serialized, .enabled(if: RedisServer.isInstalled), .timeLimit(.minutes(10)))
 struct DograhSlotsTests {
     private static let full = Denial(code: "concurrency_limit_exceeded", message: "Concurrent call limit reached")
     private static let bound = Denial(
@@ -183,6 +184,39 @@ struct DograhSlotsTests {
         }
     }
 
+    @Test("visitors of embed pages have runs of the gateway's, not Dograh's of that number: they count unbound")
+    func embedPages() async throws {
+        try await RedisFixture.with { redis in
+            let quota = try quota(redis, "limit: 4, scope: { name: \"campaign:42\", limit: 9 }")
+            #expect(try await lease(quota, run: 7) != nil)
+            let slot = try await redis.texts("HGETALL", "workflow_slot_mapping:7")
+            var leases: [Lease] = []
+            for page in ["emb_one", "emb_other"] {
+                var request = request(run: 7)
+                request.principal.runOwner = .embedToken(page)
+                guard case .admit(let lease) = try await quota.admit(request) else { throw NotAdmitted() }
+                leases.append(lease)
+            }
+            #expect(try await counts(redis) == [3, 3])
+            #expect(try await counts(redis, "campaign:42") == [3, 3])
+            // Also where all of it has to be entered again, and where it is left behind.
+            for lease in leases { try await quota.renew(lease) }
+            let id = try #require(Slot(entry: leases[0].id)).id
+            _ = try await redis.raw.send(RedisCommand("ZREM", "concurrent_calls_fleet", .text("9:\(id)")))
+            for lease in leases { try await quota.renew(lease) }
+            await release(quota, leases[0])
+            _ = try await redis.raw.send(
+                RedisCommand("ZADD", "patchbay:dograh_slots", .integer(1), .text(leases[1].id)))
+            #expect(try await SlotTable(redis.store, lifetime: 20).reclaim().map(\.run) == [nil])
+            #expect(try await counts(redis) == [1, 1])
+            #expect(try await counts(redis, "campaign:42") == [1, 1])
+            #expect(try await redis.texts("HGETALL", "workflow_slot_mapping:7") == slot)
+            #expect(try await redis.texts("KEYS", "workflow_slot_mapping:*").count == 1)
+        }
+    }
+
+    private struct NotAdmitted: Error {}
+
     @Test("what another slot has bound meanwhile is not given back")
     func foreignMapping() async throws {
         try await RedisFixture.with { redis in
@@ -297,9 +331,10 @@ struct DograhSlotsTests {
             #expect((now...now + 21).contains(expiry))
             let table = SlotTable(redis.store, lifetime: 20)
             #expect(try await table.reclaim() == [])
-            for entry in [dead.id, "9|x", "a b|c|1", "nonsense"] {
+            let strange = ["9|x", "a b|c|1", "nonsense", "9|x|+1", "9|x|1|", ""].map { Array($0.utf8) }
+            for entry in strange + [[0xff, 0xfe], Array(dead.id.utf8)] {
                 _ = try await redis.raw.send(
-                    RedisCommand("ZADD", "patchbay:dograh_slots", .integer(now - 1), .text(entry)))
+                    RedisCommand("ZADD", "patchbay:dograh_slots", .integer(now - 1), .bytes(entry)))
             }
             #expect(try await table.reclaim().map(\.run) == [1])
             #expect(try await counts(redis) == [1, 1])
@@ -315,16 +350,64 @@ struct DograhSlotsTests {
         }
     }
 
-    @Test("a gateway looks for such slots by itself, from its start to its stop")
+    @Test("however many there are, one look is enough")
+    func many() async throws {
+        try await RedisFixture.with { redis in
+            let quota = try quota(redis, "limit: 500")
+            for run in 1...200 { #expect(try await lease(quota, run: run) != nil) }
+            for entry in try await redis.texts("ZRANGE", "patchbay:dograh_slots", .integer(0), .integer(-1)) {
+                _ = try await redis.raw.send(RedisCommand("ZADD", "patchbay:dograh_slots", .integer(1), .text(entry)))
+            }
+            #expect(try await SlotTable(redis.store, lifetime: 20).reclaim().count == 200)
+            #expect(try await keys(redis) == [])
+        }
+    }
+
+    @Test("a gateway looks for such slots by itself, from its start to its stop, but not while it starts")
     func looksByItself() async throws {
         try await RedisFixture.with { redis in
             let quota = try quota(redis)
             let dead = try #require(try await lease(quota, run: 1))
             _ = try await redis.raw.send(RedisCommand("ZADD", "patchbay:dograh_slots", .integer(1), .text(dead.id)))
+            // As `patchbay check --connect` does.
+            try await quota.start()
+            await quota.stop()
+            #expect(try await counts(redis) == [1, 1])
             try await quota.start()
             try await redis.eventually { try await counts(redis) == [0, 0] }
             await quota.stop()
             await quota.stop()
+        }
+    }
+
+    @Test("after Redis was away, whoever lives renews before anything is given back")
+    func patience() async throws {
+        try await RedisFixture.with("timeout: 200ms") { redis in
+            let quota = try quota(redis)
+            let live = try #require(try await lease(quota, run: 1))
+            _ = try #require(try await lease(quota, run: 2))
+            let table = SlotTable(redis.store, lifetime: 20)
+            redis.server.pause()
+            let looking = Task {
+                await Reclaimer(
+                    table: table, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+                    interval: .milliseconds(50), patience: .seconds(3)
+                ).run()
+            }
+            try await Task.sleep(for: .seconds(1))
+            redis.server.resume()
+            // As after twenty seconds.
+            for entry in try await redis.texts("ZRANGE", "patchbay:dograh_slots", .integer(0), .integer(-1)) {
+                _ = try await redis.raw.send(RedisCommand("ZADD", "patchbay:dograh_slots", .integer(1), .text(entry)))
+            }
+            try await redis.eventually { (try? await table.leftovers())?.count == 2 }
+            // Not entered again, but still there.
+            let slot = try #require(Slot(entry: live.id))
+            #expect(try await table.renew(slot, enters: false))
+            try await redis.eventually { try await counts(redis) == [1, 1] }
+            #expect(try await redis.integer("EXISTS", "workflow_slot_mapping:1") == 1)
+            looking.cancel()
+            await looking.value
         }
     }
 

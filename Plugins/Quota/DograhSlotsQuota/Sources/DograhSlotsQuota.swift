@@ -6,9 +6,10 @@ internal import Synchronization
 /// Takes a slot for each call where Dograh takes its own, so that calls through the gateway and calls by telephone count
 /// together.
 ///
-/// It keeps Dograh's keys and order, with three differences that Dograh does not notice: a slot is renewed while its call
-/// lives, so that calls may last longer than 1200 s; a slot is bound to its run in the same step in which it is taken; and
-/// slots of a gateway that is gone are given back by whichever gateway sees it first.
+/// It keeps Dograh's keys and order, with four differences that Dograh does not notice: a slot is renewed while its call
+/// lives, so that calls may last longer than 1200 s; a slot is bound to its run in the same step in which it is taken; one
+/// whose run is none of Dograh's is bound to none; and slots of a gateway that is gone are given back by whichever gateway
+/// sees it first.
 public final class DograhSlotsQuota: QuotaPlugin {
     public static let type = "dograh_slots"
     public static let summary = "Counts calls together with Dograh's own, in Dograh's Redis."
@@ -16,7 +17,6 @@ public final class DograhSlotsQuota: QuotaPlugin {
 
     /// A gateway that is gone has its slots for so long, and until somebody looks the next time: within 30 s in all.
     static let leaseLifetime = Duration.seconds(20)
-    private static let reclaimInterval = Duration.seconds(5)
 
     private let settings: Settings
     private let table: SlotTable
@@ -38,13 +38,7 @@ public final class DograhSlotsQuota: QuotaPlugin {
 
     /// Begins to give back what gateways have left behind.
     public func start() async throws {
-        let task = Task { [table, logger = context.logger] in
-            while !Task.isCancelled {
-                await Self.reclaim(table, logger)
-                // Not all gateways at once.
-                try? await Task.sleep(for: Self.reclaimInterval * Double.random(in: 0.8...1))
-            }
-        }
+        let task = Task { [reclaimer = Reclaimer(table: table, logger: context.logger)] in await reclaimer.run() }
         reclaiming.withLock { $0 = task }
     }
 
@@ -69,7 +63,7 @@ public final class DograhSlotsQuota: QuotaPlugin {
             return .deny(.noSlot)
         }
         let slot = Slot(
-            organization: organization, run: request.workflowRunID, scope: settings.scope?.name,
+            organization: organization, run: dograhRun(of: request), scope: settings.scope?.name,
             now: context.wallClock(), random: .random(in: 0...UInt32.max))
         let limit = settings.limits[organization] ?? settings.limit
         let scopeLimit = settings.scope?.limit ?? 0
@@ -87,6 +81,15 @@ public final class DograhSlotsQuota: QuotaPlugin {
                 "no slot could be taken; the call is refused", metadata: metadata(slot, ["error": "\(error)"]))
             if (error as? RedisError)?.isUncertain != false { takeBack(slot) }
             return .deny(.noSlot)
+        }
+    }
+
+    /// Embed pages get their runs from the gateway, which begins to count at 1 for each tenant: those are other runs than
+    /// Dograh's of the same number.
+    private func dograhRun(of request: CallRequest) -> Int? {
+        switch request.principal.runOwner {
+        case .embedToken: nil
+        case .organization, .user: request.workflowRunID
         }
     }
 
@@ -130,24 +133,8 @@ public final class DograhSlotsQuota: QuotaPlugin {
         }
     }
 
-    private static func reclaim(_ table: SlotTable, _ logger: Logger) async {
-        do {
-            for slot in try await table.reclaim() {
-                logger.warning("the slot of a gateway that is gone was given back", metadata: metadata(slot))
-            }
-        } catch {
-            logger.debug("left slots could not be looked for", metadata: ["error": "\(error)"])
-        }
-    }
-
-    private static func metadata(_ slot: Slot, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
-        more.merging([
-            "organization": "\(slot.organization)", "slot_id": "\(slot.id)", "workflow_run_id": "\(slot.run)",
-        ]) { $1 }
-    }
-
     private func metadata(_ slot: Slot, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
-        Self.metadata(slot, more)
+        slot.metadata.merging(more) { $1 }
     }
 }
 

@@ -7,7 +7,7 @@ internal import Redis
 /// | `concurrent_calls:{org}` | sorted set | slot id; its score is when it was taken or renewed, in seconds since 1970 |
 /// | `concurrent_calls:{scope}` | sorted set | the same, for a scope such as `campaign:42` |
 /// | `concurrent_calls_fleet` | sorted set | `{org}:{slot}`, one for each call |
-/// | `workflow_slot_mapping:{run}` | hash | `org_id`, `slot_id`, `scope_key` |
+/// | `workflow_slot_mapping:{run}` | hash | `org_id`, `slot_id`, `scope_key`; where the run is one of Dograh's |
 /// | `{prefix}dograh_slots` | sorted set | ours: the slot's entry; its score is when the gateway's lease on it ends |
 struct SlotTable: Sendable {
     enum Outcome: Hashable, Sendable {
@@ -32,7 +32,7 @@ struct SlotTable: Sendable {
         self.lifetime = lifetime
     }
 
-    /// Takes a slot in all of its sets and binds its run to it, or leaves everything as it is.
+    /// Takes a slot in all of its sets and binds its run to it, where it has one, or leaves everything as it is.
     func acquire(_ slot: Slot, limit: Int, scopeLimit: Int) async throws -> Outcome {
         let reply = try await run(
             Self.acquire, slot, [.integer(lifetime), .integer(limit), .integer(scopeLimit)], isIdempotent: false)
@@ -70,26 +70,37 @@ struct SlotTable: Sendable {
     /// - Returns: which slots those were.
     func reclaim() async throws -> [Slot] {
         var reclaimed: [Slot] = []
-        let entries = try await redis.run(Self.expired, keys: [list], [], isIdempotent: true).elements ?? []
-        for entry in entries.compactMap(\.text) {
-            guard let slot = Slot(entry: entry) else {
-                _ = try await redis.send(RedisCommand("ZREM", .text(list), .text(entry), isIdempotent: true))
-                continue
+        // A server that means no good could go on for ever.
+        for _ in 0..<64 {
+            let entries = try await leftovers()
+            for case .string(let entry) in entries {
+                if let slot = String(validating: entry, as: UTF8.self).flatMap(Slot.init(entry:)) {
+                    if try await release(slot, ifExpired: true) { reclaimed.append(slot) }
+                } else {
+                    // Nobody can say what it was.
+                    _ = try await redis.send(RedisCommand("ZREM", .text(list), .bytes(entry), isIdempotent: true))
+                }
             }
-            if try await release(slot, ifExpired: true) { reclaimed.append(slot) }
+            if entries.count < Self.batch { break }
         }
         return reclaimed
+    }
+
+    /// Some of what was not renewed in time, as it stands in the list. Changes nothing.
+    func leftovers() async throws -> [RESPValue] {
+        guard let entries = try await redis.run(Self.expired, keys: [list], [], isIdempotent: true).elements else {
+            throw strange
+        }
+        return entries
     }
 
     private func run(
         _ script: RedisScript, _ slot: Slot, _ rest: [RedisCommand.Argument], isIdempotent: Bool
     ) async throws -> RESPValue {
-        var keys = [
-            "concurrent_calls:\(slot.organization)", "concurrent_calls_fleet", "workflow_slot_mapping:\(slot.run)",
-            list,
-        ]
+        var keys = ["concurrent_calls:\(slot.organization)", "concurrent_calls_fleet", list]
+        if let run = slot.run { keys.append("workflow_slot_mapping:\(run)") }
         if let scope = slot.scope { keys.append("concurrent_calls:\(scope)") }
-        let names = [slot.id, slot.organization, slot.entry, slot.scope ?? ""]
+        let names = [slot.id, slot.organization, slot.entry, slot.run.map(String.init) ?? "", slot.scope ?? ""]
         return try await redis.run(
             script, keys: keys, names.map { .text($0) } + rest, isIdempotent: isIdempotent)
     }
