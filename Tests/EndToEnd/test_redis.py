@@ -272,11 +272,19 @@ def flushed(redis: Redis, way: SlowWay):
 
 FAULTS = [killed, stopped, slow, read_only, flushed]
 RULES = [("concurrency", "deny"), ("concurrency", "allow"), ("dograh_slots", "allow")]
+# Of the others each is much like one of these.
+OFTEN = [(killed, *RULES[0]), (killed, *RULES[1]), (killed, *RULES[2]), (stopped, *RULES[0]), (slow, *RULES[2]), (read_only, *RULES[2]), (flushed, *RULES[0])]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("quota", "rule"), RULES, ids=["concurrency-deny", "concurrency-allow", "dograh_slots-allow"])
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize(
+    ("fault", "quota", "rule"),
+    [
+        pytest.param(fault, *rule, id="-".join((fault.__name__, *rule)), marks=[] if (fault, *rule) in OFTEN else pytest.mark.rare)
+        for fault in FAULTS
+        for rule in RULES
+    ],
+)
 def test_calls_live_through_it_new_ones_are_answered_and_all_are_counted_afterwards(share, redis, fault, quota, rule):
     """`dograh_slots` refuses whatever `on_unavailable` says; and where Redis forgets, there is room for the moment."""
     gets_in = fault is flushed or (quota, rule) == ("concurrency", "allow")
@@ -331,6 +339,64 @@ def test_a_call_that_ends_while_redis_is_away_is_not_counted_afterwards(share, r
             await asyncio.to_thread(redis.await_state, lambda redis: redis.slots() == (0, 0, 0, 0), CONVERGENCE)
 
     asyncio.run(main())
+
+
+def test_calls_that_were_let_in_uncounted_count_afterwards_beyond_the_limit(share, redis):
+    gateway = share(seats=2, rule="allow")
+
+    async def main():
+        async with Callers() as callers:
+            await callers.calls(gateway, 1)
+            redis.kill()
+            await callers.calls(gateway, 3)
+            redis.start()
+            await asyncio.to_thread(redis.await_state, lambda redis: redis.seats() == 4, CONVERGENCE)
+            for left in 3, 2:
+                assert is_refusal(await callers.call(gateway))
+                await callers.hang_up(callers.sockets.pop(0))
+                await asyncio.to_thread(gateway.await_state, lambda now, left=left: now["leases"] == left)
+            assert is_refusal(await callers.call(gateway))
+            await callers.hang_up(callers.sockets.pop(0))
+            await asyncio.to_thread(gateway.await_state, lambda now: now["leases"] == 1)
+            await callers.calls(gateway, 1)
+
+    asyncio.run(main())
+    gateway.await_idle(10)
+    assert redis.seats() == 0
+
+
+def test_a_call_is_answered_in_time_though_everything_that_it_needs_is_slow(start, redis):
+    """Its run is in Redis too, so that five questions come one after another."""
+    template = changed_config(
+        ("stores:\n", "stores:\n  shared: {{ type: redis, url: 'redis://127.0.0.1:{redis}' }}\n"),
+        ("match: any\n", "match: any\n    store: shared\n"),
+        ("limit: {seats} }}", "limit: {seats}, store: shared }}"),
+    )
+    with SlowWay(redis.port) as way:
+        gateway = start(template=template, redis=way.port)
+
+        async def main():
+            async with Callers() as callers:
+                for delay in 0.2, 0.5, 0.9, 1.5:
+                    socket = await callers.open(gateway.signaling())
+                    way.delay = delay
+                    asked = time.monotonic()
+                    message = await callers.offer(socket)
+                    took = time.monotonic() - asked
+                    way.delay = 0.0
+                    assert took < ANSWER, f"answered after {took:.1f} s, with {delay} s for a reply: {message}"
+                    if delay < 1 / 3:
+                        assert message["type"] == "answer", message
+                    else:
+                        code = message["payload"]["error_type"]
+                        assert code in ("concurrency_limit_exceeded", "workflow_run_unavailable", "workflow_run_already_active"), message
+                    # That it is well again is found out within a second or so.
+                    await asyncio.sleep(4)
+                    await callers.calls(gateway, 1)
+
+        asyncio.run(main())
+        gateway.await_idle(10)
+        redis.await_state(lambda redis: redis.seats() == 0, CONVERGENCE)
 
 
 def test_a_lost_connection_is_made_again_and_nobody_notices(share, redis):
@@ -396,6 +462,23 @@ def test_a_gateway_that_is_killed_in_twenty_calls_leaves_no_slot_to_who_comes_af
 
 
 # Starting
+
+
+def test_whoever_only_tries_a_configuration_changes_nothing_in_redis(tmp_path, sentences, redis):
+    """Not even what a gateway would give back."""
+    config = write_config(tmp_path, SLOTS, player=sentences["winter"], seats=1, rule="deny", redis=redis.port)
+    case = 'connect: { path: /api/v1/ws/signaling/2/501, token: { mint: users, user: "7" } }, expect: { outcome: accepted }'
+    config.write_text(f"{config.read_text()}tests:\n  - {{ name: a user, {case} }}\n")
+    now = int(redis.ask("TIME")[0])
+    redis.ask("ZADD", "concurrent_calls:9", now, "left")
+    redis.ask("ZADD", "concurrent_calls_fleet", now, "9:left")
+    redis.ask("HSET", "workflow_slot_mapping:501", "org_id", 9, "slot_id", "left")
+    redis.ask("ZADD", "patchbay:dograh_slots", 1, "9|left|501")
+    before = redis.keys()
+    for words in ("check", "--connect"), ("test",):
+        done = patchbay(*words, "-c", config)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert redis.slots() == (1, 1, 1, 1) and redis.keys() == before
 
 
 def refuses(tmp_path, sentences, *changes, **values) -> str:
