@@ -30,12 +30,14 @@ let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
             .product(name: "NIOHTTP1", package: nio), .product(name: "NIOSSL", package: "swift-nio-ssl"),
         ]
     ),
+    ("DograhSlotsQuota", "Quota", ["Redis"]),
     ("EchoPipeline", "Pipeline", []),
     ("ParrotPipeline", "Pipeline", []),
     ("PlayerPipeline", "Pipeline", []),
     ("WebSocketPipeline", "Pipeline", ["WebSocket"]),
     ("ICEPolicies", "ICEPolicy", []),
     ("MemoryStore", "Store", []),
+    ("RedisStore", "Store", ["Redis"]),
     ("SQLiteStore", "Store", [.product(name: "GRDB", package: "GRDB.swift")]),
 ]
 
@@ -104,6 +106,12 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOHTTP1", package: nio),
             ]),
+        module(
+            "Redis",
+            [
+                "PatchbayPlugin", .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "Crypto", package: "swift-crypto"),
+            ]),
         .target(
             name: "Signaling",
             dependencies: [
@@ -166,6 +174,12 @@ let package = Package(
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
             tests("PatchbayPluginTests", ["PatchbayPlugin", "PatchbayTesting"]),
             tests(
+                "RedisTests",
+                [
+                    "Redis", "PatchbayPlugin", .product(name: "NIOCore", package: nio),
+                    .product(name: "NIOPosix", package: nio),
+                ]),
+            tests(
                 "SignalingTests",
                 [
                     "Signaling", "WebSocket", "PatchbayPlugin", .product(name: "NIOCore", package: nio),
@@ -181,7 +195,7 @@ let package = Package(
             tests(
                 "PluginTests",
                 [
-                    "PatchbayPlugin", "PatchbayTesting", "OutboundHTTP", log,
+                    "PatchbayPlugin", "PatchbayTesting", "OutboundHTTP", "Redis", log,
                     .product(name: "Crypto", package: "swift-crypto"),
                     .product(name: "CryptoExtras", package: "swift-crypto"),
                     .product(name: "GRDB", package: "GRDB.swift"), .product(name: "NIOCore", package: nio),

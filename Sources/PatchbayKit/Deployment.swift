@@ -17,7 +17,8 @@ struct Deployment: Sendable {
     ///
     /// - Parameters:
     ///   - former: what is served now; its instances that need not change are taken over.
-    ///   - access: what instances and tenants get of a store.
+    ///   - access: what instances and tenants get of a store. Quotas get all of it: one of them may be about a certain kind
+    ///     of store only, and whoever gives others less does not start quotas.
     /// - Throws: `Faults`, all of them.
     init(
         _ configuration: GatewayConfiguration, plugins: [PluginRegistration], logger: Logger,
@@ -26,8 +27,9 @@ struct Deployment: Sendable {
     ) throws(Faults) {
         var faults: [Fault] = []
         var instances: [LiveInstance] = []
-        var stores: [String: any StorePlugin] = [:]
-        func make<Kind>(_ kind: PluginKind, as type: Kind.Type) -> [String: Kind] {
+        func make<Kind>(
+            _ kind: PluginKind, as type: Kind.Type, with stores: [String: any StorePlugin] = [:]
+        ) -> [String: Kind] {
             var made: [String: Kind] = [:]
             for (name, instance) in (configuration.instances[kind] ?? [:]).sorted(by: { $0.key < $1.key }) {
                 let itsStores = instance.stores.compactMap { store in
@@ -59,11 +61,12 @@ struct Deployment: Sendable {
             }
             return made
         }
-        stores = make(.store, as: (any StorePlugin).self).mapValues(access)
-        let auth = make(.auth, as: (any AuthPlugin).self)
-        let quotas = make(.quota, as: (any QuotaPlugin).self)
-        let pipelines = make(.pipeline, as: (any PipelinePlugin).self)
-        let policies = make(.icePolicy, as: (any ICEPolicyPlugin).self)
+        let whole = make(.store, as: (any StorePlugin).self)
+        let stores = whole.mapValues(access)
+        let auth = make(.auth, as: (any AuthPlugin).self, with: stores)
+        let quotas = make(.quota, as: (any QuotaPlugin).self, with: whole)
+        let pipelines = make(.pipeline, as: (any PipelinePlugin).self, with: stores)
+        let policies = make(.icePolicy, as: (any ICEPolicyPlugin).self, with: stores)
         for tenant in configuration.tenants {
             var servers: [String: String] = [:]
             let providers =

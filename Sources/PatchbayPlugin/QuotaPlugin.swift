@@ -8,6 +8,11 @@ public protocol QuotaPlugin: Plugin {
     /// Admits or denies. At a call's later offers the same `request.callID` comes again; that must not count twice.
     func admit(_ request: CallRequest) async throws -> QuotaOutcome
 
+    /// Counts a call that lives uncounted: when it came, a quota of new calls could not tell, and `on_unavailable` let it in.
+    /// The host asks every 10 s until it has a lease. Where there is no room, the call is to be counted all the same, for
+    /// nobody else should come in before there is; nil where it cannot be.
+    func count(_ call: CallRequest) async throws -> Lease?
+
     /// Keeps a lease with a `timeToLive` alive; the host calls it every third of that time.
     ///
     /// - Throws: a ``Denial`` when the call may not go on: the host ends it, and its client is told the code and the sentence.
@@ -30,6 +35,11 @@ public enum QuotaTiming: Sendable, Hashable {
 extension QuotaPlugin {
     /// At every offer.
     public static var timing: QuotaTiming { .everyOffer }
+
+    /// Counts it where it would be admitted.
+    public func count(_ call: CallRequest) async throws -> Lease? {
+        if case .admit(let lease) = try await admit(call) { lease } else { nil }
+    }
 
     /// Nothing expires.
     public func renew(_ lease: Lease) async throws {}

@@ -143,7 +143,7 @@ def test_what_the_program_does_not_understand_is_usage(arguments):
 def test_plugins_are_listed_with_their_settings():
     every = patchbay("plugins")
     assert every.returncode == 0
-    for type in "jwt", "embed_token", "concurrency", "call_minutes", "dograh", "parrot", "echo", "player", "sqlite":
+    for type in "jwt", "embed_token", "concurrency", "call_minutes", "dograh", "dograh_slots", "parrot", "echo", "player", "sqlite", "redis":
         assert re.search(rf"\b{type}\b", every.stdout), every.stdout
     one = patchbay("plugins", "parrot")
     assert one.returncode == 0 and "pause" in one.stdout

@@ -25,6 +25,7 @@ LAYERS = {
     "PatchbayTesting": ["PatchbayConfig"],
     "WebSocket": [],
     "OutboundHTTP": [],
+    "Redis": ["PatchbayPlugin"],
     "Signaling": ["PatchbayPlugin", "WebSocket"],
     "PatchbayKit": ["Media", "Signaling", "PatchbayConfig"],
 }
@@ -111,8 +112,8 @@ def test_a_protocol_module_is_pure(module):
 
 def test_a_plugin_imports_no_core_module():
     folders = sorted(path for path in (ROOT / "Plugins").glob("*/*/Sources"))
-    # A WebSocket is no part of the core: bots listen on one, too. Nor is what asks servers of others.
-    core = set(LAYERS) - {"PatchbayPlugin", "WebSocket", "OutboundHTTP"} | set(C_LIBRARIES)
+    # A WebSocket is no part of the core: bots listen on one, too. Nor is what asks servers of others, nor a Redis.
+    core = set(LAYERS) - {"PatchbayPlugin", "WebSocket", "OutboundHTTP", "Redis"} | set(C_LIBRARIES)
     wrong = [f"{place}: imports {name}" for folder in folders for place, name in imports(folder) if name in core]
     assert folders and not wrong, "\n".join(wrong)
 

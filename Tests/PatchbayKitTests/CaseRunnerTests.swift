@@ -39,11 +39,11 @@ struct CaseRunnerTests {
 
         """
 
-    private func runner(_ tests: String) throws -> CaseRunner {
+    private func runner(_ tests: String, base: String = Self.base) throws -> CaseRunner {
         let plugins: [PluginRegistration] = .builtin + [.auth(SlowAuth.self)]
         let environment = ["SECRET": "2b7e151628aed2a6abf7158809cf4f3c", "TOKEN": "no.such.token"]
         let configuration = try GatewayConfiguration.load(
-            text: Self.base + tests, environment: environment, catalogue: plugins.catalogue)
+            text: base + tests, environment: environment, catalogue: plugins.catalogue)
         return try CaseRunner(
             configuration, plugins: plugins, environment: environment,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, patience: .milliseconds(200),
@@ -60,6 +60,16 @@ struct CaseRunnerTests {
 
     private let acme = "host: Voice.Acme.Example, path: /api/v1/ws/signaling/7/12"
     private let seven = #"token: { mint: users, user: "7", organization: "9" }"#
+
+    @Test("a quota that is about one kind of store gets such a store, though a test writes nothing into it")
+    func quotaOfOneKindOfStore() throws {
+        let slots = "quotas: { slots: { type: dograh_slots, store: shared } }\ntenants:\n"
+        let base = Self.base
+            .replacing("stores: {", with: "stores: { shared: { type: redis, url: redis://192.0.2.1 },")
+            .replacing("tenants:\n", with: slots)
+        #expect(try runner("", base: base).deployment.instances.contains { $0.label == "quotas.slots" })
+        #expect(throws: Faults.self) { try runner("", base: base.replacing("store: shared", with: "store: local")) }
+    }
 
     @Test("a signed-in caller is found with all there is to say of one")
     func accepted() async throws {

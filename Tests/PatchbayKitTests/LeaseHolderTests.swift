@@ -51,4 +51,40 @@ struct LeaseHolderTests {
         try await holder.recheck(testRequest, [.test(quota)], isOver: { true }, logger: environment.logger)
         #expect(quota.tally == CountingQuota.Tally(admitted: 2, renewed: 0, released: 2))
     }
+
+    @Test("a call that was let in uncounted is counted as soon as its quota can tell, and given back at its end")
+    func countedLater() async throws {
+        let quota = GateQuota<AtNewCall>()
+        quota.set(.cannotTell)
+        var holder = LeaseHolder(patience: .milliseconds(5))
+        try await holder.admit(
+            testRequest, [Tenant.Quota(name: "seats", plugin: quota, admitsWhenUnavailable: true)], environment)
+        let keeping = Task { [holder, environment] in await holder.keepAlive(logger: environment.logger) { _ in } }
+        for mood in [GateQuota<AtNewCall>.Mood.cannotTell, .denies] {
+            quota.set(mood)
+            let asked = quota.asked
+            #expect(await eventually { quota.asked > asked + 1 })
+            #expect(quota.held.isEmpty)
+        }
+        quota.set(.admits)
+        #expect(await eventually { quota.held == [testRequest.callID] })
+        #expect(await eventually { environment.registry.leases.load(ordering: .relaxed) == 1 })
+        keeping.cancel()
+        await keeping.value
+        await holder.release(usage: CallUsage(duration: .zero), environment)
+        #expect(quota.held.isEmpty)
+        #expect(environment.registry.leases.load(ordering: .relaxed) == 0)
+    }
+
+    @Test("a quota that is asked at every offer is not asked by itself")
+    func notAskedAgain() async throws {
+        let quota = GateQuota<AtEveryOffer>()
+        quota.set(.cannotTell)
+        var holder = LeaseHolder(patience: .zero)
+        try await holder.admit(
+            testRequest, [Tenant.Quota(name: "credits", plugin: quota, admitsWhenUnavailable: true)], environment)
+        // It has nothing to do, and ends by itself.
+        await holder.keepAlive(logger: environment.logger) { _ in }
+        #expect(quota.asked == 1)
+    }
 }

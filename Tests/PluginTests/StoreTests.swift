@@ -1,20 +1,27 @@
 import Foundation
 import PatchbayPlugin
 import PatchbayTesting
+import RedisStore
 import SQLiteStore
+import TestSupport
 import Testing
 
 /// What every store promises, asked of each of ours.
 @Suite("Stores")
 struct StoreTests {
     enum Engine: String, CaseIterable {
-        case memory, sqlite
+        case memory, sqlite, redis
+
+        /// Those that can be had here.
+        static let all = allCases.filter { $0 != .redis || RedisServer.isInstalled }
+        /// Those that go by the test's clock. Redis goes by its own: `RedisStoreTests`.
+        static let byTestClock = [memory, sqlite]
     }
 
     private let clock = TestClock()
     private let folder = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID())")
 
-    @Test("gives back what was set, and nothing where nothing was", arguments: Engine.allCases)
+    @Test("gives back what was set, and nothing where nothing was", arguments: Engine.all)
     func values(engine: Engine) async throws {
         try await with(engine) { store in
             #expect(try await store.get("t:a") == nil)
@@ -28,7 +35,7 @@ struct StoreTests {
         }
     }
 
-    @Test("a value expires, and setting it again gives it new time", arguments: Engine.allCases)
+    @Test("a value expires, and setting it again gives it new time", arguments: Engine.byTestClock)
     func expiry(engine: Engine) async throws {
         try await with(engine) { store in
             try await store.set("t:a", [1], timeToLive: .milliseconds(1_500))
@@ -43,7 +50,7 @@ struct StoreTests {
         }
     }
 
-    @Test("of two takers one gets it", arguments: Engine.allCases)
+    @Test("of two takers one gets it", arguments: Engine.all)
     func take(engine: Engine) async throws {
         try await with(engine) { store in
             for trial in 0..<200 {
@@ -57,7 +64,7 @@ struct StoreTests {
         }
     }
 
-    @Test("what is added is there once, until it expires", arguments: Engine.allCases)
+    @Test("what is added is there once, until it expires", arguments: Engine.byTestClock)
     func add(engine: Engine) async throws {
         try await with(engine) { store in
             #expect(try await store.add("t:a", [1], timeToLive: .seconds(10)))
@@ -73,7 +80,7 @@ struct StoreTests {
         }
     }
 
-    @Test("of two who add one does", arguments: Engine.allCases)
+    @Test("of two who add one does", arguments: Engine.all)
     func addRace(engine: Engine) async throws {
         try await with(engine) { store in
             for trial in 0..<200 {
@@ -86,7 +93,7 @@ struct StoreTests {
         }
     }
 
-    @Test("a counter gives each number once, and none beyond its limit", arguments: Engine.allCases)
+    @Test("a counter gives each number once, and none beyond its limit", arguments: Engine.all)
     func increment(engine: Engine) async throws {
         try await with(engine) { store in
             let numbers = try await withThrowingTaskGroup(of: Int?.self) { group in
@@ -105,7 +112,7 @@ struct StoreTests {
 
     @Test(
         "a counter takes any amount that its limit has room for, and gives back no more than it has",
-        arguments: Engine.allCases)
+        arguments: Engine.all)
     func amounts(engine: Engine) async throws {
         try await with(engine) { store in
             let rows: [(amount: Int, limit: Int, sum: Int?)] = [
@@ -119,7 +126,7 @@ struct StoreTests {
         }
     }
 
-    @Test("of forty who add at once as many do as there is room for", arguments: Engine.allCases)
+    @Test("of forty who add at once as many do as there is room for", arguments: Engine.all)
     func amountRace(engine: Engine) async throws {
         try await with(engine) { store in
             let sums = try await withThrowingTaskGroup(of: Int?.self) { group in
@@ -133,7 +140,8 @@ struct StoreTests {
     }
 
     @Test(
-        "a counter that nobody adds to for its time begins anew, one without a time stays", arguments: Engine.allCases)
+        "a counter that nobody adds to for its time begins anew, one without a time stays",
+        arguments: Engine.byTestClock)
     func counterExpiry(engine: Engine) async throws {
         try await with(engine) { store in
             _ = try await store.increment("t:kept", limit: .max)
@@ -148,7 +156,7 @@ struct StoreTests {
         }
     }
 
-    @Test("a set takes no more than its limit, and counts a member once", arguments: Engine.allCases)
+    @Test("a set takes no more than its limit, and counts a member once", arguments: Engine.all)
     func lease(engine: Engine) async throws {
         try await with(engine) { store in
             #expect(try await store.lease("t:s", member: "a", limit: 2, timeToLive: .seconds(30)))
@@ -166,7 +174,7 @@ struct StoreTests {
         }
     }
 
-    @Test("of twenty racers for three places three win", arguments: Engine.allCases)
+    @Test("of twenty racers for three places three win", arguments: Engine.all)
     func race(engine: Engine) async throws {
         try await with(engine) { store in
             let wins = try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -181,7 +189,7 @@ struct StoreTests {
         }
     }
 
-    @Test("a place that is not renewed falls free", arguments: Engine.allCases)
+    @Test("a place that is not renewed falls free", arguments: Engine.byTestClock)
     func leaseExpiry(engine: Engine) async throws {
         try await with(engine) { store in
             _ = try await store.lease("t:s", member: "a", limit: 1, timeToLive: .seconds(30))
@@ -258,14 +266,21 @@ struct StoreTests {
     private var path: String { folder.appending(path: "deep/er/patchbay.db").path }
 
     private func with(_ engine: Engine, _ body: (any StorePlugin) async throws -> Void) async throws {
-        let store: any StorePlugin =
-            switch engine {
-            case .memory: MemoryStore(clock: clock)
-            case .sqlite: try SQLiteStore.configured("path: \(path)", clock: clock)
-            }
+        let store: any StorePlugin
+        var server: RedisServer?
+        switch engine {
+        case .memory: store = MemoryStore(clock: clock)
+        case .sqlite: store = try SQLiteStore.configured("path: \(path)", clock: clock)
+        case .redis:
+            let started = try await RedisServer()
+            store = try RedisStore.configured(
+                "{ url: \"redis://127.0.0.1:\(started.port)\", timeout: 10s }", clock: clock)
+            server = started
+        }
         defer { try? FileManager.default.removeItem(at: folder) }
         try await store.start()
         try await body(store)
         await store.stop()
+        server?.kill()
     }
 }

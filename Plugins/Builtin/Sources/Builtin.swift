@@ -12,6 +12,9 @@ public import PatchbayKit
 #if DograhQuota
     internal import DograhQuota
 #endif
+#if DograhSlotsQuota
+    internal import DograhSlotsQuota
+#endif
 #if EchoPipeline
     internal import EchoPipeline
 #endif
@@ -35,6 +38,9 @@ public import PatchbayKit
 #endif
 #if PlayerPipeline
     internal import PlayerPipeline
+#endif
+#if RedisStore
+    internal import RedisStore
 #endif
 #if SQLiteStore
     internal import SQLiteStore
@@ -68,6 +74,9 @@ extension [PluginRegistration] {
         #if DograhQuota
             plugins.append(.quota(DograhQuota.self))
         #endif
+        #if DograhSlotsQuota
+            plugins.append(.quota(DograhSlotsQuota.self))
+        #endif
         #if EchoPipeline
             plugins.append(.pipeline(EchoPipeline.self))
         #endif
@@ -93,6 +102,9 @@ extension [PluginRegistration] {
         #endif
         #if SQLiteStore
             plugins.append(.store(SQLiteStore.self))
+        #endif
+        #if RedisStore
+            plugins.append(.store(RedisStore.self))
         #endif
         return plugins
     }

@@ -9,7 +9,27 @@ struct LeaseHolder: Sendable {
         var lease: Lease
     }
 
+    /// A quota that let the call in without counting it, and the question that it could not answer.
+    private struct Uncounted: Sendable {
+        var quota: Tenant.Quota
+        var request: CallRequest
+        var environment: CallSupervisor.Environment
+    }
+
+    /// What such quotas gave later.
+    private final class LateLeases: Sendable {
+        let held = Mutex<[Held]>([])
+    }
+
     private var held: [Held] = []
+    private var uncounted: [Uncounted] = []
+    private let late = LateLeases()
+    private let patience: Duration
+
+    /// - Parameter patience: after which a quota is asked again that let a live call in without counting it.
+    init(patience: Duration = .seconds(10)) {
+        self.patience = patience
+    }
 
     /// Asks more quotas. When one denies, everything held is given back.
     mutating func admit(
@@ -22,12 +42,17 @@ struct LeaseHolder: Sendable {
                 held.append(Held(quota: quota, lease: lease))
                 environment.registry.leases.add(1, ordering: .relaxed)
                 continue
-            case nil where quota.admitsWhenUnavailable: continue
+            case nil where quota.admitsWhenUnavailable:
+                // Of those that are asked at every offer this is asked again anyway.
+                if quota.timing == .newCall {
+                    uncounted.append(Uncounted(quota: quota, request: request, environment: environment))
+                }
+                continue
             case nil: denial = quota.timing == .newCall ? .noRoom : .quotaUnknown
             case .deny(let reason): denial = reason
             }
             await release(usage: CallUsage(duration: .zero), environment)
-            held = []
+            (held, uncounted) = ([], [])
             throw .denied(denial)
         }
     }
@@ -71,34 +96,57 @@ struct LeaseHolder: Sendable {
         held.compactMap(\.lease.maximumDuration).min()
     }
 
-    /// Renews what expires, each at a third of its time, until cancelled. Of a quota that denies it no more is asked.
+    /// Renews what expires, each at a third of its time, until cancelled; and has a call counted that could not be when it
+    /// came. Of a quota that denies a renewal no more is asked.
     func keepAlive(logger: Logger, onDenial: @escaping @Sendable (Denial) -> Void) async {
         await withTaskGroup(of: Void.self) { group in
-            for held in held {
-                guard let timeToLive = held.lease.timeToLive else { continue }
+            for held in held { group.addTask { await Self.keepAlive(held, logger, onDenial) } }
+            for question in uncounted {
                 group.addTask {
-                    while true {
-                        do { try await Task.sleep(for: timeToLive / 3) } catch { return }
-                        do {
-                            try await held.quota.plugin.renew(held.lease)
-                        } catch let denial as Denial {
-                            logger.info(
-                                "a quota ends the call",
-                                metadata: ["quota": "\(held.quota.name)", "code": "\(denial.code)"])
-                            return onDenial(denial)
-                        } catch {
-                            logger.warning(
-                                "lease not renewed", metadata: ["quota": "\(held.quota.name)", "error": "\(error)"])
-                        }
-                    }
+                    if let held = await count(question, logger) { await Self.keepAlive(held, logger, onDenial) }
                 }
+            }
+        }
+    }
+
+    private static func keepAlive(
+        _ held: Held, _ logger: Logger, _ onDenial: @Sendable (Denial) -> Void
+    ) async {
+        guard let timeToLive = held.lease.timeToLive else { return }
+        while true {
+            do { try await Task.sleep(for: timeToLive / 3) } catch { return }
+            do {
+                try await held.quota.plugin.renew(held.lease)
+            } catch let denial as Denial {
+                logger.info(
+                    "a quota ends the call", metadata: ["quota": "\(held.quota.name)", "code": "\(denial.code)"])
+                return onDenial(denial)
+            } catch {
+                logger.warning("lease not renewed", metadata: ["quota": "\(held.quota.name)", "error": "\(error)"])
+            }
+        }
+    }
+
+    /// Asks until there is a lease.
+    private func count(_ question: Uncounted, _ logger: Logger) async -> Held? {
+        while true {
+            do { try await Task.sleep(for: patience) } catch { return nil }
+            do {
+                guard let lease = try await question.quota.plugin.count(question.request) else { continue }
+                let counted = Held(quota: question.quota, lease: lease)
+                late.held.withLock { $0.append(counted) }
+                question.environment.registry.leases.add(1, ordering: .relaxed)
+                return counted
+            } catch {
+                logger.warning(
+                    "a call is not counted yet", metadata: ["quota": "\(question.quota.name)", "error": "\(error)"])
             }
         }
     }
 
     /// The call is over, or was never one. Call it once.
     func release(usage: CallUsage, _ environment: CallSupervisor.Environment) async {
-        for held in held {
+        for held in held + late.held.withLock(\.self) {
             await held.quota.plugin.release(held.lease, usage: usage)
             environment.registry.leases.subtract(1, ordering: .relaxed)
         }

@@ -5,7 +5,7 @@ import PatchbayPlugin
 import Signaling
 import Wire
 
-/// Tries the tests of a configuration: no socket is opened, and nothing is written to a store.
+/// Tries the tests of a configuration: no socket is opened, nothing is written to a store, and no quota is started or asked.
 ///
 /// A test is about one tenant; what that needs is started when it is needed first, and stopped by `stop`.
 struct CaseRunner {

@@ -36,6 +36,7 @@ public struct ConcurrencyQuota: QuotaPlugin {
     private let timeToLive: Duration
     private let store: (any StorePlugin)?
     private let seats = Seats()
+    private let unwanted = UnwantedSeats()
     private let context: PluginContext
 
     /// Makes a quota.
@@ -51,26 +52,60 @@ public struct ConcurrencyQuota: QuotaPlugin {
     }
 
     public func admit(_ request: CallRequest) async throws -> QuotaOutcome {
-        // Without a seat to give back, since `Seat` does not read that id.
-        guard let holder = per.holder(of: request) else { return .admit(Lease(id: request.callID)) }
-        let seat = Seat(holder: holder, call: request.callID)
-        let taken =
-            if let store {
-                try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive)
-            } else {
-                seats.take(seat, limit: limit)
-            }
-        if !taken {
+        guard let lease = try await take(request, limit: limit) else {
             return .deny(Denial(code: "concurrency_limit_exceeded", message: "Concurrent call limit reached"))
         }
-        return .admit(Lease(id: seat.id, timeToLive: store == nil ? nil : timeToLive))
+        return .admit(lease)
     }
 
+    /// Beyond the limit where it must be.
+    public func count(_ call: CallRequest) async throws -> Lease? {
+        try await take(call, limit: .max)
+    }
+
+    private func take(_ request: CallRequest, limit: Int) async throws -> Lease? {
+        // Without a seat to give back, since `Seat` does not read that id.
+        guard let holder = per.holder(of: request) else { return Lease(id: request.callID) }
+        let seat = Seat(holder: holder, call: request.callID)
+        guard let store else { return seats.take(seat, limit: limit) ? Lease(id: seat.id) : nil }
+        return try await take(seat, store, limit: limit) ? Lease(id: seat.id, timeToLive: timeToLive) : nil
+    }
+
+    private func take(_ seat: Seat, _ store: any StorePlugin, limit: Int) async throws -> Bool {
+        unwanted.remove(seat)
+        do {
+            return try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive)
+        } catch {
+            // It may be entered all the same, now or when the store goes on; nobody has that seat.
+            giveBackLater(seat, store)
+            throw error
+        }
+    }
+
+    /// Tries until the store takes a seat back, or the seat is wanted again, or has ended by itself. What the store was asked
+    /// before it stood still it may do much later, and the seat would count from then on.
+    private func giveBackLater(_ seat: Seat, _ store: any StorePlugin) {
+        unwanted.insert(seat)
+        Task {
+            for pause in [0, 1, 2, 4, 8, 15] {
+                try? await Task.sleep(for: .seconds(pause))
+                guard unwanted.contains(seat), (try? await store.release(set(seat), member: seat.call)) == nil else {
+                    break
+                }
+            }
+            unwanted.remove(seat)
+        }
+    }
+
+    /// Keeps the seat. One that is gone, because the store forgot it or could not be asked in time, is entered again; where
+    /// others have taken all of them, beyond the limit, so that no further call comes in before there are fewer.
     public func renew(_ lease: Lease) async throws {
         guard let store, let seat = Seat(id: lease.id) else { return }
-        guard try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive) else {
-            throw SeatLost(seat: seat)
-        }
+        if try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive) { return }
+        context.logger.warning(
+            "a live call had lost its seat, and the others are taken: it counts beyond the limit",
+            metadata: ["holder": "\(seat.holder)", "call.id": "\(seat.call)"])
+        _ = try await store.lease(set(seat), member: seat.call, limit: .max, timeToLive: timeToLive)
     }
 
     public func release(_ lease: Lease, usage: CallUsage) async {
@@ -80,19 +115,13 @@ public struct ConcurrencyQuota: QuotaPlugin {
             try await store.release(set(seat), member: seat.call)
         } catch {
             context.logger.warning(
-                "the store did not take a seat back; it falls free when its time is over",
+                "the store did not take a seat back; trying again until its time is over",
                 metadata: ["holder": "\(seat.holder)", "call.id": "\(seat.call)", "error": "\(error)"])
+            giveBackLater(seat, store)
         }
     }
 
     private func set(_ seat: Seat) -> String {
         "\(Self.type):\(name):\(seat.holder)"
     }
-}
-
-/// A call was not renewed in time, and others have taken every seat since.
-struct SeatLost: Error, CustomStringConvertible {
-    let seat: Seat
-
-    var description: String { "call \(seat.call) lost its seat: those of '\(seat.holder)' are all taken" }
 }

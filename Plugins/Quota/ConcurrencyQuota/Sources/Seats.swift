@@ -1,7 +1,7 @@
 internal import Synchronization
 
 /// What one call takes of the limit that its holder shares.
-struct Seat {
+struct Seat: Hashable {
     let holder: String
     let call: String
 
@@ -42,4 +42,15 @@ final class Seats: Sendable {
             if calls[seat.holder]?.isEmpty == true { calls[seat.holder] = nil }
         }
     }
+}
+
+/// Those that a store may have for a call which does not want them any more.
+final class UnwantedSeats: Sendable {
+    private let seats = Mutex<Set<Seat>>([])
+
+    func contains(_ seat: Seat) -> Bool { seats.withLock { $0.contains(seat) } }
+
+    func insert(_ seat: Seat) { seats.withLock { _ = $0.insert(seat) } }
+
+    func remove(_ seat: Seat) { seats.withLock { _ = $0.remove(seat) } }
 }

@@ -32,10 +32,11 @@ enum ReservedNames {
 
     /// Modules of Patchbay.
     private static let ours = """
-        APIKeyAuth Audio COpenSSL COpus CPacketPath CSRTP CSocket CSpeexDSP CYAML CallMinutesQuota ConcurrencyQuota \
-        DTLS DograhQuota EchoPipeline EmbedTokenAuth HTTPAuth ICE ICEPolicies JWTAuth Media MemoryStore OutboundHTTP \
-        ParrotPipeline PatchbayBuiltin PatchbayConfig PatchbayKit PatchbayPlugin PatchbayTesting PlayerPipeline RTP SDP \
-        SQLiteStore SRTP STUN Signaling TURN TestSupport WebRTC WebSocket WebSocketPipeline Wire
+        APIKeyAuth Audio COpenSSL COpus CPacketPath CSRTP CSocket CSpeexDSP CYAML CallMinutesQuota \
+        ConcurrencyQuota DTLS DograhQuota DograhSlotsQuota EchoPipeline EmbedTokenAuth HTTPAuth ICE ICEPolicies \
+        JWTAuth Media MemoryStore OutboundHTTP ParrotPipeline PatchbayBuiltin PatchbayConfig PatchbayKit \
+        PatchbayPlugin PatchbayTesting PlayerPipeline RTP Redis RedisStore SDP SQLiteStore SRTP STUN Signaling \
+        TURN TestSupport WebRTC WebSocket WebSocketPipeline Wire
         """
 
     /// Modules that it is built with.

@@ -1,0 +1,125 @@
+internal import Logging
+public import PatchbayPlugin
+package import Redis
+
+/// Keeps what plugins store in Redis, or Valkey: for gateways on several machines, which see the same.
+///
+/// Leases expire by the server's clock, so that gateways need not agree about the time. A value, a counter and a set may have one
+/// key, so each kind has keys of its own.
+public final class RedisStore: StorePlugin {
+    public static let type = "redis"
+    public static let summary = "Keeps data in Redis or Valkey, for gateways that share it."
+
+    package let redis: RedisClient
+    package let prefix: String
+
+    /// Makes a store that is not connected yet.
+    ///
+    /// - Throws: a ``SettingsFault`` for settings that do not go together.
+    public init(settings: Settings, context: PluginContext) throws {
+        prefix = settings.prefix
+        redis = RedisClient(try settings.configuration()) { [logger = context.logger] event in
+            switch event {
+            case .away(let error): logger.error("Redis is away; trying again", metadata: ["error": "\(error)"])
+            case .back: logger.notice("Redis is back")
+            }
+        }
+    }
+
+    /// Connects, and makes sure that the server can do what it will be asked: GETDEL came with Redis 6.2, and a replica takes
+    /// no writes.
+    public func start() async throws {
+        try await redis.open()
+        do {
+            _ = try await redis.send(RedisCommand("GETDEL", .text(key(.value, "start"))))
+        } catch {
+            await redis.close()
+            throw error
+        }
+    }
+
+    /// Ends the connection.
+    public func stop() async {
+        await redis.close()
+    }
+
+    public func get(_ key: String) async throws -> [UInt8]? {
+        try await value(of: RedisCommand("GET", .text(self.key(.value, key)), isIdempotent: true))
+    }
+
+    public func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {
+        let words = write(key, value, timeToLive)
+        _ = try await redis.send(RedisCommand(words, isIdempotent: true))
+    }
+
+    public func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool {
+        try await redis.send(RedisCommand(write(key, value, timeToLive) + ["NX"])) != .null
+    }
+
+    public func take(_ key: String) async throws -> [UInt8]? {
+        try await value(of: RedisCommand("GETDEL", .text(self.key(.value, key))))
+    }
+
+    public func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
+        let lifetime = timeToLive.map { RedisCommand.Argument.integer($0.milliseconds) } ?? ""
+        let reply = try await redis.run(
+            Self.increment, keys: [self.key(.counter, key)], [.integer(amount), .integer(limit), lifetime])
+        if reply == .null { return nil }
+        guard let count = reply.text.flatMap({ Int($0) }) else { throw RedisError.strangeReply(server: redis.server) }
+        return count
+    }
+
+    public func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {
+        // Who is in stays in: to enter twice is to enter once.
+        let reply = try await redis.run(
+            Self.lease, keys: [key(.lease, set)],
+            [.text(member), .integer(limit), .integer(timeToLive.milliseconds)], isIdempotent: true)
+        return try integer(reply) == 1
+    }
+
+    public func release(_ set: String, member: String) async throws {
+        _ = try await redis.send(RedisCommand("ZREM", .text(key(.lease, set)), .text(member), isIdempotent: true))
+    }
+
+    public func count(_ set: String) async throws -> Int {
+        try integer(try await redis.run(Self.count, keys: [key(.lease, set)], [], isIdempotent: true))
+    }
+}
+
+extension RedisStore: RedisBacked {}
+
+extension RedisStore {
+    /// What a key is for.
+    private enum Kind: String {
+        case value, counter, lease
+    }
+
+    private func key(_ kind: Kind, _ name: String) -> String { "\(prefix)\(kind.rawValue):\(name)" }
+
+    private func write(_ key: String, _ value: [UInt8], _ timeToLive: Duration?) -> [RedisCommand.Argument] {
+        ["SET", .text(self.key(.value, key)), .bytes(value)]
+            + (timeToLive.map { ["PX", .integer($0.milliseconds)] } ?? [])
+    }
+
+    private func value(of command: RedisCommand) async throws -> [UInt8]? {
+        switch try await redis.send(command) {
+        case .string(let bytes): bytes
+        case .null: nil
+        case .integer, .array, .error, .push: throw RedisError.strangeReply(server: redis.server)
+        }
+    }
+
+    private func integer(_ reply: RESPValue) throws(RedisError) -> Int {
+        guard let number = reply.integer else { throw .strangeReply(server: redis.server) }
+        return number
+    }
+}
+
+extension Duration {
+    /// At least 1, for Redis knows no time that is over before it begins; at most a hundred years.
+    fileprivate var milliseconds: Int {
+        let longest = Duration.seconds(3_155_760_000)
+        let (seconds, attoseconds) = min(max(self, .milliseconds(1)), longest).components
+        return Int(seconds) * 1_000 + Int(attoseconds / 1_000_000_000_000_000)
+    }
+}

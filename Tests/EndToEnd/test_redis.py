@@ -1,0 +1,555 @@
+"""What gateways share in Redis: one limit, runs, sessions; and what becomes of calls when Redis, or a gateway, is not there."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import time
+import uuid
+
+import aiohttp
+import pytest
+from aiortc import RTCPeerConnection
+
+from gateway import Gateway, changed_config, jwt, patchbay, write_config
+from peer import Microphone, in_call
+from redis_server import Redis, SlowWay, free_port
+
+REFUSED = {"error_type": "concurrency_limit_exceeded", "message": "Concurrent call limit reached"}
+# As soon as a new call must be answered, whatever ails Redis; and counts be right again when it is well.
+ANSWER, CONVERGENCE = 2.0, 30.0
+# Longer than the time between two renewals of a lease.
+OUTAGE = 12.0
+
+SHARED = (
+    ("stores:\n", "stores:\n  shared: {{ type: redis, url: 'redis://127.0.0.1:{redis}' }}\n"),
+    ("match: any\n", "match: any\n    store: local\n"),
+)
+SEATS = changed_config(*SHARED, ("limit: {seats} }}", "limit: {seats}, store: shared, on_unavailable: {rule} }}"))
+SLOTS = changed_config(
+    *SHARED,
+    ("type: concurrency, limit: {seats} }}", "type: dograh_slots, store: shared, limit: {seats}, organization: 9, on_unavailable: {rule} }}"),
+)
+QUOTAS = {"concurrency": SEATS, "dograh_slots": SLOTS}
+
+
+@pytest.fixture
+def redis():
+    with Redis() as server:
+        yield server
+
+
+def counted(redis: Redis, quota: str) -> int:
+    """The calls that count, in every place where they stand."""
+    if quota == "concurrency":
+        return redis.seats()
+    counts = set(redis.slots())
+    return counts.pop() if len(counts) == 1 else -1
+
+
+@pytest.fixture
+def share(start, redis):
+    """Starts a gateway that counts in the test's Redis, or by another way to it."""
+
+    def make(quota="concurrency", seats=50, rule="deny", port=None):
+        return start(template=QUOTAS[quota], seats=seats, rule=rule, redis=port or redis.port)
+
+    return make
+
+
+class Callers:
+    """Many sockets that offer one description, and never send sound: what is asked about is who gets in.
+
+    They come from several addresses, for the gateway bears 20 sockets without a call from each.
+    """
+
+    def __init__(self):
+        self.addresses = itertools.cycle(f"127.0.1.{last}" for last in range(1, 9))
+
+    async def __aenter__(self):
+        self.sessions = {}
+        self.sockets = []
+        connection = RTCPeerConnection()
+        connection.addTrack(Microphone())
+        await connection.setLocalDescription(await connection.createOffer())
+        self.description = connection.localDescription.sdp
+        await connection.close()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.hang_up()
+        for session in self.sessions.values():
+            await session.close()
+
+    async def open(self, url: str):
+        address = next(self.addresses)
+        if address not in self.sessions:
+            connector = aiohttp.TCPConnector(local_addr=(address, 0), limit=0)
+            self.sessions[address] = aiohttp.ClientSession(connector=connector)
+        self.sockets.append(await self.sessions[address].ws_connect(url))
+        return self.sockets[-1]
+
+    async def offer(self, socket) -> dict:
+        """The answer to an offer, or the refusal."""
+        offer = {"pc_id": f"PC-{uuid.uuid4().hex}", "type": "offer", "sdp": self.description}
+        await socket.send_json({"type": "offer", "payload": offer})
+        while True:
+            message = await socket.receive_json(timeout=20)
+            if message["type"] in ("answer", "error"):
+                return message
+
+    async def call(self, gateway: Gateway) -> dict:
+        return await self.offer(await self.open(gateway.signaling()))
+
+    async def calls(self, gateway: Gateway, count: int):
+        """Places calls, all of which must get in."""
+        for message in [await self.call(gateway) for _ in range(count)]:
+            assert message["type"] == "answer", message
+
+    async def hang_up(self, *sockets):
+        for socket in sockets or self.sockets:
+            await socket.close()
+
+
+def is_refusal(message: dict) -> bool:
+    return message == {"type": "error", "payload": REFUSED}
+
+
+# Two gateways
+
+
+@pytest.mark.parametrize("quota", QUOTAS)
+def test_two_gateways_share_one_limit(share, redis, quota):
+    one, other = share(quota, seats=3), share(quota, seats=3)
+
+    async def main():
+        async with Callers() as callers:
+            await callers.calls(one, 2)
+            await callers.calls(other, 1)
+            assert counted(redis, quota) == 3
+            for gateway in one, other:
+                assert is_refusal(await callers.call(gateway))
+            await callers.hang_up(callers.sockets[0])
+            await asyncio.to_thread(one.await_state, lambda now: now["leases"] == 1)
+            await callers.calls(other, 1)
+            assert is_refusal(await callers.call(one))
+
+    asyncio.run(main())
+    for gateway in one, other:
+        gateway.await_idle(10)
+    assert counted(redis, quota) == 0
+
+
+async def race(gateways, callers: Callers, racers=64) -> list[dict]:
+    """Offers that come at one moment, from sockets that are open already."""
+    sockets = await asyncio.gather(
+        *(callers.open(gateways[number % len(gateways)].signaling()) for number in range(racers))
+    )
+    messages = await asyncio.gather(*map(callers.offer, sockets))
+    await asyncio.gather(*(socket.close() for socket in sockets))
+    return messages
+
+
+@pytest.mark.parametrize(
+    ("quota", "rounds"),
+    [
+        ("concurrency", 5),
+        ("dograh_slots", 5),
+        pytest.param("concurrency", 1000, marks=[pytest.mark.long, pytest.mark.rare]),
+        pytest.param("dograh_slots", 1000, marks=[pytest.mark.long, pytest.mark.rare]),
+    ],
+)
+def test_of_64_racers_for_the_last_seat_at_two_gateways_one_wins(share, redis, quota, rounds):
+    gateways = share(quota, seats=3), share(quota, seats=3)
+
+    async def main():
+        async with Callers() as callers:
+            await callers.calls(gateways[0], 2)
+            for number in range(rounds):
+                messages = await race(gateways, callers)
+                assert [message["type"] for message in messages].count("answer") == 1, f"round {number}: {messages}"
+                assert sum(map(is_refusal, messages)) == 63, f"round {number}"
+                await asyncio.to_thread(redis.await_state, lambda redis: counted(redis, quota) == 2, 10)
+
+    asyncio.run(main())
+
+
+def test_a_run_and_an_embed_session_of_one_gateway_are_good_at_the_other(start, redis):
+    """What stands in the store stands there for all."""
+    template = changed_config(
+        ("stores:\n", "stores:\n  shared: {{ type: redis, url: 'redis://127.0.0.1:{redis}' }}\n"),
+        ("match: any\n", "match: any\n    store: shared\n    runs: registered\n"),
+        ("type: embed_token\n    store: local", "type: embed_token\n    store: shared"),
+    )
+    one, other = (start(template=template, redis=redis.port) for _ in range(2))
+    words = ["--tenant", "default", "--workflow", 33, "--run", 501, "--organization", 9]
+    done = patchbay("run", "add", "-c", one.config, *words, cwd=one.config.parent)
+    assert done.returncode == 0, done.stderr
+    url = {gateway: gateway.signaling(workflow=33, run=501, token=jwt(org="9")) for gateway in (one, other)}
+
+    async def main():
+        async with Callers() as callers:
+            first, second = await callers.open(url[one]), await callers.open(url[other])
+            assert (await callers.offer(first))["type"] == "answer"
+            refusal = await callers.offer(second)
+            assert refusal["payload"]["error_type"] == "workflow_run_already_active"
+            await callers.hang_up(first)
+            await asyncio.to_thread(one.await_state, lambda now: not now["leases"])
+            refusal = await callers.offer(second)
+            assert refusal["payload"]["error_type"] == "workflow_run_already_completed"
+            session = one.embed_session("emb_echo").rpartition("/")[2]
+            embed = f"{other.url.replace('http', 'ws', 1)}/api/v1/ws/public/signaling/{session}"
+            assert (await callers.offer(await callers.open(embed)))["type"] == "answer"
+
+    asyncio.run(main())
+    assert all(key.startswith("patchbay:") for key in redis.keys())
+
+
+def test_dograh_sees_the_calls_and_its_own_are_seen(share, redis):
+    gateway = share("dograh_slots", seats=2)
+    now = int(redis.ask("TIME")[0])
+    redis.ask("ZADD", "concurrent_calls:9", now, "by-telephone")
+    redis.ask("ZADD", "concurrent_calls_fleet", now, "9:by-telephone")
+
+    async def main():
+        async with Callers() as callers:
+            socket = await callers.open(gateway.signaling(run=77))
+            assert (await callers.offer(socket))["type"] == "answer"
+            assert set(redis.ask("HGETALL", "workflow_slot_mapping:77")[::2]) == {"org_id", "slot_id"}
+            assert is_refusal(await callers.call(gateway))
+            redis.ask("HSET", "workflow_slot_mapping:78", "org_id", 9, "slot_id", "by-telephone")
+            redis.ask("ZREM", "concurrent_calls:9", "by-telephone")
+            message = await callers.offer(await callers.open(gateway.signaling(run=78)))
+            assert message["payload"] == {
+                "error_type": "workflow_run_already_active",
+                "message": "Workflow run already has an active call",
+            }
+            assert redis.slots()[:2] == (1, 2)
+
+    asyncio.run(main())
+    gateway.await_idle(10)
+    assert redis.slots() == (0, 1, 1, 0)
+
+
+# When Redis is not as it should be
+
+
+@contextlib.contextmanager
+def killed(redis: Redis, way: SlowWay):
+    redis.kill()
+    yield
+    redis.start()
+
+
+@contextlib.contextmanager
+def stopped(redis: Redis, way: SlowWay):
+    redis.pause()
+    yield
+    redis.resume()
+
+
+@contextlib.contextmanager
+def slow(redis: Redis, way: SlowWay):
+    way.delay = 3.0
+    yield
+    way.delay = 0.0
+
+
+@contextlib.contextmanager
+def read_only(redis: Redis, way: SlowWay):
+    redis.ask("REPLICAOF", "127.0.0.1", free_port())
+    yield
+    redis.ask("REPLICAOF", "NO", "ONE")
+
+
+@contextlib.contextmanager
+def flushed(redis: Redis, way: SlowWay):
+    redis.ask("FLUSHALL")
+    yield
+
+
+FAULTS = [killed, stopped, slow, read_only, flushed]
+RULES = [("concurrency", "deny"), ("concurrency", "allow"), ("dograh_slots", "allow")]
+# Of the others each is much like one of these.
+OFTEN = [(killed, *RULES[0]), (killed, *RULES[1]), (killed, *RULES[2]), (stopped, *RULES[0]), (slow, *RULES[2]), (read_only, *RULES[2]), (flushed, *RULES[0])]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("fault", "quota", "rule"),
+    [
+        pytest.param(fault, *rule, id="-".join((fault.__name__, *rule)), marks=[] if (fault, *rule) in OFTEN else pytest.mark.rare)
+        for fault in FAULTS
+        for rule in RULES
+    ],
+)
+def test_calls_live_through_it_new_ones_are_answered_and_all_are_counted_afterwards(share, redis, fault, quota, rule):
+    """`dograh_slots` refuses whatever `on_unavailable` says; and where Redis forgets, there is room for the moment."""
+    gets_in = fault is flushed or (quota, rule) == ("concurrency", "allow")
+    with SlowWay(redis.port) as way:
+        gateway = share(quota, seats=20, rule=rule, port=way.port)
+
+        async def main():
+            async with in_call(gateway.signaling()) as first, in_call(gateway.signaling()) as second, Callers() as callers:
+                live = 2
+                assert counted(redis, quota) == live
+                with fault(redis, way):
+                    began = time.monotonic()
+                    while time.monotonic() < began + OUTAGE:
+                        heard = [len(caller.frames) for caller in (first, second)]
+                        socket = await callers.open(gateway.signaling())
+                        asked = time.monotonic()
+                        message = await callers.offer(socket)
+                        took = time.monotonic() - asked
+                        assert took < ANSWER, f"answered after {took:.1f} s: {message}"
+                        assert message["type"] == "answer" if gets_in else is_refusal(message), message
+                        live += gets_in
+                        await asyncio.sleep(1.5)
+                        for caller, before in zip((first, second), heard, strict=True):
+                            assert len(caller.frames) > before + 50, "the call has lost its sound"
+                            assert caller.close_code is None and not [m for m in caller.messages if m["type"] == "error"]
+                took = await asyncio.to_thread(redis.await_state, lambda redis: counted(redis, quota) == live, CONVERGENCE)
+                print(f"{fault.__name__}, {quota}, {rule}: {live} calls are counted {took:.1f} s later")
+                await asyncio.to_thread(gateway.await_state, lambda now: now["leases"] == live)
+                recovered = time.monotonic()
+                while (await callers.call(gateway))["type"] != "answer":
+                    assert time.monotonic() < recovered + 10, "new calls are still refused"
+                    await asyncio.sleep(0.5)
+
+        asyncio.run(main())
+        gateway.await_idle(10)
+        redis.await_state(lambda redis: counted(redis, quota) == 0, CONVERGENCE)
+
+
+@pytest.mark.long
+def test_a_call_that_ends_while_redis_is_away_is_not_counted_afterwards(share, redis):
+    """With `dograh_slots`, where nothing expires for 1200 s."""
+    gateway = share("dograh_slots")
+
+    async def main():
+        async with Callers() as callers:
+            await callers.calls(gateway, 3)
+            redis.ask("REPLICAOF", "127.0.0.1", free_port())
+            await callers.hang_up()
+            await asyncio.to_thread(gateway.await_idle, 15)
+            assert redis.slots() == (3, 3, 3, 3)
+            redis.ask("REPLICAOF", "NO", "ONE")
+            await asyncio.to_thread(redis.await_state, lambda redis: redis.slots() == (0, 0, 0, 0), CONVERGENCE)
+
+    asyncio.run(main())
+
+
+def test_calls_that_were_let_in_uncounted_count_afterwards_beyond_the_limit(share, redis):
+    gateway = share(seats=2, rule="allow")
+
+    async def main():
+        async with Callers() as callers:
+            await callers.calls(gateway, 1)
+            redis.kill()
+            await callers.calls(gateway, 3)
+            redis.start()
+            await asyncio.to_thread(redis.await_state, lambda redis: redis.seats() == 4, CONVERGENCE)
+            for left in 3, 2:
+                assert is_refusal(await callers.call(gateway))
+                await callers.hang_up(callers.sockets.pop(0))
+                await asyncio.to_thread(gateway.await_state, lambda now, left=left: now["leases"] == left)
+            assert is_refusal(await callers.call(gateway))
+            await callers.hang_up(callers.sockets.pop(0))
+            await asyncio.to_thread(gateway.await_state, lambda now: now["leases"] == 1)
+            await callers.calls(gateway, 1)
+
+    asyncio.run(main())
+    gateway.await_idle(10)
+    assert redis.seats() == 0
+
+
+def test_a_call_is_answered_in_time_though_everything_that_it_needs_is_slow(start, redis):
+    """Its run is in Redis too, so that five questions come one after another."""
+    template = changed_config(
+        ("stores:\n", "stores:\n  shared: {{ type: redis, url: 'redis://127.0.0.1:{redis}' }}\n"),
+        ("match: any\n", "match: any\n    store: shared\n"),
+        ("limit: {seats} }}", "limit: {seats}, store: shared }}"),
+    )
+    with SlowWay(redis.port) as way:
+        gateway = start(template=template, redis=way.port)
+
+        async def main():
+            async with Callers() as callers:
+                for delay in 0.2, 0.5, 0.9, 1.5:
+                    socket = await callers.open(gateway.signaling())
+                    way.delay = delay
+                    asked = time.monotonic()
+                    message = await callers.offer(socket)
+                    took = time.monotonic() - asked
+                    way.delay = 0.0
+                    assert took < ANSWER, f"answered after {took:.1f} s, with {delay} s for a reply: {message}"
+                    if delay < 1 / 3:
+                        assert message["type"] == "answer", message
+                    else:
+                        code = message["payload"]["error_type"]
+                        assert code in ("concurrency_limit_exceeded", "workflow_run_unavailable", "workflow_run_already_active"), message
+                    # That it is well again is found out within a second or so.
+                    await asyncio.sleep(4)
+                    await callers.calls(gateway, 1)
+
+        asyncio.run(main())
+        gateway.await_idle(10)
+        redis.await_state(lambda redis: redis.seats() == 0, CONVERGENCE)
+
+
+def test_a_lost_connection_is_made_again_and_nobody_notices(share, redis):
+    gateway = share(seats=20)
+
+    async def main():
+        async with Callers() as callers:
+            for _ in range(10):
+                redis.ask("CLIENT", "KILL", "TYPE", "normal")
+                await callers.calls(gateway, 1)
+
+    asyncio.run(main())
+    assert "Redis is away" not in gateway.log.read_text()
+
+
+# When a gateway is not there any more
+
+
+def kill_and_count(tmp_path, sentences, redis, quota: str, restarts: bool) -> float:
+    """Kills a gateway in twenty calls; how long until none of them is counted."""
+    changes = {"template": QUOTAS[quota], "seats": 20, "rule": "deny", "redis": redis.port, "player": sentences["winter"]}
+    victim = Gateway(write_config(tmp_path, **changes))
+
+    async def main():
+        async with Callers() as callers:
+            await callers.calls(victim, 20)
+            assert counted(redis, quota) == 20
+            assert is_refusal(await callers.call(victim))
+            os.kill(victim.pid, signal.SIGKILL)
+            victim.process.wait()
+            victim.process.stdout.close()
+
+    asyncio.run(main())
+    began = time.monotonic()
+    survivor = Gateway(write_config(tmp_path, **changes)) if restarts else None
+    try:
+        if survivor:
+            assert time.monotonic() - began < 5, "it was slow to start"
+        # The last seat was taken a moment before the kill.
+        redis.await_state(lambda redis: counted(redis, quota) == 0, CONVERGENCE + 0.5)
+        return time.monotonic() - began
+    finally:
+        if survivor:
+            assert survivor.stop() == 0
+
+
+# PATCHBAY_KILLS=50 does it so often.
+KILLS = range(int(os.environ.get("PATCHBAY_KILLS", "1")))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", KILLS)
+def test_a_gateway_that_is_killed_in_twenty_calls_leaves_no_seat(tmp_path, sentences, redis, number):
+    """Nobody has to do anything for that: its leases end."""
+    print(f"free after {kill_and_count(tmp_path, sentences, redis, 'concurrency', restarts=False):.1f} s")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", KILLS)
+def test_a_gateway_that_is_killed_in_twenty_calls_leaves_no_slot_to_who_comes_after(tmp_path, sentences, redis, number):
+    """Dograh's keys alone would hold them for 1200 s; the next gateway gives them back."""
+    print(f"free after {kill_and_count(tmp_path, sentences, redis, 'dograh_slots', restarts=True):.1f} s")
+
+
+# Starting
+
+
+def test_whoever_only_tries_a_configuration_changes_nothing_in_redis(tmp_path, sentences, redis):
+    """Not even what a gateway would give back."""
+    config = write_config(tmp_path, SLOTS, player=sentences["winter"], seats=1, rule="deny", redis=redis.port)
+    case = 'connect: { path: /api/v1/ws/signaling/2/501, token: { mint: users, user: "7" } }, expect: { outcome: accepted }'
+    config.write_text(f"{config.read_text()}tests:\n  - {{ name: a user, {case} }}\n")
+    now = int(redis.ask("TIME")[0])
+    redis.ask("ZADD", "concurrent_calls:9", now, "left")
+    redis.ask("ZADD", "concurrent_calls_fleet", now, "9:left")
+    redis.ask("HSET", "workflow_slot_mapping:501", "org_id", 9, "slot_id", "left")
+    redis.ask("ZADD", "patchbay:dograh_slots", 1, "9|left|501")
+    before = redis.keys()
+    for words in ("check", "--connect"), ("test",):
+        done = patchbay(*words, "-c", config)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert redis.slots() == (1, 1, 1, 1) and redis.keys() == before
+
+
+def refuses(tmp_path, sentences, *changes, **values) -> str:
+    """Runs `serve`, which must end by itself. What it said."""
+    template = changed_config(*SHARED, *changes)
+    config = write_config(tmp_path, template, player=sentences["winter"], **values)
+    run = patchbay("serve", "-c", config, timeout=20)
+    assert run.returncode == 70 and "listening" not in run.stdout, run.stdout + run.stderr
+    return run.stderr
+
+
+def test_a_gateway_does_not_start_without_its_redis_and_says_why(tmp_path, sentences):
+    port = free_port()
+    said = refuses(tmp_path, sentences, redis=port)
+    assert f"stores.shared could not start: Redis at 127.0.0.1:{port} cannot be reached: Connection refused" in said
+
+
+def test_a_gateway_does_not_start_with_a_replica(tmp_path, sentences):
+    with Redis("--replicaof", "127.0.0.1", str(free_port())) as redis:
+        assert "refuses: READONLY" in refuses(tmp_path, sentences, redis=redis.port)
+
+
+def test_a_password_is_asked_for_and_never_shown(tmp_path, sentences, start):
+    password = "correct-horse-battery"
+    (tmp_path / "redis.secret").write_text(password + "\n")
+    (tmp_path / "other.secret").write_text("another-horse")
+    with Redis("--requirepass", password) as redis:
+        address = "url: 'redis://127.0.0.1:{redis}' }}"
+
+        def with_password(name):
+            return "url: 'redis://127.0.0.1:{redis}', password: {{ file: " + f"{tmp_path}/{name}" + " }} }}"
+
+        assert "wants a password, and none is set" in refuses(tmp_path, sentences, redis=redis.port)
+        template = changed_config(*SHARED)
+        assert template.count(address) == 1
+        config = write_config(
+            tmp_path, template.replace(address, with_password("other.secret")), player=sentences["winter"], redis=redis.port
+        )
+        said = patchbay("serve", "-c", config, timeout=20)
+        assert said.returncode == 70 and "does not take the user name and password (WRONGPASS)" in said.stderr
+        assert "another-horse" not in said.stdout + said.stderr
+        gateway = start(template=template.replace(address, with_password("redis.secret")), redis=redis.port)
+        redis.ask("CONFIG", "SET", "requirepass", "changed-in-the-meantime")
+        redis.password = "changed-in-the-meantime"
+        redis.ask("CLIENT", "KILL", "TYPE", "normal")
+        gateway.await_log("Redis is away")
+        log = gateway.log.read_text()
+        assert "WRONGPASS" in log and password not in log
+
+
+def test_a_url_with_a_password_in_it_is_refused_and_not_repeated(tmp_path, sentences):
+    template = changed_config(*SHARED).replace("redis://127.0.0.1", "redis://:correct-horse@127.0.0.1")
+    config = write_config(tmp_path, template, player=sentences["winter"], redis=6379)
+    run = patchbay("check", "-c", config)
+    assert run.returncode == 78 and "do not belong into the address" in run.stdout + run.stderr
+    assert "correct-horse" not in run.stdout + run.stderr
+
+
+def test_over_tls(tmp_path, start):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=redis -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(["openssl", *words.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    address = "url: 'redis://127.0.0.1:{redis}' }}"
+    secure = "url: 'rediss://127.0.0.1:{redis}', trust_roots: " + str(certificate) + " }}"
+    with Redis(tls=(certificate, key)) as redis:
+        gateway = start(template=SEATS.replace(address, secure), redis=redis.port, seats=1, rule="deny")
+
+        async def main():
+            async with Callers() as callers:
+                await callers.calls(gateway, 1)
+                assert is_refusal(await callers.call(gateway))
+
+        asyncio.run(main())
+        gateway.await_idle(10)
