@@ -35,6 +35,8 @@ struct Exchange: Sendable {
             // What is read of one peer before the next has its turn; small messages are many even so.
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 4096))
             .channelOption(.maxMessagesPerRead, value: 1)
+            // What nobody has read yet is heard even so when the peer has gone: seconds of sound, not minutes.
+            .channelOption(.socketOption(.so_rcvbuf), value: 128 * 1024)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let handler = ExchangeHandler(exchange: self, host: url.host, outcome: outcome)

@@ -36,18 +36,20 @@ package final class WebSocketConnection: Sendable {
     /// For one reader. Reading slowly makes the peer wait.
     package let inbound: InboundMessages
 
+    private let losses: AsyncStream<Inbound>
     private let channel: any Channel
     private let handler: NIOLoopBound<WebSocketHandler>
     private let limit: Int
     private let queued = Atomic(0)
 
     init(
-        channel: any Channel, handler: WebSocketHandler, inbound: InboundMessages, outboundQueue: Int,
-        remoteAddress: String
+        channel: any Channel, handler: WebSocketHandler, inbound: InboundMessages, losses: AsyncStream<Inbound>,
+        outboundQueue: Int, remoteAddress: String
     ) {
         self.channel = channel
         self.handler = NIOLoopBound(handler, eventLoop: channel.eventLoop)
         self.inbound = inbound
+        self.losses = losses
         self.limit = outboundQueue
         self.remoteAddress = remoteAddress
     }
@@ -94,6 +96,15 @@ package final class WebSocketConnection: Sendable {
         let isLost = channel.eventLoop.makePromise(of: Bool.self)
         channel.eventLoop.execute { [handler] in handler.value.probe(patience, isLost) }
         return (try? await isLost.futureResult.get()) ?? true
+    }
+
+    /// Returns when the connection has ended otherwise than by a close with 1000 or without a code, which may be long
+    /// before `inbound` has been read: its last element. For one caller.
+    ///
+    /// - Returns: nil when it ended well, or the task was cancelled.
+    package func loss() async -> Inbound? {
+        for await loss in losses { return loss }
+        return nil
     }
 
     /// Whether either side has closed the socket, or the peer is known to be gone.

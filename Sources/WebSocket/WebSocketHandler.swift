@@ -17,6 +17,8 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     private let remoteAddress: String
     private let stream: AsyncStream<WebSocketConnection.Inbound>
     private let yield: AsyncStream<WebSocketConnection.Inbound>.Continuation
+    /// The end, where it is no good one, as soon as it is known.
+    private let loss = AsyncStream<WebSocketConnection.Inbound>.makeStream()
     private var context: ChannelHandlerContext?
     private var fragments: (opcode: WebSocketOpcode, count: Int, data: ByteBuffer)?
     private var allowance: Double
@@ -55,7 +57,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
         self.backlog = backlog
         return WebSocketConnection(
             channel: channel, handler: self, inbound: InboundMessages(stream: stream, backlog: backlog),
-            outboundQueue: limits.outboundQueue, remoteAddress: remoteAddress)
+            losses: loss.stream, outboundQueue: limits.outboundQueue, remoteAddress: remoteAddress)
     }
 
     package func handlerAdded(context: ChannelHandlerContext) {
@@ -80,7 +82,11 @@ package final class WebSocketHandler: ChannelDuplexHandler {
 
     /// The first one counts; a finished stream takes no more.
     private func finish(code: UInt16, reason: String) {
-        if closeCode == nil { closeCode = code }
+        if closeCode == nil {
+            closeCode = code
+            if ![1000, 1005].contains(code) { loss.continuation.yield(.closed(code: code, reason: reason)) }
+            loss.continuation.finish()
+        }
         yield.yield(.closed(code: code, reason: reason))
         yield.finish()
         endProbes(isLost: closeCode == 1006)

@@ -95,7 +95,9 @@ async def garbage(socket, start):
     await socket.send_bytes(tone(1.0))
     await asyncio.sleep(1)
     await socket.send_str("{this is no message")
-    await asyncio.sleep(3600)
+    while (message := await socket.receive()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
+        pass
+    print(f"closed with {message.data}: {message.extra}", flush=True)
 
 
 async def goodbye(socket, start):

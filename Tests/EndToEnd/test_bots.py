@@ -176,6 +176,29 @@ def test_a_bot_that_is_lost_ends_the_call_in_3_s(with_bot, announcement, fate, a
         asyncio.run(call())
         gateway.await_idle()
         assert gateway.look()["leases"] == 0
+        if fate == "garbage":
+            _, line = (bot.process.stdout.readline() for _ in range(2))
+            assert line.startswith("closed with 1007: a message is no JSON object"), line
+
+
+def test_a_bot_that_is_far_ahead_and_dies_is_missed_all_the_same(with_bot, announcement):
+    """What it sent is not read to its end first."""
+    with Bot("flood") as bot:
+        gateway = with_bot(bot.url, f", buffer: 5s, announcement: '{announcement}'", seats=1)
+
+        async def call():
+            async with in_call(gateway.signaling()) as caller:
+                await caller.hears(200)
+                bot.signal(signal.SIGKILL)
+                begun = time.monotonic()
+                while not (loudness(caller.heard()[-speech.RATE // 2 :], 1200) > ANNOUNCED).any():
+                    assert time.monotonic() - begun < 3, "no announcement"
+                    await asyncio.sleep(0.02)
+                assert (await end_of(caller))["reason"] == "pipeline_failed"
+
+        asyncio.run(call())
+        gateway.await_idle()
+        assert gateway.look()["leases"] == 0
 
 
 @pytest.mark.parametrize("there", ["nobody", "stopped"])
@@ -275,6 +298,10 @@ def test_a_bot_for_phones_is_told_what_was_played_and_hangs_up_by_rest(with_bot)
                 path = f"/2010-04-01/Accounts/AC7/Calls/{start['start']['callSid']}.json"
                 credentials = base64.b64encode(f"AC7:{SECRET}".encode()).decode()
                 form = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Basic {credentials}"}
+                # The call outlives the pipeline that it began with.
+                config = gateway.config.read_text()
+                gateway.config.write_text(config.replace("dialect: twilio", "dialect: twilio, ping_timeout: 3s"))
+                assert http("POST", f"{gateway.admin}/reload")[0] == 200
                 status, _, body = await asyncio.to_thread(http, "POST", gateway.url + path, b"Status=completed", form)
                 assert (status, json.loads(body)["status"]) == (200, "completed")
                 assert (await end_of(caller))["reason"] == "pipeline_finished"

@@ -89,9 +89,10 @@ struct PipecatDialectTests {
         var modern = dialect()
         #expect(try modern.received(.binary(PipecatFrame.interruption.bytes)) == [.clear])
         #expect(try !modern.received(rtvi("bot-interrupted")).contains(.clear), "it was said once")
+        #expect(try !modern.received(rtvi("user-started-speaking")).contains(.clear), "it will be said")
         var old = dialect()
-        #expect(try !old.received(rtvi("user-started-speaking")).contains(.clear), "nobody to interrupt")
-        _ = try old.received(rtvi("bot-started-speaking"))
+        // Said of what it sent: the caller may hear that for seconds to come.
+        _ = try old.received(rtvi("bot-stopped-speaking"))
         #expect(try old.received(rtvi("user-started-speaking")).prefix(2) == [.report(.userStartedSpeaking), .clear])
         #expect(try old.received(rtvi("bot-interrupted")).contains(.clear))
     }

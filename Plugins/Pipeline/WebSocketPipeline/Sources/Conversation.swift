@@ -25,6 +25,8 @@ final class Conversation: Sendable {
 
     /// How many marks may wait.
     private static let maximumMarks = 1000
+    /// How long after the bot's loss what it said before is still listened to.
+    private static let lastWords = Duration.milliseconds(300)
 
     private let call: Call
     private let audio: CallAudio
@@ -68,17 +70,31 @@ final class Conversation: Sendable {
     func run() async throws {
         var tries = Tries(left: 2, deadline: .now + patience)
         let first = try await open(&tries)
-        defer {
-            state.withLock { state in
-                if let message = state.dialect.closing() { state.socket?.send(message.wire) }
-                state.socket?.startClose(code: 1000, reason: "")
-                if state.dropped > 0 {
-                    call.logger.warning(
-                        "the bot was too slow to take all that the caller said",
-                        metadata: ["frames_dropped": "\(state.dropped)"])
-                }
+        do {
+            try await converse(first, tries)
+            close(code: 1000, reason: "")
+        } catch let fault as DialectFault {
+            close(code: 1007, reason: fault.description)
+            throw fault
+        } catch {
+            close(code: 1000, reason: "")
+            throw error
+        }
+    }
+
+    private func close(code: UInt16, reason: String) {
+        state.withLock { state in
+            if let message = state.dialect.closing() { state.socket?.send(message.wire) }
+            state.socket?.startClose(code: code, reason: reason)
+            if state.dropped > 0 {
+                call.logger.warning(
+                    "the bot was too slow to take all that the caller said",
+                    metadata: ["frames_dropped": "\(state.dropped)"])
             }
         }
+    }
+
+    private func converse(_ first: WebSocketConnection, _ tries: Tries) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [self] in for await frame in audio.input { hear(frame) } }
             group.addTask { [self] in for await key in call.dtmf { tell { $0.pressed(key) } } }
@@ -92,11 +108,11 @@ final class Conversation: Sendable {
             group.addTask { [self] in
                 for await _ in finished { throw Finished() }
             }
-            group.addTask { [self, tries] in
+            group.addTask { [self] in
                 var (socket, tries) = (first, tries)
                 while true {
                     do {
-                        try await converse(over: socket)
+                        try await follow(socket)
                         throw Finished()
                     } catch let loss as BotLost
                         where tries.left > 0 && !loss.isSilence && !state.withLock(\.hasPlayed)
@@ -178,8 +194,25 @@ final class Conversation: Sendable {
 
     // MARK: - From the bot
 
-    /// Does what the bot says until it is done.
-    private func converse(over socket: WebSocketConnection) async throws {
+    /// Does what the bot says until it is done, or gone.
+    private func follow(_ socket: WebSocketConnection) async throws {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask { [self] in
+                try await listen(to: socket)
+                return true
+            }
+            // What the bot is ahead of the caller's ear does not hide that it is gone; but its last words are looked at.
+            group.addTask {
+                guard case .closed(let code, let reason)? = await socket.loss() else { return false }
+                try await Task.sleep(for: Self.lastWords)
+                throw BotLost(code: code, reason: reason)
+            }
+            defer { group.cancelAll() }
+            while let isOver = try await group.next(), !isOver {}
+        }
+    }
+
+    private func listen(to socket: WebSocketConnection) async throws {
         for await message in socket.inbound {
             // While there is always another, nothing else here suspends: other calls' pipelines want the thread too.
             if socket.inbound.areWaiting { await Task.yield() }
@@ -188,7 +221,7 @@ final class Conversation: Sendable {
             case .text(let text): received = .text(text)
             case .binary(let bytes): received = .binary(bytes)
             case .closed(let code, let reason):
-                if [1000, 1001, 1005].contains(code) { return }
+                if [1000, 1005].contains(code) { return }
                 throw BotLost(code: code, reason: reason)
             }
             let actions = try state.withLock { state throws(DialectFault) in try state.dialect.received(received) }

@@ -2,22 +2,33 @@ internal import FoundationEssentials
 public import PatchbayPlugin
 internal import Synchronization
 
-/// Calls that a bot may hang up by name.
+/// Calls that a bot may hang up by name. One for all instances: a call outlives its own when that is changed by a reload.
 final class LiveCalls: Sendable {
-    private let conversations = Mutex<[String: Conversation]>([:])
+    static let shared = LiveCalls()
 
-    func add(_ id: String, _ conversation: Conversation) {
-        conversations.withLock { $0[id] = conversation }
+    private struct Entry {
+        var conversation: Conversation
+        var account: String
+    }
+
+    private let entries = Mutex<[String: Entry]>([:])
+
+    /// - Parameter account: nil where no bot may hang up in this way.
+    func add(_ id: String, _ conversation: Conversation, account: String?) {
+        guard let account else { return }
+        entries.withLock { $0[id] = Entry(conversation: conversation, account: account) }
     }
 
     func remove(_ id: String) {
-        conversations.withLock { _ = $0.removeValue(forKey: id) }
+        entries.withLock { _ = $0.removeValue(forKey: id) }
     }
 
     /// - Returns: whether there is such a call.
-    func finish(twilioID: String, tenant: String) -> Bool {
-        let conversation = conversations.withLock { conversations in
-            conversations.first { TwilioDialect.callID($0.key) == twilioID && $0.value.tenant == tenant }?.value
+    func finish(twilioID: String, tenant: String, account: String) -> Bool {
+        let conversation = entries.withLock { entries in
+            entries.first { id, entry in
+                TwilioDialect.callID(id) == twilioID && entry.account == account && entry.conversation.tenant == tenant
+            }?.value.conversation
         }
         conversation?.finish()
         return conversation != nil
@@ -26,12 +37,14 @@ final class LiveCalls: Sendable {
 
 /// As much of Twilio's REST API as a bot needs to end its call: <https://www.twilio.com/docs/voice/api/call-resource>.
 extension WebSocketPipeline: RouteProvider {
+    /// Whose calls may be hung up.
+    var account: String? {
+        settings.dialect == .twilio && settings.twilio?.authToken != nil ? settings.twilio?.accountSid : nil
+    }
+
     /// None unless the dialect is `twilio` and has an `auth_token`.
     public var routes: [Route] {
-        guard settings.dialect == .twilio, let twilio = settings.twilio, let secret = twilio.authToken else {
-            return []
-        }
-        let account = twilio.accountSid
+        guard let account, let secret = settings.twilio?.authToken else { return [] }
         return [
             Route(.post, "/2010-04-01/Accounts/\(account)/Calls/{call}") { request in
                 hangUp(request, account: account, secret: secret)
@@ -52,7 +65,7 @@ extension WebSocketPipeline: RouteProvider {
             return Self.failure(400, code: 21_220, "Only Status=completed can be asked for")
         }
         let id = String(name.dropLast(".json".count))
-        guard calls.finish(twilioID: id, tenant: request.tenant) else {
+        guard LiveCalls.shared.finish(twilioID: id, tenant: request.tenant, account: account) else {
             return Self.failure(404, code: 20_404, "The requested resource was not found")
         }
         return RouteResponse(

@@ -8,7 +8,6 @@ public struct WebSocketPipeline: PipelinePlugin {
         "Hands the call to a bot over a WebSocket: Twilio Media Streams, OpenAI Realtime, Pipecat, or raw PCM."
 
     let settings: Settings
-    let calls = LiveCalls()
     private let tls: ClientTLS?
     private let announcement: WaveFile?
     private let headers: [String: String]
@@ -88,8 +87,8 @@ public struct WebSocketPipeline: PipelinePlugin {
         let conversation = Conversation(
             call: call, audio: audio, dialect: settings.makeDialect(CallFacts(call)),
             connect: { timeout in try await connect(call, within: timeout) }, patience: settings.connectTimeout)
-        calls.add(call.id, conversation)
-        defer { calls.remove(call.id) }
+        LiveCalls.shared.add(call.id, conversation, account: account)
+        defer { LiveCalls.shared.remove(call.id) }
         do {
             try await conversation.run()
         } catch is CancellationError {
@@ -110,7 +109,6 @@ public struct WebSocketPipeline: PipelinePlugin {
         var limits = WebSocketLimits.ofServer
         limits.messageSize = 4 << 20
         limits.messageFragments = 1024
-        limits.inboundQueue = 1 << 20
         limits.outboundQueue = 1 << 20
         limits.pingInterval = settings.pingTimeout / 4
         limits.pongTimeout = settings.pingTimeout

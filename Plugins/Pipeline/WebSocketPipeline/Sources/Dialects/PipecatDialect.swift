@@ -14,7 +14,6 @@ struct PipecatDialect: Dialect {
     private var messages = 0
     /// Bots before the frame of that name tell of an interruption in RTVI alone.
     private var sendsInterruptions = false
-    private var isBotSpeaking = false
 
     /// - Parameter greets: says `client-ready`, without which a bot that waits for it does not begin.
     init(_ facts: CallFacts, greets: Bool) {
@@ -104,16 +103,10 @@ struct PipecatDialect: Dialect {
         case "bot-ready": return [.report(.ready)]
         case "bot-interrupted": return sendsInterruptions ? [] : [.clear]
         case "user-started-speaking":
-            // An older bot stops its own voice then, and says no more of it.
-            let clears = !sendsInterruptions && isBotSpeaking
-            return [.report(.userStartedSpeaking)] + (clears ? [.clear] : [])
+            // An older bot stops its own voice then, and says no more of it. What it sent ahead may be playing although it
+            // has said that it is done.
+            return [.report(.userStartedSpeaking)] + (sendsInterruptions ? [] : [.clear])
         case "user-stopped-speaking": return [.report(.userStoppedSpeaking)]
-        case "bot-started-speaking":
-            isBotSpeaking = true
-            return []
-        case "bot-stopped-speaking":
-            isBotSpeaking = false
-            return []
         case "user-mute-started": return [.report(.userMuteStarted)]
         case "user-mute-stopped": return [.report(.userMuteStopped)]
         case "user-transcription":
