@@ -291,7 +291,7 @@ struct WebSocketTests {
                 }
             } body: { server in
                 if isSlow {
-                    var small = WebSocketLimits()
+                    var small = WebSocketLimits.ofServer
                     small.inboundQueue = 100_000
                     let client = try await WebSocketClient.connect(url: server.url, limits: small)
                     var inbound = client.inbound.makeAsyncIterator()
