@@ -300,6 +300,8 @@ def test_a_bot_behind_tls_is_spoken_to_when_it_is_who_it_should_be(with_bot, cer
 
         asyncio.run(call())
         gateway.await_idle()
+        why = {"a stranger": "the certificate is not trusted: its issuer is", "another's name": "the certificate is for another host"}
+        gateway.await_log(why.get(name, "pipeline failed"))
 
 
 def test_a_bot_for_phones_is_told_what_was_played_and_hangs_up_by_rest(with_bot):
