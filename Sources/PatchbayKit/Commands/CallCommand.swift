@@ -74,8 +74,7 @@ struct CallCommand: AsyncParsableCommand {
         let wave: WaveFile
         let engine: MediaEngine
         do {
-            wave =
-                try speech.map { try WaveFile(parsing: [UInt8](Data(contentsOf: URL(fileURLWithPath: $0)))) } ?? .bursts
+            wave = try speech.map { try WaveFile(reading: $0) } ?? .bursts
             // A loop a call, for each needs a port of its own: two calls between the same two ports cannot be told apart.
             engine = try MediaEngine(
                 addresses: Self.addresses(toCall: url), ports: nil, loops: calls,
