@@ -108,7 +108,10 @@ struct Deployment: Sendable {
                             admitsWhenUnavailable: configuration.instances[.quota]?[name]?.onUnavailable == .allow)
                     }
                 },
-                pipeline: pipeline, pipelinesByWorkflow: tenant.pipelines.compactMapValues { pipelines[$0] },
+                pipeline: Tenant.Pipeline(name: tenant.pipeline, plugin: pipeline),
+                pipelinesByWorkflow: tenant.pipelines.compactMapValues { name in
+                    pipelines[name].map { Tenant.Pipeline(name: name, plugin: $0) }
+                },
                 inbound: inbound, outbound: outbound, runs: WorkflowRuns(store: store, tenant: tenant.name),
                 runsAreRegistered: tenant.runs == .registered, events: tenant.events, limits: tenant.limits)
         }
@@ -191,6 +194,11 @@ struct Tenant: Sendable {
         var timing: QuotaTiming { type(of: plugin).timing }
     }
 
+    struct Pipeline: Sendable {
+        var name: String
+        var plugin: any PipelinePlugin
+    }
+
     /// All of its configuration's: who holds a tenant has them live on.
     var instances: [LiveInstance]
     var name: String
@@ -198,8 +206,8 @@ struct Tenant: Sendable {
     var auth: [Auth]
     var allowsAnonymous: Bool
     var quotas: [Quota]
-    var pipeline: any PipelinePlugin
-    var pipelinesByWorkflow: [Int: any PipelinePlugin]
+    var pipeline: Pipeline
+    var pipelinesByWorkflow: [Int: Pipeline]
     var inbound: any ICEPolicyPlugin
     var outbound: any ICEPolicyPlugin
     var runs: WorkflowRuns
@@ -216,10 +224,11 @@ struct Tenant: Sendable {
     /// The instances that serve HTTP.
     var routeProviders: [any RouteProvider] {
         let pipelines = [pipeline] + pipelinesByWorkflow.values
-        return auth.compactMap { $0.plugin as? any RouteProvider } + pipelines.compactMap { $0 as? any RouteProvider }
+        return auth.compactMap { $0.plugin as? any RouteProvider }
+            + pipelines.compactMap { $0.plugin as? any RouteProvider }
     }
 
-    func pipeline(forWorkflow id: Int) -> any PipelinePlugin {
+    func pipeline(forWorkflow id: Int) -> Pipeline {
         pipelinesByWorkflow[id] ?? pipeline
     }
 

@@ -27,7 +27,7 @@ struct Exchange: Sendable {
             tls = url.isSecure ? try self.tls ?? ClientTLS() : nil
         } catch {
             outcome.fail(error)
-            throw WebSocketError.cannotConnect(host: url.host, port: url.port, reason: "\(error)")
+            throw WebSocketError.cannotConnect(host: url.host, port: url.port, reason: failureReason(error))
         }
         // Neither the look-up of a name nor a TCP handshake can be cancelled: what comes too late is closed.
         let connecting = ClientBootstrap(group: loop).connectTimeout(TimeAmount(timeout))
@@ -48,10 +48,11 @@ struct Exchange: Sendable {
             }
             .connect(host: url.host, port: url.port)
         connecting.whenFailure { error in
-            outcome.fail(WebSocketError.cannotConnect(host: url.host, port: url.port, reason: "\(error)"))
+            outcome.fail(
+                WebSocketError.cannotConnect(host: url.host, port: url.port, reason: failureReason(error)))
         }
         let timer = loop.scheduleTask(in: TimeAmount(timeout)) {
-            outcome.fail(WebSocketError.noResponse(reason: "none within \(timeout)"))
+            outcome.fail(WebSocketError.noResponse(reason: "none within \(rounded(timeout))"))
         }
         outcome.futureResult.whenComplete { _ in timer.cancel() }
         outcome.futureResult.whenFailure { _ in connecting.whenSuccess { $0.close(promise: nil) } }
@@ -128,7 +129,7 @@ final class ExchangeHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        fail(context, "\(error)")
+        fail(context, failureReason(error))
     }
 
     private func fail(_ context: ChannelHandlerContext, _ reason: String) {

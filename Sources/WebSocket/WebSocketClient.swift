@@ -84,31 +84,54 @@ package struct ClientURL: Sendable, Hashable {
     package var target: String
 
     /// - Parameter schemes: one without TLS, and one with.
+    /// - Throws: `WebSocketError.badURL`.
     package init(_ text: String, schemes: [String]) throws(WebSocketError) {
         let expected = schemes.first ?? ""
+        func bad(_ reason: String) -> WebSocketError { .badURL(expected: expected, reason: reason) }
         guard let scheme = schemes.first(where: { text.hasPrefix($0 + "://") }) else {
-            throw .badURL(expected: expected)
+            throw bad("it begins with " + schemes.map { $0 + "://" }.joined(separator: " or "))
+        }
+        // What is sent in a request head must not end it.
+        guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
+            throw bad("a space, or what is not ASCII, stands in it as %20 and the like")
         }
         isSecure = scheme != expected
         let rest = text.dropFirst(scheme.utf8.count + 3).prefix { $0 != "#" }
         let authority = rest.prefix { $0 != "/" && $0 != "?" }
-        let target = rest[authority.endIndex...]
-        var host = authority
+        guard !authority.contains("@") else { throw bad("a user or a password has no place in it") }
+        let (host, end) = try Self.host(of: authority, bad)
         port = isSecure ? 443 : 80
-        if let colon = authority.lastIndex(of: ":"), authority[colon...].allSatisfy({ $0 != "]" }) {
-            guard let number = UInt16(authority[authority.index(after: colon)...]) else {
-                throw .badURL(expected: expected)
+        if !end.isEmpty {
+            guard let number = UInt16(end.dropFirst()), number > 0, end.dropFirst().allSatisfy(\.isNumber) else {
+                throw bad("the port is a number from 1 to 65535")
             }
             port = Int(number)
-            host = authority[..<colon]
-        }
-        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-        // What is sent in a request head must not end it.
-        guard !host.isEmpty, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), !authority.contains("@") else {
-            throw .badURL(expected: expected)
         }
         self.host = String(host)
         self.authority = String(authority)
+        let target = rest[authority.endIndex...]
         self.target = target.hasPrefix("/") ? String(target) : "/" + target
+    }
+
+    /// The host, without the brackets of an IPv6 address, and what follows it: nothing, or the port with its colon.
+    private static func host(
+        of authority: Substring, _ bad: (String) -> WebSocketError
+    ) throws(WebSocketError) -> (Substring, Substring) {
+        if authority.hasPrefix("[") {
+            let host = authority.dropFirst().prefix { $0 != "]" }
+            let end = authority[host.endIndex...].dropFirst()
+            guard host.endIndex < authority.endIndex, end.isEmpty || end.hasPrefix(":"),
+                case .v6? = try? NIOCore.SocketAddress(ipAddress: String(host), port: 0)
+            else { throw bad("an IPv6 address stands in brackets, as in [::1]:8080") }
+            return (host, end)
+        }
+        let host = authority.prefix { $0 != ":" }
+        let end = authority[host.endIndex...]
+        guard !host.isEmpty else { throw bad("it names no host") }
+        guard !end.dropFirst().contains(":") else { throw bad("an IPv6 address stands in brackets, as in [::1]:8080") }
+        if let odd = host.first(where: { !$0.isLetter && !$0.isNumber && !"-._".contains($0) }) {
+            throw bad("no host has '\(odd)' in its name")
+        }
+        return (host, end)
     }
 }

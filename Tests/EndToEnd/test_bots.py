@@ -18,7 +18,7 @@ import pytest
 import speech
 from bot import SWEEP_BY, SWEEP_FROM, Bot
 from browser import chromium, open_caller, record
-from gateway import ROOT, SECRET, changed_config, free_ports, http
+from gateway import ROOT, SECRET, Gateway, changed_config, free_ports, http, patchbay
 from peer import in_call
 
 ANNOUNCED = 0.05  # the announcement is louder than this
@@ -86,6 +86,52 @@ def test_the_bots_of_the_documents_repeat_the_caller_and_are_interrupted(with_bo
     begin = speech.spoken_part(speech.read(sentences["winter"]))[: int(1.2 * speech.RATE)]
     score, _ = speech.likeness(begin, heard)
     assert score >= speech.SAME, f"the beginning of the sentence scores {score:.2f}"
+
+
+@pytest.mark.parametrize("documented", ["python"], indirect=True)
+def test_the_commands_of_the_documents_are_a_call_to_a_bot(documented, tmp_path):
+    """With the configuration as it stands there: no address of its media is given. Only the ports are others."""
+    url, _ = documented
+    text = (ROOT / "docs/bots.md").read_text()
+    yaml = re.search(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    _, serve, call = re.search(r"^```sh\n(python3 bot\.py\n.*?)^```$", text, re.MULTILINE | re.DOTALL)[1].splitlines()
+    assert serve == "patchbay serve -c config.yaml"
+    assert yaml.count("ws://127.0.0.1:9100/") == 1 and call.count("ws://127.0.0.1:8080/") == 1
+    ports = f"server: {{ listen: 127.0.0.1:0, admin: 127.0.0.1:0 }}\nmedia: {{ ports: {free_ports()} }}\n"
+    (tmp_path / "config.yaml").write_text(yaml.replace("ws://127.0.0.1:9100/", url) + ports)
+    gateway = Gateway(tmp_path / "config.yaml")
+    try:
+        words = call.replace("ws://127.0.0.1:8080", gateway.url.replace("http", "ws", 1)).split()
+        run = patchbay(*words[1:], cwd=tmp_path)
+        assert run.returncode == 0 and "hung up after 10.0 s" in run.stdout, run.stdout + run.stderr
+        assert (np.abs(speech.read(tmp_path / "heard.wav")) > 0.1).any(), "the bot said nothing"
+        gateway.await_idle()
+    finally:
+        gateway.stop()
+
+
+def place(gateway, *options) -> dict:
+    """How a call of `patchbay call` went."""
+    run = patchbay("call", gateway.signaling(), "--json", *options)
+    assert run.stdout, run.stderr
+    return json.loads(run.stdout)["calls"][0]
+
+
+def test_patchbay_call_tells_what_became_of_the_bot(with_bot):
+    with Bot("crash") as bot:
+        gateway = with_bot(bot.url)
+        call = place(gateway, "--seconds", 20)
+        assert call["connected"] and call["error"] is None and call["end"] == "pipeline_failed", call
+        assert 0.8 < call["seconds"] < 5, call
+        gateway.await_idle()
+
+
+def test_patchbay_call_lets_a_bot_say_what_it_likes(with_bot, noisy):
+    with Bot("tell") as bot:
+        gateway = with_bot(bot.url)
+        call = place(gateway, "--in", noisy["harbour"], "--seconds", 4)
+        assert call["error"] is None and call["end"] == "hung up" and call["packets_received"] > 40, call
+        gateway.await_idle()
 
 
 async def end_of(caller, timeout=3.0) -> dict:
@@ -277,6 +323,8 @@ def test_a_bot_behind_tls_is_spoken_to_when_it_is_who_it_should_be(with_bot, cer
 
         asyncio.run(call())
         gateway.await_idle()
+        why = {"a stranger": "the certificate is not trusted: its issuer is", "another's name": "the certificate is for another host"}
+        gateway.await_log(why.get(name, "pipeline failed"))
 
 
 def test_a_bot_for_phones_is_told_what_was_played_and_hangs_up_by_rest(with_bot):

@@ -177,6 +177,14 @@ ELSEWHERE = {
     "PATCHBAY_KILLS=50 script/test peers -s -k killed_in_twenty_calls": "script/test kills one",
     ".venv/bin/python -m pytest Tests/EndToEnd/test_lease.py": "script/test runs it, with the rest",
     "python3 -m http.server 8000 --bind 127.0.0.1 --directory Examples/EmbedPage": "test_embed_page.py serves it by itself",
+    **dict.fromkeys(
+        (
+            "python3 bot.py",
+            "patchbay serve -c config.yaml",
+            "patchbay call ws://127.0.0.1:8080/api/v1/ws/signaling/1 --seconds 10 --out heard.wav",
+        ),
+        "test_bots.py, at a port of its own",
+    ),
     **dict.fromkeys(('kill -HUP "$(pidof patchbay)"', "curl -X POST http://127.0.0.1:9090/reload"), "test_reload.py"),
     **dict.fromkeys(("patchbay test", "patchbay test -c config.yaml tests.yaml"), "test_check.py"),
     "(umask 077 && openssl rand -hex 32 > data/turn.secret)": "test_turn_server.py",

@@ -86,3 +86,13 @@ def test_the_caller_asks_the_servers_that_a_page_would(start, turn_server, signe
 def test_a_stun_server_is_written_as_one():
     run = patchbay("call", "http://127.0.0.1:1/", "--stun", "turn:127.0.0.1")
     assert run.returncode == 64 and "--stun is followed by stun:HOST or stun:HOST:PORT" in run.stderr
+
+
+def test_a_file_that_cannot_be_said_is_named(tmp_path):
+    sound = tmp_path / "old.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 22_050, 0, "NONE", ""))
+        file.writeframes(bytes(2000))
+    for file, why in (sound, "it has 22050 samples a second; convert it to 8000, 16000"), (tmp_path / "none.wav", "No such file"):
+        run = patchbay("call", "http://127.0.0.1:1/", "--in", file)
+        assert run.returncode == 70 and run.stderr.startswith(f"error: cannot play {file}: {why}"), run.stderr

@@ -46,10 +46,11 @@ class Relay:
         self.up.other, self.down.other = self.down, self.up
 
     def rewrite(self, text: str, comes_by: Way, goes_by: Way) -> str:
-        """A side's candidates become the relay's; where they lead is where the relay sends what comes for them."""
+        """A side's candidates become the relay's; the one on loopback is where the relay sends what comes for them."""
 
         def replace(match):
-            goes_by.target = match[2], int(match[3])
+            if match[2] == "127.0.0.1":
+                goes_by.target = match[2], int(match[3])
             return f"{match[1]}127.0.0.1 {comes_by.port}"
 
         return CANDIDATE.sub(replace, text)

@@ -1,5 +1,7 @@
+import Media
 import PatchbayPlugin
 import Testing
+import Wire
 
 @testable import PatchbayKit
 
@@ -23,6 +25,18 @@ struct CallerTests {
         #expect(url.hasPrefix("ws://h/api/v1/ws/signaling/1/"))
         #expect(url.hasSuffix("?a=b"))
         #expect(url != Caller.signedIn("ws://h/api/v1/ws/signaling/1?a=b", 0))
+    }
+
+    @Test(
+        "a gateway on loopback is called from there too, and first",
+        arguments: [
+            ("http://localhost:8080/", "127.0.0.1"), ("ws://127.0.0.2:1/x", "127.0.0.2"), ("http://[::1]:9/", "::1"),
+            ("http://203.0.113.5/", nil), ("http://voice.example.org/", nil),
+        ])
+    func addresses(url: String, loopback: String?) {
+        let addresses = CallCommand.addresses(toCall: url).map(\.host)
+        let usable = Interfaces.usableAddresses().map(\.host).filter { $0 != loopback }
+        #expect(addresses == (loopback.map { [$0] } ?? []) + usable)
     }
 
     @Test("times of each call and of all of them are in the figures")

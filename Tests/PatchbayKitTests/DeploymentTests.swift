@@ -56,8 +56,10 @@ struct DeploymentTests {
     @Test("a workflow's own pipeline serves it, the tenant's serves the rest")
     func pipelines() throws {
         let acme = try #require(try deployment(tenants).tenant(host: "acme.example.org", path: [])?.tenant)
-        #expect(type(of: acme.pipeline(forWorkflow: 7)).type == "parrot")
-        #expect(type(of: acme.pipeline(forWorkflow: 8)).type == "echo")
+        for (workflow, name) in [(7, "parrot"), (8, "echo")] {
+            let pipeline = acme.pipeline(forWorkflow: workflow)
+            #expect(pipeline.name == name && type(of: pipeline.plugin).type == name)
+        }
     }
 
     @Test("an instance that cannot start stops the start, and is named")

@@ -127,7 +127,8 @@ struct StatisticsTests {
         let line = try #require(log.lines.byMessage.withLock { $0["call ended"] })
         for (name, value) in Self.full.metadata { #expect(line[name] == value, "\(name)") }
         #expect(line["reason"] == "pipeline_finished")
-        #expect(line["call"] == "call")
+        #expect(line["call"] == "call" && line["tenant"] == "default")
+        #expect(line["pipeline"] == "script" && line["workflow"] == "1")
         #expect(Int(try #require(line["duration_ms"]).description) ?? -1 >= 0)
     }
 }

@@ -104,7 +104,7 @@ extension Tenant {
         return Tenant(
             instances: [], name: name, matches: [.any], auth: auth.map { Auth(name: "door", plugin: $0) },
             allowsAnonymous: false,
-            quotas: quotas, pipeline: pipeline,
+            quotas: quotas, pipeline: Pipeline(name: "script", plugin: pipeline),
             pipelinesByWorkflow: [:], inbound: OpenPolicy(), outbound: OpenPolicy(),
             runs: WorkflowRuns(store: store, tenant: "default"), runsAreRegistered: runsAreRegistered,
             events: EventsChoice(events), limits: limits)

@@ -31,7 +31,13 @@ struct WebSocketPipelineTests {
             ("{ dialect: pcm, url: ws://a, headers: { Sec-WebSocket-Key: b } }", "headers"),
             ("{ dialect: pcm, url: ws://a, headers: { \"a b\": c } }", "headers"),
             ("{ dialect: pcm, url: ws://a, secret_headers: { a: { env: BREAK } } }", "secret_headers"),
-            ("{ dialect: pcm, url: ws://a, headers: { Authorization: b }, token: { env: KEY } }", "token"),
+            ("{ dialect: pcm, url: ws://a, headers: { Authorization: k3y } }", "headers"),
+            (
+                "{ dialect: pcm, url: ws://a, secret_headers: { Authorization: { env: KEY } }, token: { env: KEY } }",
+                "token"
+            ),
+            ("{ dialect: pcm, url: ws://a, token: { env: BREAK } }", "token"),
+            ("{ dialect: pcm, url: ws://a, pcm: { subprotocol: a b } }", "pcm"),
             ("{ dialect: pcm, url: ws://a, trust_roots: /nowhere }", "trust_roots"),
             ("{ dialect: pcm, url: wss://a, trust_roots: /nowhere }", "trust_roots"),
             ("{ dialect: pcm, url: ws://a, buffer: 1500ms }", "buffer"),
@@ -49,11 +55,58 @@ struct WebSocketPipelineTests {
         "takes the address of a WebSocket, with places for the call",
         arguments: [
             ("ws://a", true), ("wss://a.example:8443/x?y={workflow_id}", true), ("ws://[::1]:9/", true),
-            ("ws://a/{call_id}/{tenant}/{workflow_run_id}", true), ("http://a", false), ("ws://", false),
-            ("ws://a/{name}", false), ("ws://a b", false), ("ws://a:99999", false), ("ws://u:p@a/", false),
+            ("ws://a/{call_id}/{tenant}/{workflow_run_id}", true), ("ws://my_bot?{tenant}", true), ("http://a", false),
+            ("ws://", false), ("ws://a/{name}", false), ("ws://a b", false), ("ws://a:99999", false),
+            ("ws://u:p@a/", false), ("ws://{tenant}/", false), ("ws://a:{workflow_id}/", false), ("ws://::1/", false),
+            ("ws://[::1/", false), ("ws://[::1]9/", false), ("ws://[a]/", false), ("ws://[1.2.3.4]/", false),
+            ("ws://a:0/", false), ("ws://a:+80/", false), ("ws://a:/", false), ("ws://:80/", false),
         ])
     func url(text: String, isGood: Bool) {
         #expect((BotURL.decode(text) != nil) == isGood)
+        #expect((BotURL.advice(for: text) == nil) == isGood)
+    }
+
+    @Test(
+        "says what is wrong with an address",
+        arguments: [
+            (
+                "ws://a/{callid}",
+                "{callid} is no place; there are {call_id}, {tenant}, {workflow_id} and {workflow_run_id}"
+            ),
+            ("ws://{tenant}.example.org/", "a place of the call's stands in path or query, not in host or port"),
+            ("http://a", "it begins with ws:// or wss://"), ("ws://a:0/", "the port is a number from 1 to 65535"),
+            ("ws://::1/", "an IPv6 address stands in brackets, as in [::1]:8080"), ("ws:///x", "it names no host"),
+            ("ws://a;b/", "no host has ';' in its name"),
+        ])
+    func advice(text: String, expected: String) {
+        #expect(BotURL.advice(for: text) == expected)
+    }
+
+    @Test("shows no password that stands in an address", arguments: ["ws://u:k3y@a/", "ws://u:k3y/x@a/", "u:k3y@a"])
+    func password(text: String) {
+        let error = #expect(throws: (any Error).self) { try configured("{ dialect: pcm, url: '\(text)' }") }
+        let shown = error.map { "\($0)" } ?? ""
+        #expect(shown.contains("put the password into `token`") && !shown.contains("k3y"), "\(shown)")
+    }
+
+    @Test("says in plain words why nobody can be trusted, and what cannot be sent")
+    func plainWords() throws {
+        let empty = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID().uuidString).pem")
+        try Data("no certificate".utf8).write(to: empty)
+        defer { try? FileManager.default.removeItem(at: empty) }
+        for (settings, expected) in [
+            ("trust_roots: /nowhere", "cannot trust /nowhere: No such file or directory"),
+            ("trust_roots: \(empty.path)", "cannot trust \(empty.path): there is no certificate in it"),
+            (
+                "token: { env: BREAK }",
+                "the token cannot be sent: there is a line break or another control character in it"
+            ),
+        ] {
+            let fault = #expect(throws: SettingsFault.self) {
+                try configured("{ dialect: pcm, url: wss://a, \(settings) }")
+            }
+            #expect(fault?.description == expected)
+        }
     }
 
     @Test("what a call puts into the address cannot leave its place")

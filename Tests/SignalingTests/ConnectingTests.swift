@@ -1,4 +1,6 @@
 import Glibc
+import NIOCore
+import NIOPosix
 import Testing
 import WebSocket
 
@@ -48,5 +50,62 @@ struct ConnectingTests {
         if isCancelled { connecting.cancel() }
         await #expect(throws: (any Error).self) { try await connecting.value }
         #expect(.now - begun < .seconds(5))
+    }
+
+    private func failure(of url: String, within timeout: Duration = .seconds(10)) async -> String {
+        let error = await #expect(throws: WebSocketError.self) {
+            try await WebSocketClient.connect(url: url, within: timeout)
+        }
+        return error?.description ?? ""
+    }
+
+    @Test("says in plain words why there is no connection")
+    func reasons() async throws {
+        #expect(await failure(of: "ws://127.0.0.1:1/") == "cannot connect to 127.0.0.1 port 1: connection refused")
+        // An empty label is in no name, so that no server need be asked.
+        #expect(await failure(of: "ws://a..b/") == "cannot connect to a..b port 80: no such host")
+        let listener = try FullListener()
+        defer { listener.end() }
+        let late = await failure(of: "ws://127.0.0.1:\(listener.port)/", within: .microseconds(299_998))
+        #expect(late.hasSuffix(" within 300 ms"), "\(late)")
+    }
+
+    @Test(
+        "says in plain words what kind of server is there",
+        arguments: [
+            ("ws", "SSH-2.0-OpenSSH_9.2p1\r\n", "no response: not an HTTP server"),
+            ("wss", "HTTP/1.1 400 Bad Request\r\n\r\n", "no response: not a TLS server"),
+            ("wss", "", "no response: connection closed during the TLS handshake"),
+            ("ws", "", "no response: connection closed"),
+            ("ws", "HTTP/1.1 101 Switching", "no response: connection closed"),
+        ])
+    func otherServers(scheme: String, says: String, expected: String) async throws {
+        let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Talker(says: says))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(server.localAddress?.port)
+        #expect(await failure(of: "\(scheme)://127.0.0.1:\(port)/") == expected)
+        try await server.close()
+    }
+}
+
+/// Says the same to everybody once it is spoken to, and closes.
+private final class Talker: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let says: String
+
+    init(says: String) {
+        self.says = says
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: says)), promise: nil)
+        context.close(promise: nil)
     }
 }

@@ -31,6 +31,8 @@ struct Caller: Sendable {
     let target: Target
     let servers: CallerServers
     private static let patience = Duration.seconds(20)
+    /// Waited for `call-ended` when the gateway has closed the peer connection.
+    private static let patienceForReason = Duration.seconds(1)
 
     /// Places one call, the n-th of several from 0 on, and stays until it is over.
     func call(_ number: Int) async -> CallReport {
@@ -137,6 +139,7 @@ struct Caller: Sendable {
         var conversation: Conversation?
         var end: Task<Void, any Error>?
         defer { end?.cancel() }
+        var (mediaIsOver, duration) = (false, Double?.none)
         waiting: for await signal in signals {
             switch signal {
             case .media(.connected):
@@ -156,15 +159,23 @@ struct Caller: Sendable {
             case .media(.ended(let reason, let statistics)):
                 report.end = "\(reason)"
                 report.statistics = statistics
-                break waiting
+                duration = conversation?.elapsed
+                guard reason == .closedByPeer else { break waiting }
+                // Why comes by the socket, and mostly later than the end itself.
+                mediaIsOver = true
+                end?.cancel()
+                end = Task {
+                    try await Task.sleep(for: Self.patienceForReason)
+                    send.yield(.timeIsUp)
+                }
             case .callEnded(let reason):
                 report.end = reason
                 break waiting
             case .socketClosed(let reason):
-                report.end = "socket closed: \(reason)"
+                if !mediaIsOver { report.end = "socket closed: \(reason)" }
                 break waiting
             case .timeIsUp:
-                report.end = "hung up"
+                if !mediaIsOver { report.end = "hung up" }
                 break waiting
             case .failed(let reason):
                 throw CallerError(reason)
@@ -175,7 +186,7 @@ struct Caller: Sendable {
         }
         report.firstPacketAfter = report.statistics.firstPacketReceived.map { $0 - opened }
         if let conversation {
-            report.seconds = conversation.elapsed
+            report.seconds = duration ?? conversation.elapsed
             media.close()
             input.finish()
             output.finish()
@@ -210,12 +221,12 @@ struct Caller: Sendable {
     }
 
     private func take(_ text: String, _ media: MediaCall, _ send: AsyncStream<Signal>.Continuation) async {
-        guard let message = try? JSONValue(parsing: text),
-            let payload = message["payload"]
-        else {
-            send.yield(.failed("the gateway sent a message that is not JSON"))
+        guard let message = try? JSONValue(parsing: text), message.object != nil else {
+            send.yield(.failed("the gateway sent a message that is no JSON object"))
             return
         }
+        // The bot's own messages come as they are, and may have none.
+        let payload = message["payload"] ?? [:]
         switch message["type"]?.string {
         case "answer":
             do {

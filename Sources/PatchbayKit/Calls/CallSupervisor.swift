@@ -55,12 +55,12 @@ struct CallSupervisor: Sendable {
     ) async throws -> (CallSupervisor, answer: Answer) {
         let request = admission.request
         let pipeline = tenant.pipeline(forWorkflow: request.workflowID)
-        let format = pipeline.audio
+        let format = pipeline.plugin.audio
         let (signals, send) = AsyncStream<Signal>.makeStream()
         var settings = CallSettings(
             inputRate: format.inputRate, outputRate: format.outputRate,
             input: PCMInputQueue(frameSize: format.inputRate / 50),
-            output: PlayoutQueue(rate: format.outputRate, capacity: pipeline.playoutLimit),
+            output: PlayoutQueue(rate: format.outputRate, capacity: pipeline.plugin.playoutLimit),
             keeps: { tenant.keeps($0, $1 == .inbound ? .inbound : .outbound) },
             connectTimeout: tenant.limits.connect)
         settings.onlyRelays = tenant.onlyRelays
@@ -79,6 +79,8 @@ struct CallSupervisor: Sendable {
         var logger = environment.logger
         logger[metadataKey: "call"] = "\(request.callID)"
         logger[metadataKey: "tenant"] = "\(request.tenant)"
+        logger[metadataKey: "pipeline"] = "\(pipeline.name)"
+        logger[metadataKey: "workflow"] = "\(request.workflowID)"
         let isOver = OnlyOnce {}
         let (dtmf, keys) = AsyncStream<Character>.makeStream(bufferingPolicy: .bufferingNewest(64))
         let (messages, fromClient) = AsyncStream<JSONValue>.makeStream(bufferingPolicy: .bufferingNewest(64))
@@ -160,7 +162,7 @@ struct CallSupervisor: Sendable {
     /// - Returns: why it ended, in the words of the wire: `peer_connection_closed`, `pipeline_finished`,
     ///   `pipeline_failed`, `time_limit`, `idle`, `socket_lost`, or what the pipeline, the socket or a quota said.
     func run() async -> CallEnd {
-        let pipeline = tenant.pipeline(forWorkflow: call.workflowID)
+        let pipeline = tenant.pipeline(forWorkflow: call.workflowID).plugin
         let sound = PipelineAudio(
             input: settings.input, output: settings.output, inputRate: pipeline.audio.inputRate, events: events)
         let listening = Task { await sound.follow() }

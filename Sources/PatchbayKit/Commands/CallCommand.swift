@@ -19,6 +19,9 @@ struct CallCommand: AsyncParsableCommand {
             Figures: setup_ms is from the first request to media, connected_ms and first_packet_ms are from the open \
             WebSocket to media and to the gateway's first packet of sound. latency_ms and latency_end_ms, in the first and \
             the last 15 s, are from saying to hearing; they need a gateway that answers with an echo.
+
+            After the figures comes why the call ended (end, with --json): hung up, when its time was over; else what the \
+            gateway said in call-ended, such as pipeline_failed when the bot is lost; else what became of the connection.
             """)
 
     @Argument(help: "Where to call.")
@@ -71,11 +74,11 @@ struct CallCommand: AsyncParsableCommand {
         let wave: WaveFile
         let engine: MediaEngine
         do {
-            wave =
-                try speech.map { try WaveFile(parsing: [UInt8](Data(contentsOf: URL(fileURLWithPath: $0)))) } ?? .bursts
+            wave = try speech.map { try WaveFile(reading: $0) } ?? .bursts
             // A loop a call, for each needs a port of its own: two calls between the same two ports cannot be told apart.
             engine = try MediaEngine(
-                addresses: addresses(), ports: nil, loops: calls, encoder: EncoderSettings(complexity: complexity))
+                addresses: Self.addresses(toCall: url), ports: nil, loops: calls,
+                encoder: EncoderSettings(complexity: complexity))
         } catch {
             complain("error: \(error)")
             throw ExitCode(ExitStatus.software)
@@ -121,14 +124,19 @@ struct CallCommand: AsyncParsableCommand {
         try Data(wave.bytes).write(to: URL(fileURLWithPath: name))
     }
 
-    /// A gateway on loopback is called from loopback, any other from every usable address.
-    private func addresses() -> [SocketAddress] {
+    /// Where the gateway is called from: from every usable address.
+    ///
+    /// One on loopback from there too: its media may be on loopback only. With `addresses: auto` it never dials loopback,
+    /// and needs the others.
+    static func addresses(toCall url: String) -> [SocketAddress] {
         let host = URL(string: url)?.host() ?? ""
-        if host == "localhost" { return [SocketAddress(ipv4: 0x7f00_0001, port: 0)] }
-        if let address = SocketAddress(host.trimmingCharacters(in: ["[", "]"]), port: 0), address.isLoopback {
-            return [address]
-        }
-        return Interfaces.usableAddresses()
+        let named =
+            host == "localhost"
+            ? SocketAddress(ipv4: 0x7f00_0001, port: 0)
+            : SocketAddress(host.trimmingCharacters(in: ["[", "]"]), port: 0)
+        let usable = Interfaces.usableAddresses()
+        guard let named, named.isLoopback else { return usable }
+        return [named] + usable.filter { $0 != named }
     }
 }
 

@@ -64,6 +64,10 @@ extension WebSocketPipeline.Settings {
         if (openaiRealtime ?? .init()).session.object == nil {
             throw SettingsFault("the session is no object", field: "openai_realtime")
         }
+        if let name = pcm?.subprotocol, !isToken(name), !name.isEmpty {
+            throw SettingsFault(
+                "a subprotocol is a word of letters, digits and !#$%&'*+-.^_`|~, or \"\" for none", field: "pcm")
+        }
         if let id = twilio?.accountSid, id.isEmpty || !id.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber) }) {
             throw SettingsFault("an account_sid has letters and digits only", field: "twilio")
         }

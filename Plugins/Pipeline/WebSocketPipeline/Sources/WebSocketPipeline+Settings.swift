@@ -9,7 +9,7 @@ extension WebSocketPipeline {
 
         @Field(
             "Where it listens: wss://host/path, or ws:// for a bot nearby. {call_id}, {tenant}, {workflow_id} and "
-                + "{workflow_run_id} stand for the call's")
+                + "{workflow_run_id} in path and query stand for the call's")
         public var url: BotURL
 
         @Field("Sent as `Authorization: Bearer …`")
@@ -164,11 +164,46 @@ public struct BotURL: FieldScalar, Hashable {
     /// JSON Schema: a URL.
     public static var schema: JSONValue { ["type": "string", "pattern": #"^wss?://|\$\{"#] }
 
-    /// A URL with a host, and no place but those of a call.
+    /// A URL with a host, and, in its path and query, no place but those of a call.
     public static func decode(_ text: String) -> BotURL? {
-        let url = BotURL(template: text)
-        let filled = url.filled(Dictionary(uniqueKeysWithValues: places.map { ($0, "1") }))
-        return !filled.contains("{") && (try? ClientURL(filled, schemes: ["ws", "wss"])) != nil ? url : nil
+        fault(in: text) == nil ? BotURL(template: text) : nil
+    }
+
+    /// What is wrong with it.
+    public static func advice(for text: String) -> String? { fault(in: text) }
+
+    /// Decodes; what may hold a password is not shown.
+    public static func read(_ node: SettingsNode, _ reader: SettingsReader) -> BotURL? {
+        if case .scalar(let scalar) = node.content, scalar.text.contains("@"), decode(scalar.text) == nil {
+            reader.fault(
+                at: node, "expected \(noun) without user and password",
+                help: "put the password into `token` or `secret_headers`")
+            return nil
+        }
+        guard let text = reader.text(of: node, expected: noun) else { return nil }
+        guard let url = decode(text) else {
+            reader.mismatch(at: node, expected: noun, advice: advice(for: text))
+            return nil
+        }
+        return url
+    }
+
+    private static func fault(in text: String) -> String? {
+        do throws(WebSocketError) {
+            _ = try ClientURL(text, schemes: ["ws", "wss"])
+        } catch {
+            guard case .badURL(_, let reason) = error else { return error.description }
+            // A call must not choose whom the gateway dials.
+            let rest = text.firstRange(of: "://").map { text[$0.upperBound...] } ?? ""
+            let isPlace = rest.prefix { $0 != "/" && $0 != "?" }.contains("{")
+            return isPlace ? "a place of the call's stands in path or query, not in host or port" : reason
+        }
+        let filled = BotURL(template: text).filled(Dictionary(uniqueKeysWithValues: places.map { ($0, "1") }))
+        guard let brace = filled.firstIndex(of: "{") else { return nil }
+        let place = filled[brace...].prefix { $0 != "}" }
+        let known = places.map { "{\($0)}" }
+        return "\(printable(String(place)))} is no place; there are \(known.dropLast().joined(separator: ", ")) and "
+            + (known.last ?? "")
     }
 
     /// The template.

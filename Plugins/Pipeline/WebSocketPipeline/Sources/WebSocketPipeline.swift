@@ -38,12 +38,22 @@ public struct WebSocketPipeline: PipelinePlugin {
         } catch {
             throw SettingsFault(error.description, field: "announcement")
         }
+        tls = settings.url.isSecure ? try Self.tls(trustRoots: settings.trustRoots?.path) : nil
+    }
+
+    /// BoringSSL's own words for what it cannot load are places in its source.
+    private static func tls(trustRoots path: String?) throws(SettingsFault) -> ClientTLS {
+        do throws(RegularFileError) {
+            if let path { _ = try readRegularFile(path, limit: 16 << 20) }
+        } catch {
+            throw SettingsFault("cannot trust \(path ?? ""): \(error)", field: "trust_roots")
+        }
         do {
-            tls = settings.url.isSecure ? try ClientTLS(trustRoots: settings.trustRoots?.path) : nil
+            return try ClientTLS(trustRoots: path)
         } catch {
             throw SettingsFault(
-                "cannot trust \(settings.trustRoots?.path ?? "the system's certificates"): \(error)",
-                field: "trust_roots")
+                path.map { "cannot trust \($0): there is no certificate in it" }
+                    ?? "the system's certificates cannot be read; name a file of them here", field: "trust_roots")
         }
     }
 
@@ -56,9 +66,20 @@ public struct WebSocketPipeline: PipelinePlugin {
         ] {
             for (name, value) in written {
                 // RFC 9110 §5.1 and §5.5.
-                guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte),
-                    value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f })
-                else { throw SettingsFault("'\(name.prefix(64))' is no header field that can be sent", field: field) }
+                guard isToken(name) else {
+                    throw SettingsFault("'\(printable(name))' is no name of a header field", field: field)
+                }
+                guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else {
+                    let whose = field == "token" ? "the token" : "the value of '\(name)'"
+                    throw SettingsFault(
+                        "\(whose) cannot be sent: there is a line break or another control character in it",
+                        field: field)
+                }
+                guard field != "headers" || name.lowercased() != "authorization" else {
+                    throw SettingsFault(
+                        "'\(name)' is a secret, which does not stand here; put it into `token` or `secret_headers`",
+                        field: field)
+                }
                 guard !isHandshakes(name.lowercased()) else {
                     throw SettingsFault("the header field '\(name)' is the handshake's own", field: field)
                 }
@@ -74,13 +95,6 @@ public struct WebSocketPipeline: PipelinePlugin {
     private static func isHandshakes(_ name: String) -> Bool {
         name.hasPrefix("sec-websocket-")
             || ["host", "connection", "upgrade", "content-length", "transfer-encoding"].contains(name)
-    }
-
-    private static func isTokenByte(_ byte: UInt8) -> Bool {
-        switch Unicode.Scalar(byte) {
-        case "A"..."Z", "a"..."z", "0"..."9": true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
     }
 
     public func run(_ call: Call, audio: CallAudio) async throws {
@@ -120,4 +134,15 @@ public struct WebSocketPipeline: PipelinePlugin {
         return try await WebSocketClient.connect(
             url: url, headers: headers, subprotocol: settings.subprotocol, tls: tls, within: timeout, limits: limits)
     }
+}
+
+/// RFC 9110 §5.6.2.
+func isToken(_ text: String) -> Bool {
+    !text.isEmpty
+        && text.utf8.allSatisfy { byte in
+            switch Unicode.Scalar(byte) {
+            case "A"..."Z", "a"..."z", "0"..."9": true
+            default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+            }
+        }
 }
