@@ -46,6 +46,30 @@ struct WebSocketPipelineTests {
     }
 
     @Test(
+        "a session may not say what is the gateway's to say, in either shape",
+        arguments: [
+            ("{ type: transcription }", "talk"), ("{ audio: none }", "`audio` is no object"),
+            ("{ audio: { input: [] } }", "audio.input"), ("{ audio: { output: marin } }", "audio.output"),
+            ("{ audio: { input: { format: { type: audio/pcmu } } } }", "audio.input.format"),
+            ("{ audio: { output: { format: { type: audio/pcm, rate: 16000 } } } }", "audio.output.format"),
+            ("{ input_audio_format: g711_ulaw }", "input_audio_format"),
+            ("{ modalities: [audio], audio: {} }", "modalities"), ("{ type: realtime }", nil),
+            ("{ audio: { input: { format: { type: audio/pcm, rate: 24000 } } } }", nil),
+            ("{ modalities: [audio], voice: alloy, output_audio_format: pcm16 }", nil),
+            ("{ voice: Ara, turn_detection: { type: server_vad }, audio: { output: {} } }", nil),
+        ] as [(String, String?)])
+    func sessions(session: String, fault: String?) throws {
+        let yaml = "{ dialect: openai-realtime, url: ws://a, openai_realtime: { session: \(session) } }"
+        guard let fault else {
+            _ = try configured(yaml)
+            return
+        }
+        let found = #expect(throws: SettingsFault.self) { try configured(yaml) }
+        #expect(found?.field == "openai_realtime")
+        #expect(found?.description.contains(fault) == true, "\(found?.description ?? "")")
+    }
+
+    @Test(
         "takes the address of a WebSocket, with places for the call",
         arguments: [
             ("ws://a", true), ("wss://a.example:8443/x?y={workflow_id}", true), ("ws://[::1]:9/", true),

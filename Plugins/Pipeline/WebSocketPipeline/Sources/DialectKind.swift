@@ -61,9 +61,7 @@ extension WebSocketPipeline.Settings {
                 "these are settings of `dialect: \(kind.rawValue)`, and the dialect is \(dialect.rawValue)",
                 field: field)
         }
-        if (openaiRealtime ?? .init()).session.object == nil {
-            throw SettingsFault("the session is no object", field: "openai_realtime")
-        }
+        if let openaiRealtime { try OpenAIRealtimeDialect.check(openaiRealtime.session) }
         if let id = twilio?.accountSid, id.isEmpty || !id.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber) }) {
             throw SettingsFault("an account_sid has letters and digits only", field: "twilio")
         }
