@@ -1,8 +1,9 @@
 import Foundation
 import PatchbayPlugin
-import PatchbayTesting
+import Synchronization
 import Testing
 
+@testable import PatchbayTesting
 @testable import WebSocketPipeline
 
 @Suite("The websocket pipeline")
@@ -112,8 +113,31 @@ struct WebSocketPipelineTests {
         #expect(try configured("{ dialect: twilio, url: ws://a }").routes.isEmpty)
     }
 
-    @Test("does what every plugin must, though its bot is away")
+    @Test("does what every plugin must, with its bot there and away")
     func conforms() async throws {
         try await PluginConformance.check(WebSocketPipeline.self, yaml: "{ dialect: pcm, url: ws://127.0.0.1:1 }")
+        let bot = try await LoopbackServer { _ in .opensSocket }
+        let url = bot.url.replacing("http:", with: "ws:")
+        try await PluginConformance.check(WebSocketPipeline.self, yaml: "{ dialect: pcm, url: \"\(url)\" }")
+        try await bot.stop()
+    }
+
+    @Test("ends within a second when the caller leaves a bot that listens", arguments: ["twilio", "pcm", "pipecat"])
+    func cancellation(dialect: String) async throws {
+        let bot = try await LoopbackServer { _ in .opensSocket }
+        let url = bot.url.replacing("http:", with: "ws:")
+        let pipeline = try configured("{ dialect: \(dialect), url: \"\(url)\", ping_timeout: 60s }")
+        let caller = SilentCaller(rate: pipeline.audio.inputRate)
+        let isOver = Mutex(false)
+        let running = Task {
+            try? await pipeline.run(caller.call, audio: caller.audio)
+            isOver.withLock { $0 = true }
+            return ContinuousClock.now
+        }
+        // Half a second of the caller in mu-law, and the first words.
+        while bot.heard < 5000, !isOver.withLock(\.self) { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(!isOver.withLock(\.self), "it was over before")
+        #expect(await PluginConformance.cancel(running) < .seconds(1))
+        try await bot.stop()
     }
 }
