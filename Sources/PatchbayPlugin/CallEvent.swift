@@ -12,7 +12,7 @@ public enum CallEvent: Sendable, Hashable {
     case userStoppedSpeaking
     /// What the caller says.
     case userText(SpokenText)
-    /// What the bot says.
+    /// What the bot says. Clients are told when it is final.
     case botText(SpokenText)
     /// The bot stops because the caller speaks up; what was queued has been dropped.
     case interrupted

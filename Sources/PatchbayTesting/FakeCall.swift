@@ -7,6 +7,9 @@ internal import Synchronization
 ///
 /// Time is virtual. It passes as the pipeline reads the caller's frames, 20 ms with each; where the pipeline waits for
 /// its own sound instead, it passes until that is played. When the caller has said everything, the call ends.
+///
+/// `call.events()` has what the pipeline reports, and nothing of what a gateway would tell by itself. It ends with the
+/// call, and so do `call.dtmf` and `call.messages`.
 public final class FakeCall: Sendable {
     private struct State {
         var playback = Playback()
@@ -14,16 +17,38 @@ public final class FakeCall: Sendable {
         var events: [CallEvent] = []
         var messages: [JSONValue] = []
         var hangUpReason: String?
+        var isOver = false
+        /// Finish the streams that end with the call.
+        var atEnd: [@Sendable () -> Void] = []
+        var followers: [AsyncStream<CallEvent>.Continuation] = []
     }
 
+    private let tenant: String
     private let principal: Principal
+    private let workflowID: Int
+    private let workflowRunID: Int
     private let contextVariables: [String: JSONValue]
+    private let keys: String
+    private let clientMessages: [JSONValue]
     private let state = Mutex(State())
 
     /// Makes a call that has not begun.
-    public init(principal: Principal = Principal(id: "caller"), contextVariables: [String: JSONValue] = [:]) {
+    ///
+    /// - Parameters:
+    ///   - keys: what the caller presses, all of it when the call begins: `call.dtmf`.
+    ///   - clientMessages: what the caller's client says then: `call.messages`.
+    public init(
+        tenant: String = "default", principal: Principal = Principal(id: "caller"), workflowID: Int = 1,
+        workflowRunID: Int = 1, contextVariables: [String: JSONValue] = [:], keys: String = "",
+        clientMessages: [JSONValue] = []
+    ) {
+        self.tenant = tenant
         self.principal = principal
+        self.workflowID = workflowID
+        self.workflowRunID = workflowRunID
         self.contextVariables = contextVariables
+        self.keys = keys
+        self.clientMessages = clientMessages
     }
 
     /// What the pipeline reported, in order.
@@ -38,7 +63,8 @@ public final class FakeCall: Sendable {
     /// Runs one call of `pipeline`, in which the caller says `frames`.
     ///
     /// - Returns: what the caller heard; each timestamp says when.
-    /// - Throws: what the pipeline throws, and ``WrongSampleRate``.
+    /// - Throws: what the pipeline throws; a ``SettingsFault`` when the caller speaks at another rate than that at
+    ///   which the pipeline hears.
     @discardableResult
     public func run(_ pipeline: some PipelinePlugin, saying frames: [PCMFrame]) async throws -> [PCMFrame] {
         let rates = pipeline.audio
@@ -51,21 +77,23 @@ public final class FakeCall: Sendable {
             state.playback.limit = pipeline.playoutLimit
         }
         let call = Call(
-            id: "test", tenant: "default", principal: principal, workflowID: 1, workflowRunID: 1,
+            id: "test", tenant: tenant, principal: principal, workflowID: workflowID, workflowRunID: workflowRunID,
             contextVariables: contextVariables,
             logger: Logger(label: "patchbay.test", factory: { _ in SwiftLogNoOpLogHandler() }),
+            dtmf: waiting(Array(keys)), messages: waiting(clientMessages),
             host: Call.Host(
-                report: { event in self.state.withLock { $0.events.append(event) } },
-                events: { AsyncStream { $0.finish() } },
+                report: report, events: follow,
                 send: { message in self.state.withLock { $0.messages.append(message) } },
                 hangUp: { reason in
                     self.state.withLock { state in
                         if state.hangUpReason == nil { state.hangUpReason = reason }
                         state.waiting = []
                     }
+                    self.end()
                 }))
         let audio = CallAudio(
             input: AudioInput { self.nextFrame() }, output: Output(call: self, rate: rates.outputRate))
+        defer { end() }
         do {
             try await pipeline.run(call, audio: audio)
         } catch is CancellationError where hangUpReason != nil {
@@ -75,12 +103,53 @@ public final class FakeCall: Sendable {
     }
 
     private func nextFrame() -> PCMFrame? {
-        state.withLock { state in
+        let frame: PCMFrame? = state.withLock { state in
             guard var frame = state.waiting.popLast() else { return nil }
             frame.timestamp = state.playback.now
             state.playback.advance(to: state.playback.now + frame.duration)
             return frame
         }
+        if frame == nil { end() }
+        return frame
+    }
+
+    private func report(_ event: CallEvent) {
+        state.withLock { state in
+            state.events.append(event)
+            for follower in state.followers { follower.yield(event) }
+        }
+    }
+
+    private func follow() -> AsyncStream<CallEvent> {
+        let (stream, continuation) = untilTheEnd(of: CallEvent.self, newest: 256)
+        state.withLock { $0.followers.append(continuation) }
+        return stream
+    }
+
+    private func waiting<Element: Sendable>(_ elements: [Element]) -> AsyncStream<Element> {
+        let (stream, continuation) = untilTheEnd(of: Element.self, newest: 64)
+        for element in elements { continuation.yield(element) }
+        return stream
+    }
+
+    /// - Parameter limit: how many wait for a reader, as in a real call.
+    private func untilTheEnd<Element: Sendable>(
+        of type: Element.Type, newest limit: Int
+    ) -> (AsyncStream<Element>, AsyncStream<Element>.Continuation) {
+        let (stream, continuation) = AsyncStream.makeStream(of: type, bufferingPolicy: .bufferingNewest(limit))
+        state.withLock { state in
+            if state.isOver { continuation.finish() } else { state.atEnd.append { continuation.finish() } }
+        }
+        return (stream, continuation)
+    }
+
+    private func end() {
+        let streams = state.withLock { state in
+            state.isOver = true
+            defer { state.atEnd = [] }
+            return state.atEnd
+        }
+        for finish in streams { finish() }
     }
 
     private struct Output: AudioOutput {

@@ -9,8 +9,8 @@ public import PatchbayPlugin
 /// }
 /// ```
 public enum PluginConformance {
-    /// Checks that the plugin has a good name, that a misspelled setting is found and the right one suggested, and
-    /// that an instance may be stopped without a start, and twice. Then what its kind must do:
+    /// Checks that the plugin has a good name, that a misspelled setting is found and the right one suggested, however
+    /// deep it stands, and that an instance may be stopped without a start, and twice. Then what its kind must do:
     ///
     /// - a pipeline ends within 1 s when it is cancelled;
     /// - an auth plugin accepts neither nothing nor nonsense;
@@ -28,7 +28,7 @@ public enum PluginConformance {
         stores: [String: any StorePlugin] = [:]
     ) async throws {
         try checkName(plugin)
-        try checkTypos(plugin)
+        try checkTypos(plugin, P.Settings().fields)
         let make = { try P.configured(yaml, environment: environment, stores: stores) }
         try await make().stop()
         let instance = try make()
@@ -55,23 +55,38 @@ public enum PluginConformance {
         try expect(!P.summary.isEmpty && !P.summary.contains("\n"), "its summary is not one sentence")
     }
 
-    private static func checkTypos<P: Plugin>(_ plugin: P.Type) throws(ConformanceFault) {
-        for field in P.Settings().fields {
+    /// - Parameter place: YAML of the settings, of what stands where the fields do.
+    private static func checkTypos<P: Plugin>(
+        _ plugin: P.Type, _ fields: [NamedField], in place: (String) -> String = { $0 }
+    ) throws(ConformanceFault) {
+        for field in fields {
             let typo = field.name + "x"
             do {
-                _ = try decodeSettings(P.Settings.self, yaml: "\(typo): 1")
+                _ = try decodeSettings(P.Settings.self, yaml: place("{ \(typo): 1 }"))
                 throw ConformanceFault("a setting '\(typo)' is accepted")
             } catch let faults as Faults {
                 let text = faults.description
                 try expect(
-                    text.contains("unknown key '\(typo)'") && text.contains("'\(field.name)'"),
+                    text.contains("unknown key '\(typo)'") && text.contains("did you mean '\(field.name)'"),
                     "'\(typo)' is not found to be a misspelled '\(field.name)': \(text)")
             } catch let fault as ConformanceFault {
                 throw fault
             } catch {
                 throw ConformanceFault("'\(typo)' gives \(error)")
             }
+            try checkTypos(plugin, field.field.nested) { inner in
+                place("{ \(field.name): \(element(inner, at: field.field.step[...])) }")
+            }
         }
+    }
+
+    /// YAML of what holds a value.
+    ///
+    /// - Parameter step: how the value stands in it: `[]` in a list, `.NAME` in a map, both in what holds such.
+    private static func element(_ value: String, at step: Substring) -> String {
+        if step.hasPrefix("[]") { return "[\(element(value, at: step.dropFirst(2)))]" }
+        if step.hasPrefix(".NAME") { return "{ NAME: \(element(value, at: step.dropFirst(5))) }" }
+        return value
     }
 
     // MARK: - Kinds
@@ -83,16 +98,23 @@ public enum PluginConformance {
             try? await pipeline.run(caller.call, audio: caller.audio)
             return ContinuousClock.now
         }
-        // On a machine that is busy everything ends late.
+        try await Task.sleep(for: .milliseconds(200))
+        let time = await cancel(running)
+        try expect(time < .seconds(1), "`run` ends \(time) after it was cancelled, and has 1 s")
+    }
+
+    /// Cancels a task, and waits for it.
+    ///
+    /// - Parameter running: returns when it ended.
+    /// - Returns: how much later it ended than one that only sleeps: on a machine that is busy everything ends late.
+    static func cancel(_ running: Task<ContinuousClock.Instant, Never>) async -> Duration {
         let control = Task {
             try? await Task.sleep(for: .seconds(3600))
             return ContinuousClock.now
         }
-        try await Task.sleep(for: .milliseconds(200))
         running.cancel()
         control.cancel()
-        let time = await control.value.duration(to: running.value)
-        try expect(time < .seconds(1), "`run` ends \(time) after it was cancelled, and has 1 s")
+        return await control.value.duration(to: running.value)
     }
 
     private static func checkAuth(_ auth: any AuthPlugin) async throws {

@@ -15,6 +15,8 @@ extension ServerMessage {
                     "end_timestamp": text.endTimestamp.json, "user_id": text.userID.json,
                 ], step)
         case .botText(let text):
+            // These clients put one text behind the other: what may still change would be there twice.
+            guard text.isFinal else { return nil }
             self.init(
                 "rtf-bot-text",
                 [

@@ -29,6 +29,14 @@ async def echo(socket, start):
             await socket.send_bytes(message.data)
 
 
+async def called(socket, start):
+    """Prints how it was called: the address and the header fields."""
+    request = socket._req
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    print(json.dumps({"path": request.raw_path, "headers": headers}), flush=True)
+    await echo(socket, start)
+
+
 async def deaf(socket, start):
     """Never reads."""
     await asyncio.sleep(3600)

@@ -18,7 +18,7 @@ import pytest
 import speech
 from bot import SWEEP_BY, SWEEP_FROM, Bot
 from browser import chromium, open_caller, record
-from gateway import ROOT, SECRET, Gateway, changed_config, free_ports, http, patchbay
+from gateway import PASSPHRASE, ROOT, SECRET, Gateway, changed_config, free_ports, http, patchbay
 from peer import in_call
 
 ANNOUNCED = 0.05  # the announcement is louder than this
@@ -160,6 +160,28 @@ def test_a_bot_hears_and_is_heard(with_bot, sentences):
         gateway.await_idle()
         start = json.loads(bot.process.stdout.readline())
         assert start["sampleRate"] == 16_000 and start["mixType"] == "mono"
+
+
+def test_a_bot_is_called_at_the_address_and_with_the_header_fields_that_are_set(with_bot):
+    """With the call's names in their places; and the secrets are for the bot alone."""
+    places = "/{{tenant}}/{{call_id}}?to={{workflow_id}}&run={{workflow_run_id}}&v=1"
+    secrets = ", token: {{ file: {directory}/jwt.secret }}, secret_headers: {{ Api-Key: {{ file: {directory}/ada.secret }} }}"
+    with Bot("called") as bot:
+        gateway = with_bot(bot.url + places, secrets + ", headers: {{ X-Team: voice 7 }}")
+
+        async def call():
+            async with in_call(gateway.signaling(workflow=2, run=77)) as caller:
+                await caller.hears(25)
+
+        asyncio.run(call())
+        gateway.await_idle()
+        start, asked = (json.loads(bot.process.stdout.readline()) for _ in range(2))
+    assert re.fullmatch("[0-9a-f-]{36}", start["callSid"])
+    assert asked["path"] == f"/call/default/{start['callSid']}?to=2&run=77&v=1"
+    sent = {name: asked["headers"].get(name) for name in ("authorization", "api-key", "x-team")}
+    assert sent == {"authorization": f"Bearer {SECRET}", "api-key": PASSPHRASE, "x-team": "voice 7"}
+    log = gateway.log.read_text()
+    assert SECRET not in log and PASSPHRASE not in log
 
 
 def test_a_bot_that_is_done_ends_the_call_when_it_was_heard(with_bot):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -27,10 +28,14 @@ DIALECTS = {
 
 
 class Tap:
-    """Between the gateway and the bot, to see when the bot interrupts itself. It changes nothing."""
+    """Between the gateway and the bot, to see when the bot interrupts itself, and what it is answered when it asks for the
+    call's end. A bot that has asked for that is not heard closing its socket, so that only the request can end the call."""
 
     def __init__(self, bot: str):
-        self.bot, self.interruptions = bot, []  # in seconds of the epoch
+        self.bot, self.gateway = bot, None
+        self.interruptions = []  # in seconds of the epoch
+        self.answers = []  # the gateway's, to requests like Twilio's
+        self.was_left = False  # by the gateway, after such a request
         self.loop, began = asyncio.new_event_loop(), threading.Event()
         threading.Thread(target=self._run, args=[began], daemon=True).start()
         assert began.wait(5)
@@ -44,6 +49,7 @@ class Tap:
     async def _listen(self):
         app = web.Application()
         app.router.add_get("/{path:.*}", self._relay)
+        app.router.add_post("/{path:.*}", self._ask)
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -55,9 +61,21 @@ class Tap:
         async with ClientSession() as session, session.ws_connect(self.bot + request.path) as bot:
             ways = [asyncio.ensure_future(self._pass_on(*way)) for way in ((gateway, bot, False), (bot, gateway, True))]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            if self.answers:
+                await asyncio.wait(ways[:1], timeout=5)
+                self.was_left = ways[0].done()
             await bot.close(code=gateway.close_code or 1000)
             await gateway.close(code=bot.close_code or 1000)
         return gateway
+
+    async def _ask(self, request):
+        headers = {name: request.headers[name] for name in ("Authorization", "Content-Type")}
+        async with (
+            ClientSession() as session,
+            session.post(self.gateway + request.path, data=await request.read(), headers=headers) as response,
+        ):
+            self.answers.append((request.path, response.status))
+            return web.Response(status=response.status, body=await response.read(), content_type=response.content_type)
 
     async def _pass_on(self, source, target, from_bot):
         async for message in source:
@@ -91,8 +109,8 @@ def gateway(bot, start):
     tap = Tap(f"ws://127.0.0.1:{bot.port}")
     entry = f"echo: {{{{ type: websocket, dialect: {bot.dialect}, url: 'ws://127.0.0.1:{tap.port}{bot.path}'{bot.more} }}}}"
     gateway = start(template=changed_config(("echo: {{ type: echo }}", entry)))
-    gateway.tap = tap
-    environment = {**os.environ, "TWILIO_API": gateway.url, "BOT_AUTH_TOKEN": SECRET}
+    gateway.tap, tap.gateway = tap, gateway.url
+    environment = {**os.environ, "TWILIO_API": f"http://127.0.0.1:{tap.port}", "BOT_AUTH_TOKEN": SECRET}
     log = gateway.config.with_name("bot.log")
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -126,7 +144,7 @@ def assert_answer(heard: np.ndarray, sentences):
     assert answer >= speech.SAME and echo <= speech.OTHER
 
 
-def test_it_greets_is_interrupted_answers_and_hangs_up(gateway, sentences):
+def test_it_greets_is_interrupted_answers_and_hangs_up(bot, gateway, sentences):
     said = words("kitchen", sentences)
     pause = np.zeros(7 * speech.RATE)
 
@@ -153,6 +171,14 @@ def test_it_greets_is_interrupted_answers_and_hangs_up(gateway, sentences):
     assert stopped - started < 4.5 and not late
     assert ended["reason"] == "pipeline_finished"
     gateway.await_idle()
+
+    # By Twilio's protocol it asks for the end (`auto_hang_up`), and that is what ended the call.
+    if bot.dialect == "twilio":
+        [(path, status)] = gateway.tap.answers
+        assert status == 200 and re.fullmatch(r"/2010-04-01/Accounts/AC7/Calls/CA[0-9a-f]{32}\.json", path), path
+        assert gateway.tap.was_left
+    else:
+        assert gateway.tap.answers == []
 
 
 def test_a_browser_interrupts_it_and_hears_its_answer(gateway, sentences):

@@ -45,6 +45,12 @@ struct ConformanceTests {
         await #expect(throws: ConformanceFault.self) { try await PluginConformance.check(Gullible.self) }
         await #expect(throws: ConformanceFault.self) { try await PluginConformance.check(Fickle.self) }
     }
+
+    @Test("a misspelled setting that is accepted is found, however deep it stands")
+    func lenience() async {
+        let fault = await #expect(throws: ConformanceFault.self) { try await PluginConformance.check(Lenient.self) }
+        #expect(fault?.description == "a setting 'widthx' is accepted")
+    }
 }
 
 /// Goes on when it is cancelled.
@@ -69,6 +75,24 @@ private struct Gullible: AuthPlugin {
     init(settings: Settings, context: PluginContext) {}
 
     func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome { .accept(Principal(id: "7")) }
+}
+
+/// Takes whatever stands there for a shelf.
+private struct Lenient: ICEPolicyPlugin {
+    static let type = "lenient"
+    static let summary = "Takes whatever stands there for a shelf."
+    struct Settings: PluginSettings {
+        @Field("Shelves of each room") var rooms: [String: [Shelf]] = [:]
+    }
+    struct Shelf: PluginSettings {
+        @Field("In metres") var width: Int = 1
+
+        static func read(_ node: SettingsNode, _ reader: SettingsReader) -> Shelf? { Shelf() }
+    }
+
+    init(settings: Settings, context: PluginContext) {}
+
+    func keeps(_ candidate: Candidate, _ direction: Direction) -> Bool { true }
 }
 
 /// Has a name that is none.

@@ -51,6 +51,45 @@ struct FakeCallTests {
         #expect(call.messages == [["type": "greeting"]])
     }
 
+    @Test("the call is the one that was made, with its keys and its client's messages, until it is over")
+    func caller() async throws {
+        let fake = FakeCall(
+            tenant: "acme", principal: Principal(id: "7"), workflowID: 33, workflowRunID: 501, keys: "1#",
+            clientMessages: [["page": "checkout"]])
+        let pipeline = try Script.configured { call, audio in
+            #expect(call.tenant == "acme" && call.principal.id == "7")
+            #expect(call.workflowID == 33 && call.workflowRunID == 501)
+            var keys = call.dtmf.makeAsyncIterator()
+            #expect(await keys.next() == "1")
+            var heard = 0
+            for await _ in audio.input { heard += 1 }
+            #expect(heard == 5)
+            #expect(await keys.next() == "#", "it waits for its reader")
+            #expect(await keys.next() == nil)
+            #expect(await call.messages.reduce(into: []) { $0.append($1) } == [["page": "checkout"]])
+        }
+        try await fake.run(pipeline, saying: PCMFrame.tone(100))
+    }
+
+    @Test("who follows the events sees what the pipeline reports from then on, until the call is over")
+    func events() async throws {
+        let pipeline = try Script.configured { call, audio in
+            call.report(.ready)
+            let (first, second) = (call.events(), call.events())
+            call.report(.botText(SpokenText("hello")))
+            call.report(.interrupted)
+            call.hangUp(reason: "done")
+            for events in [first, second] {
+                #expect(
+                    await events.reduce(into: []) { $0.append($1) } == [.botText(SpokenText("hello")), .interrupted])
+            }
+            #expect(await call.events().first { _ in true } == nil)
+        }
+        let call = FakeCall()
+        try await call.run(pipeline, saying: PCMFrame.tone(100))
+        #expect(call.events == [.ready, .botText(SpokenText("hello")), .interrupted])
+    }
+
     @Test("a caller at another rate than the pipeline's is refused, and so is sound at a rate that there is not")
     func rates() async throws {
         let pipeline = try Script.configured { _, audio in

@@ -1,3 +1,5 @@
+import Crypto
+import Foundation
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -12,6 +14,8 @@ final class LoopbackServer: Sendable {
         case drips(String)
         /// Sends nothing.
         case isSilent
+        /// Opens a WebSocket (RFC 6455 §4.2.2), and listens.
+        case opensSocket
         /// Closes.
         case closes
 
@@ -27,6 +31,9 @@ final class LoopbackServer: Sendable {
 
     /// The requests so far: head and body.
     var received: [String] { requests.all.withLock { $0 } }
+
+    /// How many bytes came over its WebSockets so far.
+    var heard: Int { requests.heard.withLock { $0 } }
 
     /// `http://127.0.0.1:PORT`
     var url: String { "http://127.0.0.1:\(channel.localAddress?.port ?? 0)" }
@@ -51,6 +58,7 @@ final class LoopbackServer: Sendable {
 
     private final class Requests: Sendable {
         let all = Mutex<[String]>([])
+        let heard = Mutex(0)
     }
 
     private final class Handler: ChannelInboundHandler {
@@ -59,6 +67,7 @@ final class LoopbackServer: Sendable {
         private let requests: Requests
         private let behaviour: @Sendable (String) -> Behaviour
         private var text = ""
+        private var isSocket = false
 
         init(_ requests: Requests, _ behaviour: @escaping @Sendable (String) -> Behaviour) {
             self.requests = requests
@@ -66,7 +75,9 @@ final class LoopbackServer: Sendable {
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            text += String(buffer: unwrapInboundIn(data))
+            let bytes = unwrapInboundIn(data)
+            if isSocket { return requests.heard.withLock { $0 += bytes.readableBytes } }
+            text += String(buffer: bytes)
             guard let end = text.firstRange(of: "\r\n\r\n") else { return }
             let length = text[..<end.lowerBound].split(separator: "\r\n").compactMap { line -> Int? in
                 guard line.lowercased().hasPrefix("content-length:") else { return nil }
@@ -86,9 +97,23 @@ final class LoopbackServer: Sendable {
                     guard channel.isActive else { return task.cancel() }
                     channel.writeAndFlush(ByteBuffer(string: " "), promise: nil)
                 }
+            case .opensSocket:
+                isSocket = true
+                let head = [
+                    "HTTP/1.1 101 Switching Protocols", "connection: upgrade", "upgrade: websocket",
+                    "sec-websocket-accept: \(Self.accept(request))",
+                ]
+                channel.writeAndFlush(ByteBuffer(string: head.joined(separator: "\r\n") + "\r\n\r\n"), promise: nil)
             case .isSilent: break
             case .closes: channel.close(promise: nil)
             }
+        }
+
+        private static func accept(_ request: String) -> String {
+            let name = "sec-websocket-key: "
+            let line = request.split(separator: "\r\n").first { $0.lowercased().hasPrefix(name) } ?? ""
+            let key = line.dropFirst(name.count) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            return Data(Insecure.SHA1.hash(data: Data(key.utf8))).base64EncodedString()
         }
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) {

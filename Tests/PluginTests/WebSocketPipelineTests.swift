@@ -1,8 +1,9 @@
 import Foundation
 import PatchbayPlugin
-import PatchbayTesting
+import Synchronization
 import Testing
 
+@testable import PatchbayTesting
 @testable import WebSocketPipeline
 
 @Suite("The websocket pipeline")
@@ -49,6 +50,30 @@ struct WebSocketPipelineTests {
         let fault = #expect(throws: SettingsFault.self) { try configured(yaml) }
         #expect(fault?.field == field, "\(fault?.description ?? "")")
         #expect(fault?.description.contains("k3y") != true)
+    }
+
+    @Test(
+        "a session may not say what is the gateway's to say, in either shape",
+        arguments: [
+            ("{ type: transcription }", "talk"), ("{ audio: none }", "`audio` is no object"),
+            ("{ audio: { input: [] } }", "audio.input"), ("{ audio: { output: marin } }", "audio.output"),
+            ("{ audio: { input: { format: { type: audio/pcmu } } } }", "audio.input.format"),
+            ("{ audio: { output: { format: { type: audio/pcm, rate: 16000 } } } }", "audio.output.format"),
+            ("{ input_audio_format: g711_ulaw }", "input_audio_format"),
+            ("{ modalities: [audio], audio: {} }", "modalities"), ("{ type: realtime }", nil),
+            ("{ audio: { input: { format: { type: audio/pcm, rate: 24000 } } } }", nil),
+            ("{ modalities: [audio], voice: alloy, output_audio_format: pcm16 }", nil),
+            ("{ voice: Ara, turn_detection: { type: server_vad }, audio: { output: {} } }", nil),
+        ] as [(String, String?)])
+    func sessions(session: String, fault: String?) throws {
+        let yaml = "{ dialect: openai-realtime, url: ws://a, openai_realtime: { session: \(session) } }"
+        guard let fault else {
+            _ = try configured(yaml)
+            return
+        }
+        let found = #expect(throws: SettingsFault.self) { try configured(yaml) }
+        #expect(found?.field == "openai_realtime")
+        #expect(found?.description.contains(fault) == true, "\(found?.description ?? "")")
     }
 
     @Test(
@@ -141,8 +166,32 @@ struct WebSocketPipelineTests {
         #expect(try configured("{ dialect: twilio, url: ws://a }").routes.isEmpty)
     }
 
-    @Test("does what every plugin must, though its bot is away")
+    @Test("does what every plugin must, with its bot there and away")
     func conforms() async throws {
         try await PluginConformance.check(WebSocketPipeline.self, yaml: "{ dialect: pcm, url: ws://127.0.0.1:1 }")
+        let bot = try await LoopbackServer { _ in .opensSocket }
+        let url = bot.url.replacing("http:", with: "ws:")
+        try await PluginConformance.check(WebSocketPipeline.self, yaml: "{ dialect: pcm, url: \"\(url)\" }")
+        try await bot.stop()
+    }
+
+    @Test("ends within a second when the caller leaves a bot that listens", arguments: ["twilio", "pcm", "pipecat"])
+    func cancellation(dialect: String) async throws {
+        let bot = try await LoopbackServer { _ in .opensSocket }
+        let url = bot.url.replacing("http:", with: "ws:")
+        let pipeline = try configured("{ dialect: \(dialect), url: \"\(url)\", ping_timeout: 60s }")
+        let caller = SilentCaller(rate: pipeline.audio.inputRate)
+        let isOver = Mutex(false)
+        let running = Task {
+            try? await pipeline.run(caller.call, audio: caller.audio)
+            isOver.withLock { $0 = true }
+            return ContinuousClock.now
+        }
+        // The first words, and some frames of the caller.
+        while bot.heard < 5000, !isOver.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(10)) }
+        let wasOver = isOver.withLock { $0 }
+        #expect(!wasOver, "before it was cancelled")
+        #expect(await PluginConformance.cancel(running) < .seconds(1))
+        try await bot.stop()
     }
 }

@@ -74,6 +74,7 @@ struct RealtimeFeedbackTests {
         "are none where these clients know none",
         arguments: [
             .ready, .userStartedSpeaking, .userStoppedSpeaking, .interrupted, .keyPressed("1"), .ended(reason: "x"),
+            .botText(SpokenText("One mom", isFinal: false)),
         ] as [CallEvent])
     func unknown(event: CallEvent) {
         #expect(ServerMessage(feedback: event) == nil)

@@ -45,6 +45,14 @@ func frame(_ number: Int, rate: Int, value: Int16 = 0) -> PCMFrame {
 
 func base64(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }
 
+/// How much a codec holds on to: the elements of all its collections, and the bytes of its texts.
+func held(by value: Any) -> Int {
+    if let text = value as? String { return text.utf8.count }
+    let mirror = Mirror(reflecting: value)
+    let isCollection = [.collection, .dictionary, .set].contains(mirror.displayStyle)
+    return mirror.children.reduce(isCollection ? mirror.children.count : 0) { $0 + held(by: $1.value) }
+}
+
 /// Messages of a bot, damaged one byte at a time, and shortened: none may trap.
 ///
 /// - Returns: how many were refused.

@@ -49,6 +49,39 @@ struct OpenAIRealtimeDialectTests {
                 == ["type": "input_audio_buffer.append", "audio": .string(base64([1, 0, 0xff, 0xff]))])
     }
 
+    @Test("a session that is written as the beta has it is sent so")
+    func beta() {
+        let session: JSONValue = [
+            "instructions": "Talk to {{name}}.", "modalities": ["text", "audio"], "voice": "alloy",
+            "turn_detection": ["type": "server_vad"],
+        ]
+        var dialect = OpenAIRealtimeDialect(.test, session: session, speaksFirst: false)
+        #expect(
+            dialect.opened().sent == [
+                [
+                    "type": "session.update",
+                    "session": [
+                        "instructions": "Talk to Ada.", "modalities": ["text", "audio"], "voice": "alloy",
+                        "turn_detection": ["type": "server_vad"], "input_audio_format": "pcm16",
+                        "output_audio_format": "pcm16",
+                    ],
+                ]
+            ])
+    }
+
+    @Test(
+        "who speaks up interrupts, unless the session says otherwise, where the beta has it too",
+        arguments: [
+            (["audio": ["input": ["turn_detection": ["interrupt_response": false]]]], false),
+            (["turn_detection": ["interrupt_response": false]], false),
+            (["turn_detection": ["interrupt_response": true]], true), ([:], true),
+        ] as [(JSONValue, Bool)])
+    func interrupting(session: JSONValue, interrupts: Bool) throws {
+        var dialect = OpenAIRealtimeDialect(.test, session: session, speaksFirst: false)
+        let actions = try dialect.received(#"{"type":"input_audio_buffer.speech_started","item_id":"u"}"#)
+        #expect(actions == [.report(.userStartedSpeaking)] + (interrupts ? [.clear] : []))
+    }
+
     @Test("sound is played, by its name of today and of the beta", arguments: ["output_audio", "audio"])
     func sound(name: String) throws {
         var dialect = dialect()
@@ -118,6 +151,10 @@ struct OpenAIRealtimeDialectTests {
                 .error(PipelineError("no", details: ["type": "t", "code": "c"]))
             ),
             (
+                #"{"type":"conversation.item.input_audio_transcription.failed","item_id":"u","error":{"code":"c","message":"no words"}}"#,
+                .error(PipelineError("no words", details: ["code": "c"]))
+            ),
+            (
                 #"{"type":"response.done","response":{"id":"r","status":"failed","status_details":{"error":{"message":"quota"}}}}"#,
                 .error(PipelineError("quota"))
             ),
@@ -173,14 +210,36 @@ struct OpenAIRealtimeDialectTests {
     @Test("30 minutes of answers, every other one interrupted, keep the milliseconds exact and grow nothing")
     func long() throws {
         var dialect = dialect()
-        var asked = 0
-        for number in 0..<600 {
+        var sizes: Set<Int> = []
+        for number in 100..<700 {
             for _ in 0..<30 { _ = try dialect.received(delta(100, item: "i\(number)", response: "r\(number)")) }
-            defer { asked += 3000 }
-            if number % 2 == 0 { continue }
-            let message = try #require(dialect.cleared(at: .milliseconds(asked + 1234)).first?.json)
-            #expect(message["item_id"] == .string("i\(number)"))
-            #expect(message["audio_end_ms"] == 1234)
+            if number % 2 == 1 {
+                let heard = Duration.milliseconds((number - 100) * 3000 + 1234)
+                let message = try #require(dialect.cleared(at: heard).first?.json)
+                #expect(message["item_id"] == .string("i\(number)"))
+                #expect(message["audio_end_ms"] == 1234)
+            }
+            _ = try dialect.received(#"{"type":"response.done","response":{"id":"r\#(number)","status":"completed"}}"#)
+            if number % 2 == 1 { sizes.insert(held(by: dialect)) }
         }
+        #expect(sizes.count == 1, "as much after each turn")
+    }
+
+    @Test("no more is kept of a server that is never interrupted, or never says that an answer is whole")
+    func endless() throws {
+        var (heardOut, cut) = (dialect(), dialect())
+        var sizes: [(Int, Int)] = []
+        for number in 1000..<2000 {
+            let sound = delta(2, item: "i\(number)", response: "r\(number)")
+            _ = try heardOut.received(sound)
+            _ = try cut.received(sound)
+            _ = cut.cleared(at: .zero)
+            let call = #"{"type":"response.function_call_arguments.done","call_id":"\#(number)","name":"f"}"#
+            _ = try heardOut.received(call)
+            sizes.append((held(by: heardOut), held(by: cut)))
+        }
+        let early = sizes.prefix(200)
+        #expect(sizes.map(\.0).max() == early.map(\.0).max())
+        #expect(sizes.map(\.1).max() == early.map(\.1).max())
     }
 }

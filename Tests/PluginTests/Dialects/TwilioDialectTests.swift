@@ -113,11 +113,13 @@ struct TwilioDialectTests {
     func long() throws {
         var dialect = dialect()
         _ = dialect.opened()
+        let before = held(by: dialect)
         var last: JSONValue?
         for number in 0..<90_000 {
             let message = dialect.heard(frame(number, rate: 8000))
             if number == 89_999 { last = message?.json }
         }
+        #expect(held(by: dialect) == before)
         #expect(last?["media"]?["timestamp"] == "1799980")
         #expect(last?["media"]?["chunk"] == "90000")
         #expect(last?["sequenceNumber"] == "90001")

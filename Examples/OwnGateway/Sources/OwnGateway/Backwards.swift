@@ -7,6 +7,7 @@ struct Backwards: PipelinePlugin {
 
     struct Settings: PluginSettings {
         @Field("How long the caller is quiet before the answer starts") var pause: Duration = .milliseconds(600)
+        @Field("What the caller says beyond this is not answered") var longest: Duration = .seconds(20)
         @Field("How long both are quiet before the call ends") var patience: Duration = .seconds(30)
     }
 
@@ -17,15 +18,17 @@ struct Backwards: PipelinePlugin {
     }
 
     func run(_ call: Call, audio: CallAudio) async throws {
-        var heard: [Int16] = []
+        var heard = PCMFrame([], sampleRate: self.audio.inputRate)
         var quiet = Duration.zero
         for await frame in audio.input {  // 20 ms of the caller, in real time
             quiet = frame.silent && !audio.output.isPlaying ? quiet + frame.duration : .zero
             if !frame.silent { audio.output.clear() }
-            if !frame.silent || !heard.isEmpty { heard += frame.samples }
-            if quiet >= settings.pause, !heard.isEmpty {
-                try await audio.output.play(PCMFrame(heard.reversed(), sampleRate: frame.sampleRate))
-                heard = []
+            let isAnswered = heard.duration < settings.longest
+            if !frame.silent || !heard.samples.isEmpty, isAnswered { heard.samples += frame.samples }
+            if quiet >= settings.pause, !heard.samples.isEmpty {
+                heard.samples.reverse()
+                try await audio.output.play(heard)
+                heard.samples = []
             }
             if quiet >= settings.patience { return }  // returning hangs up
         }

@@ -14,6 +14,13 @@ struct BackwardsTests {
         #expect(heard.first?.timestamp == .milliseconds(700))
     }
 
+    @Test("no more comes back than the longest answer")
+    func isBounded() async throws {
+        let said = PCMFrame.tone(500, frequency: 300) + PCMFrame.tone(500, frequency: 900) + PCMFrame.silence(300)
+        let heard = try await Backwards.configured("{ pause: 200ms, longest: 500ms }").answer(said)
+        #expect(heard.samples == said.samples.prefix(16 * 500).reversed())
+    }
+
     @Test("a caller who speaks up silences the answer")
     func isInterrupted() async throws {
         let said = PCMFrame.tone(1000) + PCMFrame.silence(700) + PCMFrame.tone(100)

@@ -61,9 +61,7 @@ extension WebSocketPipeline.Settings {
                 "these are settings of `dialect: \(kind.rawValue)`, and the dialect is \(dialect.rawValue)",
                 field: field)
         }
-        if (openaiRealtime ?? .init()).session.object == nil {
-            throw SettingsFault("the session is no object", field: "openai_realtime")
-        }
+        if let openaiRealtime { try OpenAIRealtimeDialect.check(openaiRealtime.session) }
         if let name = pcm?.subprotocol, !isToken(name), !name.isEmpty {
             throw SettingsFault(
                 "a subprotocol is a word of letters, digits and !#$%&'*+-.^_`|~, or \"\" for none", field: "pcm")

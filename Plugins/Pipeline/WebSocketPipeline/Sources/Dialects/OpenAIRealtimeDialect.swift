@@ -3,7 +3,7 @@ internal import PatchbayPlugin
 /// The OpenAI Realtime API over WebSocket, server to server:
 /// <https://platform.openai.com/docs/guides/realtime-websocket>.
 ///
-/// The names of the general release and of the beta before it. 16-bit linear sound at 24 kHz both ways. Answers come
+/// The names of the general release and of the beta before it, and sessions in the shape of either. 16-bit linear sound at 24 kHz both ways. Answers come
 /// faster than they are heard: when the caller speaks up, what is queued is dropped, and the item that was being heard
 /// is cut in the conversation to what was.
 struct OpenAIRealtimeDialect: Dialect {
@@ -41,7 +41,8 @@ struct OpenAIRealtimeDialect: Dialect {
     init(_ facts: CallFacts, session: JSONValue, speaksFirst: Bool) {
         self.session = Self.filled(session, facts.variables)
         self.speaksFirst = speaksFirst
-        interrupts = session["audio"]?["input"]?["turn_detection"]?["interrupt_response"] != false
+        let turns = session["audio"]?["input"]?["turn_detection"] ?? session["turn_detection"]
+        interrupts = turns?["interrupt_response"] != false
     }
 
     private static func filled(_ session: JSONValue, _ variables: [String: JSONValue]) -> JSONValue {
@@ -55,12 +56,8 @@ struct OpenAIRealtimeDialect: Dialect {
     }
 
     mutating func opened() -> [Action] {
-        let format: JSONValue = ["type": "audio/pcm", "rate": .integer(Self.audio.inputRate)]
-        let fixed: JSONValue = [
-            "type": "realtime", "audio": ["input": ["format": format], "output": ["format": format]],
-        ]
         var actions: [Action] = [
-            .send(.json(["type": "session.update", "session": session.merging(fixed)]))
+            .send(.json(["type": "session.update", "session": session.merging(Self.ours(in: session))]))
         ]
         if speaksFirst { actions.append(.send(.json(["type": "response.create"]))) }
         return actions
@@ -92,6 +89,8 @@ struct OpenAIRealtimeDialect: Dialect {
             return interim(message)
         case "conversation.item.input_audio_transcription.completed":
             return words(message["transcript"]).map { [.report(.userText(SpokenText($0)))] } ?? []
+        case "conversation.item.input_audio_transcription.failed":
+            return [.report(.error(fault(message["error"])))]
         case "response.function_call_arguments.done": return toolStarted(message)
         case "conversation.item.created", "conversation.item.added": return toolEnded(message["item"])
         case "response.done":
@@ -193,6 +192,58 @@ struct OpenAIRealtimeDialect: Dialect {
         var details = error?.object ?? [:]
         let message = details.removeValue(forKey: "message")?.string ?? "the bot reports an error"
         return PipelineError(message, details: details.filter { $0.value != .null })
+    }
+}
+
+/// The two shapes of a session.
+extension OpenAIRealtimeDialect {
+    private static let format: JSONValue = ["type": "audio/pcm", "rate": .integer(audio.inputRate)]
+    /// The same, 24 kHz included.
+    private static let betaFormat: JSONValue = "pcm16"
+
+    /// What only sessions of the beta have. Its `voice` and `turn_detection` some servers of today have there as well.
+    private static let betaMembers = [
+        "input_audio_format", "output_audio_format", "input_audio_transcription", "input_audio_noise_reduction",
+        "max_response_output_tokens", "modalities",
+    ]
+
+    /// The members of a session that are not for the configuration to set, in the shape in which it is written.
+    private static func ours(in session: JSONValue) -> JSONValue {
+        if betaMember(of: session) != nil {
+            return ["input_audio_format": betaFormat, "output_audio_format": betaFormat]
+        }
+        return ["type": "realtime", "audio": ["input": ["format": format], "output": ["format": format]]]
+    }
+
+    private static func betaMember(of session: JSONValue) -> String? {
+        betaMembers.first { session[$0] != nil }
+    }
+
+    /// What is written must not contradict the members that the gateway sets: they would win without a word.
+    static func check(_ session: JSONValue) throws(SettingsFault) {
+        guard session.object != nil else { throw fault("the session is no object") }
+        if let type = session["type"], type != "realtime" {
+            throw fault("a session of type \(type) does not talk; leave `type` out")
+        }
+        if let beta = betaMember(of: session), session["audio"] != nil {
+            throw fault("`\(beta)` is from the API's beta and `audio` is not: a server knows one or the other")
+        }
+        for name in ["input_audio_format", "output_audio_format"] {
+            if let written = session[name], written != betaFormat { throw fault("`\(name)` can be pcm16 only") }
+        }
+        guard let audio = session["audio"] else { return }
+        guard audio.object != nil else { throw fault("`audio` is no object") }
+        for side in ["input", "output"] {
+            guard let written = audio[side] else { continue }
+            guard written.object != nil else { throw fault("`audio.\(side)` is no object") }
+            if let written = written["format"], written != format {
+                throw fault("`audio.\(side).format` can be audio/pcm at 24000 only; leave it out")
+            }
+        }
+    }
+
+    private static func fault(_ text: String) -> SettingsFault {
+        SettingsFault(text, field: "openai_realtime")
     }
 }
 
