@@ -69,7 +69,7 @@ def session(gateway, token="emb_shop") -> str:
 
 
 def session_key(token: str) -> str:
-    return f"embed_token:session:{hashlib.sha256(token.encode()).hexdigest()}"
+    return f"embed_token:session:default:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
 def assert_readable(headers: dict, origin=PAGE):
