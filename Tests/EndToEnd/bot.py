@@ -114,6 +114,11 @@ async def goodbye(socket, start):
     await socket.close()
 
 
+async def telltale(socket, start):
+    """Closes, and says for a reason what it was let in with."""
+    await socket.close(code=4000, message=f"Nobody knows {socket._req.headers['Authorization']}".encode())
+
+
 async def crash(socket, start):
     """Ends without a close frame after a second of sound."""
     await socket.send_bytes(tone(1.0))

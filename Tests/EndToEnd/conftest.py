@@ -1,3 +1,4 @@
+import contextlib
 import os
 import socket
 import subprocess
@@ -66,16 +67,8 @@ def gateway(_gateways):
 @pytest.fixture
 def start(_gateways):
     """Starts a gateway for one test, with settings of its own."""
-    running = []
-
-    def make(**changes):
-        running.append(_gateways(**changes))
-        return next(running[-1])
-
-    yield make
-    for each in running:
-        for _ in each:
-            pass
+    with contextlib.ExitStack() as running:
+        yield lambda **changes: running.enter_context(contextlib.contextmanager(_gateways)(**changes))
 
 
 @pytest.fixture(scope="session")

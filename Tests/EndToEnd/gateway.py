@@ -21,6 +21,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import leaks
+
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = (ROOT / os.environ.get("PATCHBAY_BINARY", ".build/debug/patchbay")).resolve()
 SECRET = "an end-to-end test's own secret, of no use elsewhere"
@@ -135,21 +137,26 @@ def jwt(*, user="7", secret=SECRET, lifetime=3600, algorithm="HS256", **claims) 
     body = {"sub": user, "email": f"{user}@example.org", "iat": now, "exp": now + lifetime, **claims}
     signed = part({"alg": algorithm, "typ": "JWT"}) + b"." + part(body)
     signature = hmac.digest(secret.encode(), signed, hashlib.sha256) if algorithm == "HS256" else b""
-    return (signed + b"." + part(signature)).decode()
+    token = (signed + b"." + part(signature)).decode()
+    leaks.in_token(token)
+    return token
+
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 def upgrade(url: str, headers=None, source="127.0.0.1") -> tuple[int, dict, bytes]:
     """Status, header fields and body of an attempt to open a WebSocket, which is dropped at once where it opens."""
+    leaks.in_request(url, headers)
     where = urlsplit(url)
     connection = HTTPConnection(where.hostname, where.port, timeout=10, source_address=(source, 0))
-    asked = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
     try:
-        connection.request("GET", f"{where.path}?{where.query}" if where.query else where.path, headers={**asked, **(headers or {})})
+        connection.request("GET", f"{where.path}?{where.query}" if where.query else where.path, headers={**UPGRADE, **(headers or {})})
         response = connection.getresponse()
         return response.status, fields(response), b"" if response.status == 101 else response.read()
     finally:
@@ -164,10 +171,14 @@ def fields(response) -> dict[str, str]:
 def http(method: str, url: str, body=None, headers=None) -> tuple[int, dict, bytes]:
     """Status, header fields and body; every status is an answer."""
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    leaks.in_request(url, headers)
+    leaks.in_body(data)
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
-            return response.status, fields(response), response.read()
+            answer = response.read()
+            leaks.in_body(answer)
+            return response.status, fields(response), answer
     except urllib.error.HTTPError as error:
         return error.code, fields(error), error.read()
 
@@ -189,7 +200,9 @@ class Gateway:
         self.config, self.binary = config, binary
         self.namespace = namespace
         self.log = config.with_suffix(".log")
-        command = [binary, "serve", "-c", config]
+        leaks.in_configuration(config)
+        # With all that there is to log, so that what must not be there is looked for in all of it.
+        command = [binary, "serve", "-c", config, "--log-level", "trace"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 namespace.command(*command) if namespace else command,
@@ -198,7 +211,9 @@ class Gateway:
             )
         self.pid = self.process.pid
         self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._said: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.url = self.admin = ""
         try:
             self._await_ready()
@@ -209,6 +224,7 @@ class Gateway:
 
     def _read(self):
         for line in self.process.stdout:
+            self._said.append(line)
             self._lines.put(line)
         self._lines.put(None)
 
@@ -313,7 +329,8 @@ class Gateway:
         return now
 
     def stop(self) -> int:
-        """Ends it as an operator would; the exit code."""
+        """Ends it as an operator would, and looks for secrets in what it has written; the exit code."""
+        leaks.in_configuration(self.config)  # files may have changed
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -322,7 +339,9 @@ class Gateway:
                 self.process.kill()
                 self.process.wait()
                 raise AssertionError(f"SIGTERM did not end the gateway:\n{self.log.read_text()[-4000:]}") from None
+        self._reader.join()
         self.process.stdout.close()
+        leaks.check("the gateway", self.log.read_text() + "".join(self._said))
         return self.process.returncode
 
 
@@ -332,5 +351,10 @@ def idle_faults(now: dict) -> list[str]:
 
 
 def patchbay(*arguments, binary=BINARY, timeout=60, **options) -> subprocess.CompletedProcess:
-    """Runs a command of the program."""
-    return subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, **options)
+    """Runs a command of the program, and looks for secrets in what it writes. `token` prints one, which is its task."""
+    run = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, **options)
+    is_token = arguments[0] == "token"
+    if is_token:
+        leaks.secret("what `patchbay token` made", run.stdout.strip())
+    leaks.check(f"patchbay {arguments[0]}", run.stderr + ("" if is_token else run.stdout))
+    return run

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
+import leaks
 from gateway import FRESH_RUNS, Gateway, changed_config, jwt, write_config
 from network import network
 from packets import Cable
@@ -174,6 +175,7 @@ class Stranger:
             assert content["type"] != "error", content
             if content["type"] == "answer":
                 self.gateways = content["payload"]["sdp"]
+                leaks.in_description(self.gateways)
                 return self.gateways
 
     async def trickle(self, *candidates: str | None) -> None:

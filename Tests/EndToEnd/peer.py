@@ -16,6 +16,7 @@ from aiortc.mediastreams import MediaStreamTrack
 from aiortc.sdp import candidate_from_sdp
 from av import AudioFrame
 
+import leaks
 import speech
 
 # aioice leaves loopback out of its host candidates; unless a test makes another, it is the only network there is.
@@ -90,6 +91,8 @@ class Caller:
                 content = json.loads(message.data)
                 if content.get("type") == "ice-candidate":
                     await self._add_candidate(content["payload"]["candidate"])
+                elif content.get("type") == "answer":
+                    leaks.in_description(content["payload"]["sdp"])
                 # What happens in a call may come between any two of the messages that answer something.
                 if content.get("type", "").startswith("rtf-"):
                     self.events.append({**content, "at": time.monotonic()})
@@ -146,6 +149,7 @@ class Caller:
             ) from None
 
     async def send(self, type: str, /, **payload):
+        leaks.in_description(payload.get("sdp"))
         await self.socket.send_json({"type": type, "payload": payload})
 
     async def message(self, type: str, timeout=10.0, after=0) -> dict:
@@ -260,6 +264,7 @@ class Caller:
 @asynccontextmanager
 async def calling(url: str, said: np.ndarray | None = None, servers=(), **options):
     """A caller with an open socket, which has not offered yet; `servers` are its STUN and TURN ones."""
+    leaks.in_request(url, options.get("headers"))
     async with aiohttp.ClientSession() as session, session.ws_connect(url, max_msg_size=0, **options) as socket:
         caller = Caller(socket, said, servers)
         try:

@@ -60,7 +60,7 @@ def test_a_gateway_that_is_killed_gives_its_seats_back(start, sentences, tmp_pat
         if doomed.process.poll() is None:
             doomed.process.kill()
             doomed.process.wait()
-        doomed.process.stdout.close()
+        doomed.stop()
 
 
 def with_minutes(settings: str) -> str:

@@ -146,7 +146,7 @@ FAMILY = 0x0017, "REQUESTED-ADDRESS-FAMILY", stun.pack_unsigned, stun.unpack_uns
 stun.ATTRIBUTES_BY_TYPE[FAMILY[0]] = stun.ATTRIBUTES_BY_NAME[FAMILY[1]] = FAMILY
 
 
-def credentials(id="7", lifetime=600, secret=TURN_SECRET) -> tuple[str, str]:
+def credentials(id="default/users/7", lifetime=600, secret=TURN_SECRET) -> tuple[str, str]:
     name = f"{int(time.time()) + lifetime}:{id}"
     return name, base64.b64encode(hmac.digest(secret.encode(), name.encode(), hashlib.sha1)).decode()
 

@@ -173,7 +173,7 @@ class Session:
         gateway.change(TOKEN, workflow=2, owner="7", organization="9")
         self.url = gateway.embed_session("emb_kept")
         token = urlsplit(self.url).path.rpartition("/")[2]
-        self.key = f"embed_token:session:{hashlib.sha256(token.encode()).hexdigest()}"
+        self.key = f"embed_token:session:default:{hashlib.sha256(token.encode()).hexdigest()}"
         self.run = f"run:default:embed:emb_kept:{gateway.entry(self.key)['workflow_run_id']}"
 
 

@@ -69,7 +69,7 @@ def session(gateway, token="emb_shop") -> str:
 
 
 def session_key(token: str) -> str:
-    return f"embed_token:session:{hashlib.sha256(token.encode()).hexdigest()}"
+    return f"embed_token:session:default:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
 def assert_readable(headers: dict, origin=PAGE):
@@ -385,7 +385,7 @@ def test_who_is_signed_in_gets_turn_credentials(shop):
     status, headers, body = ask(shop, "/api/v1/turn/credentials", Authorization=f"Bearer {jwt(user='4711')}")
     assert status == 200
     assert_readable(headers)
-    assert assert_credentials(body, 3600) == "4711"
+    assert assert_credentials(body, 3600) == "default/users/4711"
 
 
 @pytest.mark.parametrize(

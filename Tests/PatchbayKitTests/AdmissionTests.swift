@@ -255,7 +255,7 @@ struct AdmissionTests {
         #expect(await test.status(TestRouter.request("/api/v1/ws/signaling/33/x")) == (403, ""))
     }
 
-    @Test("an address has 20 sockets without a call, and has room again when one is gone")
+    @Test("an address has 20 sockets without a call at a tenant, and has room again when one is gone")
     func idleSockets() async throws {
         let test = try TestRouter()
         let token = try await test.token("7", "acme")
@@ -273,6 +273,8 @@ struct AdmissionTests {
         }
         #expect(await test.status(request(20)) == (429, #"{"detail":"Too many sockets without a call"}"#))
         #expect(await test.status(request(20, "192.0.2.2")) == (101, ""))
+        // Nor is it in the way of another tenant's callers.
+        #expect(await test.status(TestRouter.request("/page/api/v1/ws/signaling/33/20", token: token)) == (101, ""))
         // A refused credential is refused before that.
         #expect(await test.status(TestRouter.request("/api/v1/ws/signaling/33/1", token: "x")) == (403, ""))
         open.removeLast()

@@ -88,7 +88,7 @@ struct TURNServerTests {
         // The token is good for a minute only.
         #expect(
             body == [
-                "username": "1800000060:7", "password": "Tm6x3QSLpKf8sb6wTLj1YWJgQLM=", "ttl": 60,
+                "username": "1800000060:open/users/7", "password": "JBVnMUPay7aTI6ZVym6dq5YLFzE=", "ttl": 60,
                 "uris": ["turn:t.example.org:3478", "turns:t.example.org?transport=tcp"],
             ])
         #expect(headers["cache-control"] == "no-store")
@@ -104,7 +104,7 @@ struct TURNServerTests {
         test.clock.advance(by: .seconds(later))
         let (status, body, _) = try await answer(request, turn: nil, by: test)
         #expect((status, body["ttl"]) == (200, .integer(seconds)))
-        #expect(body["username"] == .string("\(1_800_000_000 + later + seconds):7"))
+        #expect(body["username"] == .string("\(1_800_000_000 + later + seconds):open/users/7"))
     }
 
     @Test("are given twenty at once to one caller, then one a second, and to others all the same")

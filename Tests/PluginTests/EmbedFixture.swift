@@ -100,11 +100,14 @@ struct EmbedFixture {
         }
     }
 
+    /// Where the uses of a token of the configuration are counted.
+    static func uses(of token: String) -> String { "embed_token:uses:embed_token/\(token)" }
+
     /// Whether nothing was started: no run, no session, and no use of any of `tokens`. Counts a use of each.
     func isUntouched(_ tokens: String...) async throws -> Bool {
         let keys = await store.keys.filter { !$0.hasPrefix("embed_token:token:") }
         var uses = 0
-        for token in tokens { uses += try await (store.increment("embed_token:uses:\(token)", limit: .max) ?? 0) - 1 }
+        for token in tokens { uses += try await (store.increment(Self.uses(of: token), limit: .max) ?? 0) - 1 }
         let run = try await store.increment("run:default:ids", limit: .max)
         return keys.isEmpty && uses == 0 && run == 1
     }

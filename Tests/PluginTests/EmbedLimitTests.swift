@@ -74,7 +74,7 @@ struct EmbedLimitTests {
         #expect(try response.json == ["detail": "Too many sessions. Please try again shortly"])
         #expect(response.headers["access-control-allow-origin"] == EmbedFixture.page)
         #expect(await page.store.keys == before)
-        #expect(try await page.store.increment("embed_token:uses:emb_demo", limit: .max) == 3)
+        #expect(try await page.store.increment(EmbedFixture.uses(of: "emb_demo"), limit: .max) == 3)
         #expect(try await page.post(token: "emb_twice").status == 200)
         page.clock.advance(by: .seconds(10))
         #expect(try await page.post(token: "emb_demo").status == 200)

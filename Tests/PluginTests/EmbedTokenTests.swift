@@ -115,6 +115,24 @@ struct EmbedTokenTests {
             try await page.post(token: token, to: EmbedTokenAuth(settings: settings, context: context)).status == 404)
     }
 
+    @Test("instances that share a store count the uses of their own tokens, though these have one name")
+    func uses() async throws {
+        let page = try EmbedFixture(tokens: "[{ token: emb_a, workflow: 7, usage_limit: 1 }]")
+        var token = EmbedToken()
+        (token.token, token.workflow, token.usageLimit) = ("emb_a", 7, 1)
+        var settings = EmbedTokenAuth.Settings()
+        (settings.store, settings.tokens) = (StoreReference("local"), [token])
+        let other = try EmbedTokenAuth(
+            settings: settings,
+            context: PluginContext(
+                name: "other", logger: .init(label: "t") { _ in SwiftLogNoOpLogHandler() },
+                stores: ["local": page.store], wallClock: { page.clock.now }))
+        for auth in [page.auth, other] {
+            #expect(try await page.post(token: "emb_a", to: auth).status == 200)
+            #expect(try await page.post(token: "emb_a", to: auth).status == 403)
+        }
+    }
+
     @Test(
         "a token without a workflow or a user is not saved",
         arguments: [

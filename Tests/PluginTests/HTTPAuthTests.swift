@@ -115,6 +115,20 @@ struct HTTPAuthTests {
         #expect(outcome.denial == Denial(code: code, message: message))
     }
 
+    @Test(
+        "what a refusal repeats of what it was asked is hidden, also where the sentence is cut",
+        arguments: [
+            ("t0ken and k3y-of-the-caller and p4ss", "<secret> and <secret> and <secret>"),
+            ("t0ken\u{301}", "<secret>\u{301}"),
+            (String(repeating: "x", count: 195) + "k3y-of-the-caller", String(repeating: "x", count: 195) + "<secr"),
+        ])
+    func hides(message: String, shown: String) async throws {
+        let body = JSONValue.object(["message": .string(message)]).description
+        let auth = try FakeEndpoint(403, body).auth { $0.secretHeaders = ["X-Gateway": Secret("p4ss")] }
+        let outcome = try await auth.authenticate(ConnectRequest.showing(key: "k3y-of-the-caller"))
+        #expect(outcome.denial?.message.unicodeScalars.elementsEqual(shown.unicodeScalars) == true)
+    }
+
     @Test("204 leaves it to the next")
     func leaves() async throws {
         #expect(try await FakeEndpoint(204, "").auth().authenticate(ConnectRequest.showing()).isPass)

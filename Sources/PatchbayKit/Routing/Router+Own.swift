@@ -68,15 +68,16 @@ extension Router {
             return Self.failure(503, "Authentication is unavailable")
         }
         let now = served.current.wallClock()
+        // Whole: the TURN server has limits by the name, too, and user 7 of another tenant is somebody else.
+        let caller = "\(tenant.name)/\(principal.authInstance ?? "")/\(principal.id)"
         if turnServer != nil {
-            let caller = "\(tenant.name)/\(principal.authInstance ?? "")/\(principal.id)"
             guard turnLimit.admit(caller, now: now) else {
                 return Self.failure(429, "Too many TURN credentials. Please try again shortly")
             }
         }
         do {
             let lifetime = principal.expires.map { $0 - now }
-            guard let credentials = try turn(of: tenant).credentials(for: principal.id, lifetime: lifetime) else {
+            guard let credentials = try turn(of: tenant).credentials(for: caller, lifetime: lifetime) else {
                 return Self.failure(503, "TURN server not configured")
             }
             var response = Response.json(credentials.json.description)

@@ -7,7 +7,7 @@ import WebSocket
 
 /// Admission of signaling sockets.
 extension Router {
-    /// Sockets of one address that have had no call yet.
+    /// Sockets of one address at one tenant that have had no call yet.
     private static let idleSocketsPerAddress = 20
 
     /// Decides on a signaling socket. A refused credential is HTTP 403 without a body, which is what a socket closed
@@ -28,7 +28,8 @@ extension Router {
         }
         // Who has a call may still return to it.
         if isDraining, !environment.registry.hasCall(of: target, tenant: tenant.name) { return restarting }
-        let address = request.remoteNetwork
+        // Of the tenant: who waits at another must not be in the way.
+        let address = "\(tenant.name)/\(request.remoteNetwork)"
         guard waiting.enter(address, limit: Self.idleSocketsPerAddress) else {
             environment.registry.countRefusal("too_many_sockets")
             return .refuse(Self.failure(429, "Too many sockets without a call"))

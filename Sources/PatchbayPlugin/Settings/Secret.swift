@@ -14,6 +14,13 @@ public struct Secret: Sendable {
     {
         try body(value)
     }
+
+    /// What somebody says who was told the secret, fit for a log: `<secret>` stands in its place.
+    public func hidden(in text: String) -> String {
+        // By scalars: a combining mark behind the secret does not make it another.
+        let (hidden, shown) = (value.unicodeScalars, description.unicodeScalars)
+        return hidden.isEmpty ? text : String(text.unicodeScalars.replacing(hidden, with: shown))
+    }
 }
 
 extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

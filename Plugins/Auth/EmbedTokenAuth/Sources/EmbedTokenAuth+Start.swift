@@ -21,7 +21,7 @@ extension EmbedTokenAuth {
 
         // Uses are counted without a limit too: one may be set later. What fails from here on does not give the use back.
         let use = try await stored(orRefuse: "Failed to create workflow run") {
-            try await store.increment("\(Self.type):uses:\(token.token)", limit: token.usageLimit ?? .max)
+            try await store.increment(key(ofUses: token.token), limit: token.usageLimit ?? .max)
         }
         if use == nil { throw Refusal(403, "Embed token usage limit exceeded") }
         let run = try await stored(orRefuse: "Failed to create workflow run") {

@@ -69,7 +69,7 @@ extension Session {
 extension EmbedTokenAuth {
     /// Looks a session of the tenant up, whether or not it has expired.
     func session(_ sessionToken: String, tenant: String) async throws -> Session? {
-        guard let content = try await store.get(Self.key(ofSession: sessionToken)),
+        guard let content = try await store.get(Self.key(ofSession: sessionToken, tenant: tenant)),
             let session = (try? JSONValue(parsing: content)).flatMap(Session.init), session.tenant == tenant
         else { return nil }
         return session
@@ -79,13 +79,16 @@ extension EmbedTokenAuth {
     func keep(_ session: Session) async throws -> String {
         let sessionToken = "emb_session_" + randomText(43)
         let content = Array(session.json.description.utf8)
-        try await store.set(Self.key(ofSession: sessionToken), content, timeToLive: lifetime * 2)
+        let key = Self.key(ofSession: sessionToken, tenant: session.tenant)
+        try await store.set(key, content, timeToLive: lifetime * 2)
         return sessionToken
     }
 
-    /// Who reads the store must not be able to connect with what is found there, so the key holds a digest only.
-    private static func key(ofSession sessionToken: String) -> String {
+    /// Who reads the store must not be able to connect with what is found there, so the key holds a digest only. Another
+    /// tenant's session is not found at all: to look at it would take a little longer than to find nothing.
+    private static func key(ofSession sessionToken: String, tenant: String) -> String {
         let digest = SHA256.hash(data: Array(sessionToken.utf8))
-        return "\(type):session:" + digest.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        let digits = digest.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        return "\(type):session:\(tenant):\(digits)"
     }
 }

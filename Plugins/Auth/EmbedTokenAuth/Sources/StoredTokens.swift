@@ -20,6 +20,12 @@ extension EmbedTokenAuth {
     }
 
     private static func key(ofToken token: String) -> String { "\(type):token:\(token)" }
+
+    /// Where uses are counted. Tokens of the configuration are their instance's own, whatever they are called: tenants may
+    /// share a store.
+    func key(ofUses token: String) -> String {
+        "\(Self.type):uses:\(tokens[token] == nil ? "" : "\(context.name)/")\(token)"
+    }
 }
 
 extension EmbedTokenAuth: TokenMinter {

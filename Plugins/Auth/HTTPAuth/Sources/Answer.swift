@@ -7,7 +7,7 @@ enum Answer: Sendable {
     case pass
     /// 200
     case accept(Principal)
-    /// 401 or 403, with words of its own perhaps.
+    /// 401 or 403, with words of its own perhaps, the message as it came.
     case reject(code: String?, message: String?)
 
     init(_ reply: HTTPReply) throws(AnswerFault) {
@@ -18,7 +18,7 @@ enum Answer: Sendable {
             let words = try? JSONValue(parsing: reply.body)
             self = .reject(
                 code: words?["code"]?.string.flatMap(Self.code),
-                message: words?["message"]?.string.flatMap(Self.sentence))
+                message: words?["message"]?.string)
         default: throw .status(reply.status)
         }
     }
@@ -76,7 +76,7 @@ enum Answer: Sendable {
     }
 
     /// One line, not too long.
-    private static func sentence(_ text: String) -> String? {
+    static func sentence(_ text: String) -> String? {
         let line = text.unicodeScalars.prefix(200).map { $0.properties.generalCategory == .control ? " " : $0 }
         return line.isEmpty ? nil : String(String.UnicodeScalarView(line))
     }

@@ -19,6 +19,8 @@ public struct HTTPAuth: AuthPlugin {
 
     private let endpoint: HTTPEndpoint
     private let headers: [String: String]
+    /// Among the header fields.
+    private let secrets: [Secret]
     private let timeout: Duration
     private let cache: AnswerCache
     private let wallClock: @Sendable () -> Duration
@@ -42,6 +44,7 @@ public struct HTTPAuth: AuthPlugin {
             throw SettingsFault(error.description, field: "url")
         }
         headers = try settings.makeHeaders()
+        secrets = Array(settings.secretHeaders.values)
         timeout = settings.timeout
         cache = AnswerCache(lifetime: settings.cache)
         wallClock = context.wallClock
@@ -61,7 +64,9 @@ public struct HTTPAuth: AuthPlugin {
         }
         switch answer {
         case .pass: return .pass
-        case .reject(let code, let message): return .reject(Self.denial(of: request, code: code, message: message))
+        case .reject(let code, let message):
+            let words = message.flatMap { Answer.sentence(hidden($0, request)) }
+            return .reject(Self.denial(of: request, code: code, message: words))
         case .accept(let principal):
             if let expires = principal.expires, wallClock() >= expires { return .reject(Self.denial(of: request)) }
             return .accept(principal)
@@ -93,6 +98,12 @@ public struct HTTPAuth: AuthPlugin {
             "remote_address": text(request.remoteAddress.isEmpty ? nil : request.remoteAddress),
         ]
         return question.description
+    }
+
+    /// What the endpoint says is for the log. It may say what it was asked with.
+    private func hidden(_ words: String, _ request: ConnectRequest) -> String {
+        let shown = [request.bearerToken, request.apiKey].compactMap(\.self).map { Secret($0) }
+        return (secrets + shown).reduce(words) { words, secret in secret.hidden(in: words) }
     }
 
     /// The words that are usual for such a credential, unless the endpoint has its own.

@@ -32,6 +32,7 @@ final class Conversation: Sendable {
     private let audio: CallAudio
     private let connect: @Sendable (_ within: Duration) async throws -> WebSocketConnection
     private let patience: Duration
+    private let hidden: @Sendable (_ words: String) -> String
     private let initialDialect: any Dialect
     private let state: Mutex<State>
     private let marks: AsyncStream<(number: Int, mark: PlaybackMark)>
@@ -42,14 +43,17 @@ final class Conversation: Sendable {
     /// - Parameters:
     ///   - connect: makes a connection.
     ///   - patience: how long that may take, both tries together.
+    ///   - hidden: makes the bot's words fit for the log.
     init(
         call: Call, audio: CallAudio, dialect: any Dialect,
-        connect: @escaping @Sendable (_ within: Duration) async throws -> WebSocketConnection, patience: Duration
+        connect: @escaping @Sendable (_ within: Duration) async throws -> WebSocketConnection, patience: Duration,
+        hidden: @escaping @Sendable (_ words: String) -> String
     ) {
         self.call = call
         self.audio = audio
         self.connect = connect
         self.patience = patience
+        self.hidden = hidden
         initialDialect = dialect
         state = Mutex(State(dialect: dialect))
         (marks, addMark) = AsyncStream.makeStream()
@@ -202,10 +206,10 @@ final class Conversation: Sendable {
                 return true
             }
             // What the bot is ahead of the caller's ear does not hide that it is gone; but its last words are looked at.
-            group.addTask {
+            group.addTask { [self] in
                 guard case .closed(let code, let reason)? = await socket.loss() else { return false }
                 try await Task.sleep(for: Self.lastWords)
-                throw BotLost(code: code, reason: reason)
+                throw BotLost(code: code, reason: hidden(reason))
             }
             defer { group.cancelAll() }
             while let isOver = try await group.next(), !isOver {}
@@ -222,7 +226,7 @@ final class Conversation: Sendable {
             case .binary(let bytes): received = .binary(bytes)
             case .closed(let code, let reason):
                 if [1000, 1005].contains(code) { return }
-                throw BotLost(code: code, reason: reason)
+                throw BotLost(code: code, reason: hidden(reason))
             }
             let actions = try state.withLock { state throws(DialectFault) in try state.dialect.received(received) }
             guard try await perform(actions) else { return }

@@ -11,6 +11,8 @@ public struct WebSocketPipeline: PipelinePlugin {
     private let tls: ClientTLS?
     private let announcement: WaveFile?
     private let headers: [String: String]
+    /// What the bot is told and may say again.
+    private let secrets: [Secret]
 
     /// The rates of the dialect.
     public var audio: AudioFormat { settings.audio }
@@ -31,6 +33,7 @@ public struct WebSocketPipeline: PipelinePlugin {
         }
         self.settings = settings
         headers = try Self.headers(settings)
+        secrets = [settings.token, settings.twilio?.authToken].compactMap(\.self) + settings.secretHeaders.values
         do throws(SettingsFault) {
             announcement = try settings.announcement.map { file throws(SettingsFault) in
                 try WaveFile(reading: file.path)
@@ -100,7 +103,8 @@ public struct WebSocketPipeline: PipelinePlugin {
     public func run(_ call: Call, audio: CallAudio) async throws {
         let conversation = Conversation(
             call: call, audio: audio, dialect: settings.makeDialect(CallFacts(call)),
-            connect: { timeout in try await connect(call, within: timeout) }, patience: settings.connectTimeout)
+            connect: { timeout in try await connect(call, within: timeout) }, patience: settings.connectTimeout,
+            hidden: hidden)
         LiveCalls.shared.add(call.id, conversation, account: account)
         defer { LiveCalls.shared.remove(call.id) }
         do {
@@ -119,6 +123,11 @@ public struct WebSocketPipeline: PipelinePlugin {
         }
     }
 
+    /// The bot's own words, for the log.
+    private func hidden(_ words: String) -> String {
+        secrets.reduce(words) { words, secret in secret.hidden(in: words) }
+    }
+
     private func connect(_ call: Call, within timeout: Duration) async throws -> WebSocketConnection {
         var limits = WebSocketLimits.ofServer
         limits.messageSize = 4 << 20
@@ -131,8 +140,13 @@ public struct WebSocketPipeline: PipelinePlugin {
             "call_id": call.id, "tenant": call.tenant, "workflow_id": String(call.workflowID),
             "workflow_run_id": String(call.workflowRunID),
         ])
-        return try await WebSocketClient.connect(
-            url: url, headers: headers, subprotocol: settings.subprotocol, tls: tls, within: timeout, limits: limits)
+        do {
+            return try await WebSocketClient.connect(
+                url: url, headers: headers, subprotocol: settings.subprotocol, tls: tls, within: timeout,
+                limits: limits)
+        } catch WebSocketError.refused(let status, let body) {
+            throw WebSocketError.refused(status: status, body: hidden(body))
+        }
     }
 }
 
