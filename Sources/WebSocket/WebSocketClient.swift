@@ -127,8 +127,8 @@ package struct ClientURL: Sendable, Hashable {
         }
         let host = authority.prefix { $0 != ":" }
         let end = authority[host.endIndex...]
-        guard !host.isEmpty else { throw bad("it names no host") }
         guard !end.dropFirst().contains(":") else { throw bad("an IPv6 address stands in brackets, as in [::1]:8080") }
+        guard !host.isEmpty else { throw bad("it names no host") }
         if let odd = host.first(where: { !$0.isLetter && !$0.isNumber && !"-._".contains($0) }) {
             throw bad("no host has '\(odd)' in its name")
         }

@@ -1,5 +1,4 @@
 import contextlib
-import os
 import socket
 import subprocess
 
@@ -76,8 +75,7 @@ def own_gateway():
     """The program that Examples/OwnGateway builds."""
     # Where `script/test example` builds it, so that there is nothing left to compile.
     where = ["--package-path", "Examples/OwnGateway", "--scratch-path", ".build", "--disable-build-manifest-caching"]
-    alike = {**os.environ, "SWIFT_DETERMINISTIC_HASHING": "1"}
-    subprocess.run(["swift", "build", *where, "--product", "OwnGateway"], cwd=ROOT, env=alike, check=True)
+    subprocess.run(["script/swift", "build", *where, "--product", "OwnGateway"], cwd=ROOT, check=True)
     (ROOT / ".build/debug.yaml").unlink(missing_ok=True)
     return ROOT / ".build/debug/OwnGateway"
 
