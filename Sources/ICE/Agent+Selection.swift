@@ -22,12 +22,16 @@ extension Agent {
 
     mutating func nominateIfDue(_ now: MonotonicTime) {
         guard let nominateAt else { return }
-        let allTried =
-            current.hasAllCandidates && !pairs.contains { $0.generation == current.number && $0.isPending }
-        guard now >= nominateAt || allTried else { return }
-        self.nominateAt = nil
         let best = pairs.indices.filter { mayNominate(pairs[$0], now) }
             .max { priority(pairs[$0]) < priority(pairs[$1]) }
+        let bestPriority = best.map { priority(pairs[$0]) } ?? 0
+        let isNoneBetter =
+            current.hasAllCandidates
+            && !pairs.contains { pair in
+                pair.generation == current.number && pair.isPending && priority(pair) > bestPriority
+            }
+        guard now >= nominateAt || isNoneBetter else { return }
+        self.nominateAt = nil
         guard let best else { return }
         for index in pairs.indices { pairs[index].isNominating = index == best }
         pairs[best].attempts = 0

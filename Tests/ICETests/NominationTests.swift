@@ -44,6 +44,30 @@ struct NominationTests {
         #expect(nomination.0 - first.0 == .milliseconds(10), "a round trip")
     }
 
+    @Test("what is best of all is nominated at once, though worse has not been tried; another waits a moment for better")
+    mutating func isBest() throws {
+        for (answering, bound) in [(first, 0.03), (second, 1.0)] {
+            var agent = makeAgent(role: .controlling)
+            agent.addLocalCandidate(address: address("192.0.2.1", 40000), path: 0)
+            agent.setRemoteCredentials(peer.credentials, now: .zero)
+            for (address, priority) in [(first, 2000), (second, 1000)] {
+                let text = "candidate:1 1 udp \(priority) \(address.host) \(address.port) typ host"
+                _ = agent.addRemoteCandidate(try #require(Candidate(parsing: text)), now: .zero)
+            }
+            agent.endOfRemoteCandidates(now: .zero)
+            var now = 0.0
+            while agent.selected == nil, now < 2 {
+                for packet in agent.sends(until: seconds(now)) where packet.to == answering {
+                    guard let response = peer.response(to: packet.bytes) else { continue }
+                    _ = agent.receive(response, from: packet.to, at: seconds(now))
+                }
+                now += 0.01
+            }
+            #expect(agent.selected?.remote == answering)
+            #expect(now <= bound && (answering == first || now > 0.05), "selected after \(now) s")
+        }
+    }
+
     @Test("a controlled agent selects nothing before USE-CANDIDATE")
     mutating func waits() {
         var agent = makeControlled()
