@@ -44,7 +44,7 @@ struct NominationTests {
         #expect(nomination.0 - first.0 == .milliseconds(10), "a round trip")
     }
 
-    @Test("what is best of all is nominated at once, though worse has not been tried; another waits a moment for better")
+    @Test("the best of all is nominated at once, though worse has not been tried; another waits a moment for better")
     mutating func isBest() throws {
         for (answering, bound) in [(first, 0.03), (second, 1.0)] {
             var agent = makeAgent(role: .controlling)
