@@ -16,6 +16,18 @@ struct NominationTests {
         return agent
     }
 
+    /// Knows of two addresses, of which the first is the better.
+    private func makeControlling() throws -> Agent {
+        var agent = makeAgent(role: .controlling)
+        agent.addLocalCandidate(address: address("192.0.2.1", 40000), path: 0)
+        agent.setRemoteCredentials(peer.credentials, now: .zero)
+        for (address, priority) in [(first, 2000), (second, 1000)] {
+            let text = "candidate:1 1 udp \(priority) \(address.host) \(address.port) typ host"
+            _ = agent.addRemoteCandidate(try #require(Candidate(parsing: text)), now: .zero)
+        }
+        return agent
+    }
+
     /// A request from `source`, and the answer to the check it triggers.
     private mutating func exchange(
         _ agent: inout Agent, _ source: SocketAddress, useCandidate: Bool, priority: UInt32 = 1_853_824_767,
@@ -47,13 +59,7 @@ struct NominationTests {
     @Test("the best of all is nominated at once, though worse has not been tried; another waits a moment for better")
     mutating func isBest() throws {
         for (answering, bound) in [(first, 0.03), (second, 1.0)] {
-            var agent = makeAgent(role: .controlling)
-            agent.addLocalCandidate(address: address("192.0.2.1", 40000), path: 0)
-            agent.setRemoteCredentials(peer.credentials, now: .zero)
-            for (address, priority) in [(first, 2000), (second, 1000)] {
-                let text = "candidate:1 1 udp \(priority) \(address.host) \(address.port) typ host"
-                _ = agent.addRemoteCandidate(try #require(Candidate(parsing: text)), now: .zero)
-            }
+            var agent = try makeControlling()
             agent.endOfRemoteCandidates(now: .zero)
             var now = 0.0
             while agent.selected == nil, now < 2 {
@@ -135,13 +141,7 @@ struct NominationTests {
 
     @Test("a pair that is nominated and does not answer gives way to one that does")
     mutating func stuck() throws {
-        var agent = makeAgent(role: .controlling)
-        agent.addLocalCandidate(address: address("192.0.2.1", 40000), path: 0)
-        agent.setRemoteCredentials(peer.credentials, now: .zero)
-        for (address, priority) in [(first, 2000), (second, 1000)] {
-            let text = "candidate:1 1 udp \(priority) \(address.host) \(address.port) typ host"
-            _ = agent.addRemoteCandidate(try #require(Candidate(parsing: text)), now: .zero)
-        }
+        var agent = try makeControlling()
         var nominations: [(at: Double, to: SocketAddress)] = []
         for step in 0..<400 where agent.selected == nil {
             let now = Double(step) / 100
