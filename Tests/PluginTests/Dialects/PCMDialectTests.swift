@@ -38,7 +38,8 @@ struct PCMDialectTests {
         arguments: [
             (#"{"type":"killAudio"}"#, [.clear]), (#"{"type":"mark","data":{"name":"x"}}"#, [.mark("x")]),
             (#"{"type":"clearMarks"}"#, [.forgetMarks]), (#"{"type":"disconnect"}"#, [.hangUp]),
-            (#"{"type":"playDone"}"#, []), (#"{"type":"message","data":{"a":1}}"#, [.forward(["a": 1])]),
+            (#"{"type":"playDone"}"#, [.passOver("the type 'playDone'")]),
+            (#"{"type":"message","data":{"a":1}}"#, [.forward(["a": 1])]),
             (
                 #"{"type":"event","data":{"name":"user-text","text":"a","final":false}}"#,
                 [.report(.userText(SpokenText("a", isFinal: false)))]

@@ -21,10 +21,14 @@ final class Conversation: Sendable {
         var waitingMarks = 0
         /// Messages with the caller's sound that the bot was too slow to take.
         var dropped = 0
+        /// What was said about messages that mean nothing.
+        var passedOver: Set<String> = []
     }
 
     /// How many marks may wait.
     private static let maximumMarks = 1000
+    /// How many kinds of messages that mean nothing are told of.
+    private static let maximumPassedOver = 16
     /// How long after the bot's loss what it said before is still listened to.
     private static let lastWords = Duration.milliseconds(300)
 
@@ -249,9 +253,20 @@ final class Conversation: Sendable {
             case .report(let event): call.report(event)
             case .forward(let message): call.send(message)
             case .hangUp: return false
+            case .passOver(let what): passOver(what)
             }
         }
         return true
+    }
+
+    /// Each kind is told of once, to whoever looks for why a bot's message does nothing.
+    private func passOver(_ what: String) {
+        guard state.withLock({ $0.passedOver.count < Self.maximumPassedOver }) else { return }
+        // A secret that was cut in two would not be found.
+        let what = String(hidden(what).prefix(80))
+        if state.withLock({ $0.passedOver.insert(what).inserted }) {
+            call.logger.debug("what the bot said means nothing here", metadata: ["message": "\(what)"])
+        }
     }
 
     private func mark(_ name: String) throws(DialectFault) {

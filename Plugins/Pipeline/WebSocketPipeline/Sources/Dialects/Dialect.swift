@@ -98,6 +98,8 @@ enum Action: Sendable, Hashable {
     case forward(JSONValue)
     /// The bot is done; what is queued is still played.
     case hangUp
+    /// Nothing, for the bot said something that means nothing here: what that was.
+    case passOver(String)
 }
 
 /// What a bot said that its dialect does not have.

@@ -67,7 +67,7 @@ struct PCMDialect: Dialect {
         case "disconnect": return [.hangUp]
         case "event": return data.flatMap(CallEvent.init(json:)).map { [.report($0)] } ?? []
         case "message": return data?.object.map { [.forward(.object($0))] } ?? []
-        case .some: return []
+        case .some(let type): return [.passOver("the type '\(type)'")]
         case nil: throw DialectFault("a message has no type")
         }
     }

@@ -98,7 +98,9 @@ struct TwilioDialect: Dialect {
     func received(_ message: Message) throws(DialectFault) -> [Action] {
         let message = try message.object()
         // A bot that serves several streams names the one it means.
-        if let stream = message["streamSid"]?.string, stream != streamID { return [] }
+        if let stream = message["streamSid"]?.string, stream != streamID {
+            return [.passOver("a message to the streamSid '\(stream)'")]
+        }
         switch message["event"]?.string {
         case "media":
             guard let payload = message["media"]?["payload"]?.string, let bytes = Base64.bytes(payload) else {
@@ -109,7 +111,7 @@ struct TwilioDialect: Dialect {
             guard let name = message["mark"]?["name"]?.string else { throw DialectFault("a mark has no name") }
             return [.mark(name)]
         case "clear": return [.clear]
-        case .some: return []
+        case .some(let event): return [.passOver("the event '\(event)'")]
         case nil: throw DialectFault("a message has no event")
         }
     }
