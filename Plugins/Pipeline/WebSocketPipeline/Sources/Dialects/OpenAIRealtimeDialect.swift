@@ -3,9 +3,9 @@ internal import PatchbayPlugin
 /// The OpenAI Realtime API over WebSocket, server to server:
 /// <https://platform.openai.com/docs/guides/realtime-websocket>.
 ///
-/// The names of the general release and of the beta before it, and sessions in the shape of either. 16-bit linear sound at 24 kHz both ways. Answers come
-/// faster than they are heard: when the caller speaks up, what is queued is dropped, and the item that was being heard
-/// is cut in the conversation to what was.
+/// The names of the general release and of the beta before it, and sessions in the shape of either. 16-bit linear sound
+/// at 24 kHz both ways. Answers come faster than they are heard: when the caller speaks up, what is queued is dropped,
+/// and the item that was being heard is cut in the conversation to what was.
 struct OpenAIRealtimeDialect: Dialect {
     static let audio = AudioFormat(inputRate: 24_000, outputRate: 24_000)
 
