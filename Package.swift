@@ -25,6 +25,7 @@ let plugins: [(name: String, kind: String, needs: [Target.Dependency])] = [
     (
         "DograhQuota", "Quota",
         [
+            "OutboundHTTP",
             .product(name: "AsyncHTTPClient", package: "async-http-client"),
             .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
             .product(name: "NIOHTTP1", package: nio), .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -158,7 +159,7 @@ let package = Package(
         }
         + [
             .target(
-                name: "TestSupport", dependencies: ["Wire", "STUN", "TURN"], path: "Tests/Support",
+                name: "TestSupport", dependencies: ["Wire", "STUN", "TURN", log], path: "Tests/Support",
                 swiftSettings: strict),
             tests("STUNTests", ["STUN", "Wire"]),
             tests("ICETests", ["ICE", "STUN", "Wire"]),
@@ -172,7 +173,7 @@ let package = Package(
             tests("WebRTCTests", ["Wire", "RTP", "SDP", "WebRTC", "Audio"]),
             tests("MediaTests", ["Wire", "STUN", "ICE", "TURN", "WebRTC", "Audio", "Media"]),
             tests("PatchbayConfigTests", ["PatchbayConfig", "PatchbayPlugin"]),
-            tests("PatchbayPluginTests", ["PatchbayPlugin", "PatchbayTesting"]),
+            tests("PatchbayPluginTests", ["PatchbayPlugin", "PatchbayTesting", log]),
             tests(
                 "RedisTests",
                 [

@@ -11,6 +11,8 @@ package enum OutboundHTTP {
         configuration.redirectConfiguration = .disallow
         // A server that is not there is told at once, rather than tried until the time is over.
         configuration.connectionPool.retryConnectionEstablishment = false
+        // Over HTTP/1 each question that is open takes one. Who asks has a limit of its own.
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_000
         return HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
     }()
 

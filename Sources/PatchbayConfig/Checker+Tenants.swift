@@ -12,19 +12,23 @@ extension Checker {
         for entry in entries {
             checkName(entry)
             let settings = TenantSettings()
-            let isComplete = reader.fill(settings.fields, from: entry.value)
+            let isComplete = reader.fill(settings.fields, from: withLists(entry.value))
             for (match, node) in settings.writtenMatch?.matches ?? [] {
                 if let owner = owners.updateValue(entry.name, forKey: match) {
                     reader.fault(at: node, "the tenant '\(owner)' has the same match: \(match)")
                 }
             }
+            // Of what is no tenant at all enough is said.
+            guard entry.value.mayHaveKeys else { continue }
             checkReferences(settings, entry)
-            checkAuth(settings, entry)
-            checkEvents(settings, entry)
+            for list in [settings.auth, settings.quotas] { warnOfRepeats(list) }
+            let isAuthGood = checkAuth(settings, entry)
+            if isAuthGood { checkEvents(settings, entry) }
+            uses.tenants.append(use(settings, entry, isAuthGood: isAuthGood))
             let pipelines = workflows(entry.value["pipelines"], settings.pipelines)
             let ice = policies(settings.ice, entry)
             let store = store(settings, entry)
-            if isComplete, let store { tenants.append(tenant(entry.name, settings, pipelines, ice, store)) }
+            if isComplete, let store { tenants.append(tenant(entry, settings, pipelines, ice, store)) }
         }
         return tenants.sorted { $0.name < $1.name }
     }
@@ -80,17 +84,35 @@ extension Checker {
             SettingsProblem(range: entry.range, path: entry.value.path, message: message, help: help))
     }
 
-    private func checkAuth(_ settings: TenantSettings, _ entry: SettingsNode.Entry) {
-        // A list with faults in it is not an empty one.
-        let isWritten = if case .list(let nodes)? = entry.value["auth"]?.content { !nodes.isEmpty } else { false }
+    /// Whether nothing is wrong with how a tenant's `auth` is written.
+    private func checkAuth(_ settings: TenantSettings, _ entry: SettingsNode.Entry) -> Bool {
+        let written = entry.value["auth"]
+        // What is no list, or one with faults in it, is not an empty one.
+        if let written, !written.isEmptyList { return written.count == settings.auth.count }
         let mayBeAnonymous =
             settings.allowAnonymous || entry.value["allow_anonymous"].map { !$0.says("false") } ?? false
-        guard settings.auth.isEmpty, !isWritten, !mayBeAnonymous else { return }
+        if mayBeAnonymous { return true }
+        let names = (declared[.auth] ?? []).sorted()
+        let has = "auth has: \(names.isEmpty ? "nothing" : names.joined(separator: ", "))"
         reader.report(
             SettingsProblem(
-                range: entry.value["auth"]?.anchor ?? entry.range, path: entry.value.path,
+                range: written?.anchor ?? entry.range, path: entry.value.path,
                 message: "the auth chain is empty, so nobody could call",
-                help: "name instances of 'auth', or write allow_anonymous: true to let everybody in"))
+                // Whoever has begun to write it wants it asked.
+                help: written == nil
+                    ? "name instances of 'auth', or write allow_anonymous: true to let everybody in"
+                    : "name instances in it. \(has)"))
+        return false
+    }
+
+    /// What of a tenant can only be looked at when its instances are made.
+    private func use(
+        _ settings: TenantSettings, _ entry: SettingsNode.Entry, isAuthGood: Bool
+    ) -> GatewayConfiguration.TenantUse {
+        let ofWorkflows = settings.pipelines.sorted { $0.key < $1.key }.map(\.value)
+        return GatewayConfiguration.TenantUse(
+            auth: settings.auth, pipelines: [settings.writtenPipeline].compactMap(\.self) + ofWorkflows,
+            isAuthGood: isAuthGood, playground: settings.playground, node: entry.value)
     }
 
     /// Events are told by auth instance, each one of the tenant's.
@@ -101,20 +123,25 @@ extension Checker {
             reader.report(
                 SettingsProblem(
                     range: choice.range, path: choice.value.path,
-                    message: "the tenant has no auth instance named '\(printable(choice.name))'",
-                    help: didYouMean(choice.name, names) ?? "its auth has: \(names.joined(separator: ", "))"))
+                    message: choice.name == EventsChoice.anonymous
+                        ? "the tenant has no callers whom nobody knows"
+                        : "the tenant has no auth instance named '\(printable(choice.name))'",
+                    help: choice.name == EventsChoice.anonymous
+                        ? "add allow_anonymous: true, or leave this out"
+                        : didYouMean(choice.name, names) ?? "its auth has: \(names.joined(separator: ", "))"))
         }
     }
 
     private func tenant(
-        _ name: String, _ settings: TenantSettings, _ pipelines: [Int: String],
+        _ entry: SettingsNode.Entry, _ settings: TenantSettings, _ pipelines: [Int: String],
         _ ice: (inbound: String, outbound: String), _ store: String
     ) -> GatewayConfiguration.Tenant {
         GatewayConfiguration.Tenant(
-            name: name, matches: settings.match.matches.map(\.match), auth: settings.auth.map(\.name),
-            allowAnonymous: settings.allowAnonymous, quotas: settings.quotas.map(\.name),
+            name: entry.name, matches: settings.match.matches.map(\.match), auth: settings.auth.map(\.name),
+            allowAnonymous: settings.allowAnonymous, origins: settings.origins, quotas: settings.quotas.map(\.name),
             pipeline: settings.pipeline.name, pipelines: pipelines, runs: settings.runs, store: store,
-            inboundPolicy: ice.inbound, outboundPolicy: ice.outbound, events: settings.events, limits: settings.limits)
+            playground: settings.playground, inboundPolicy: ice.inbound, outboundPolicy: ice.outbound,
+            events: settings.events, limits: settings.limits, node: entry.value)
     }
 
     private func workflows(_ node: SettingsNode?, _ pipelines: [String: Reference]) -> [Int: String] {
@@ -145,7 +172,11 @@ extension Checker {
         }
         let names = (declared[kind] ?? []).union(predeclared.map(\.type)).sorted()
         let list = "\(kind.section) has: \(names.isEmpty ? "nothing" : names.joined(separator: ", "))"
-        let help = didYouMean(reference.name, names).map { "\($0) \(list)" } ?? list
+        let other = PluginKind.allCases.first { declared[$0]?.contains(reference.name) == true }
+        let advice =
+            other.map { "'\(printable(reference.name))' is an instance under \($0.section)." }
+            ?? didYouMean(reference.name, names)
+        let help = advice.map { "\($0) \(list)" } ?? list
         reader.fault(at: node, "there is no \(kind.rawValue) instance named '\(printable(reference.name))'", help: help)
     }
 
@@ -159,6 +190,19 @@ extension Checker {
 }
 
 extension SettingsNode {
+    /// Whether it is a map, or nothing, which stands for an empty one.
+    fileprivate var mayHaveKeys: Bool {
+        if case .map = content { true } else { isEmpty }
+    }
+
+    /// Whether it is a list with nothing in it, or a key with nothing behind it, which stands for one.
+    fileprivate var isEmptyList: Bool { count.map { $0 == 0 } ?? isEmpty }
+
+    /// How many stand in a list; nil for what is none.
+    fileprivate var count: Int? {
+        if case .list(let nodes) = content { nodes.count } else { nil }
+    }
+
     /// Whether it is a scalar with this text.
     fileprivate func says(_ text: String) -> Bool {
         if case .scalar(let scalar) = content { scalar.text == text } else { false }

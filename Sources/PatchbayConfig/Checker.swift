@@ -3,12 +3,18 @@ internal import PatchbayPlugin
 /// Decodes what only the catalogue knows the types of, and looks at what one setting says about another.
 struct Checker {
     let catalogue: PluginCatalogue
+    /// The first, as it was given.
+    let file: String
     var reader: SettingsReader
-    var instances: [PluginKind: [String: GatewayConfiguration.PluginInstance]] = [:]
+    var instances: GatewayConfiguration.Instances = [:]
     var declared: [PluginKind: Set<String>] = [:]
+    var uses = GatewayConfiguration.Uses()
+    /// What passes, though nobody would want it.
+    var oddities: [SettingsProblem] = []
 
-    init(_ catalogue: PluginCatalogue, _ reader: SettingsReader) {
+    init(_ catalogue: PluginCatalogue, _ reader: SettingsReader, file: String) {
         self.catalogue = catalogue
+        self.file = file
         self.reader = reader
     }
 
@@ -26,11 +32,39 @@ struct Checker {
                             message: "'\(entry.name)' stands for callers whom nobody knows",
                             help: "give the instance another name"))
                 }
-                if let instance = instance(kind, entry) { instances[kind, default: [:]][entry.name] = instance }
+                if let instance = instance(kind, entry) {
+                    instances[kind, default: [:]][entry.name] = instance
+                    warn(of: instance, entry)
+                }
             }
         }
         for node in reader.storeReferences {
             if case .scalar(let scalar) = node.content { check(Reference(name: scalar.text, node: node), .store) }
+        }
+    }
+
+    private mutating func warn(of instance: GatewayConfiguration.PluginInstance, _ entry: SettingsNode.Entry) {
+        let isBuiltIn = (catalogue[instance.kind] ?? []).contains { $0.isPredeclared && $0.type == instance.name }
+        if isBuiltIn, instance.type != instance.name {
+            oddities.append(
+                SettingsProblem(
+                    range: entry.range, path: entry.value.path,
+                    message: "it takes the place of the built-in '\(instance.name)', and is of type \(instance.type)",
+                    help: "give it another name"))
+        }
+        let limit = instance.settings.fields.first { $0.name == "limit" }?.field.written
+        if instance.kind == .quota, limit == JSONValue.integer(0), let node = entry.value["limit"] {
+            oddities.append(
+                SettingsProblem(range: node.range, path: node.path, message: "a limit of 0 lets no call in"))
+        }
+    }
+
+    /// Warns of names that a list has twice.
+    mutating func warnOfRepeats(_ references: [Reference]) {
+        var seen: Set<String> = []
+        for reference in references where !seen.insert(reference.name).inserted {
+            let message = "'\(printable(reference.name))' is in the list already"
+            if let oddity = reference.problem(message, help: "leave it out") { oddities.append(oddity) }
         }
     }
 
@@ -63,11 +97,7 @@ struct Checker {
         return GatewayConfiguration.PluginInstance(
             kind: kind, name: entry.name, type: plugin.type, settings: settings, stores: stores,
             onUnavailable: (host as? QuotaInstanceSettings)?.onUnavailable ?? .deny,
-            fingerprint: Fingerprint(
-                entry.value,
-                // A store writes its file itself.
-                outside: reader.outside.dropFirst(outsideBefore).filter { kind != .store || $0.isSecret }),
-            node: entry.value)
+            fingerprint: Fingerprint(entry.value, outside: reader.outside.dropFirst(outsideBefore)), node: entry.value)
     }
 
     private func plugin(

@@ -21,7 +21,7 @@ struct Document: PluginSettings {
 /// `1`
 struct FormatVersion: FieldScalar {
     static let noun = "1"
-    static let schema: JSONValue = ["enum": [1, "1"]]
+    static let schema: JSONValue = ["anyOf": [["enum": [1, "1"]], .variableSchema]]
     static func decode(_ text: String) -> FormatVersion? { text == "1" ? FormatVersion() : nil }
     var written: JSONValue { 1 }
 }
@@ -31,13 +31,30 @@ package struct ServerSettings: PluginSettings {
     @Field("Address of HTTP, WebSocket and the playground") package var listen: ListenAddress = .init(
         host: "127.0.0.1", port: 8080)
     @Field("Address of /livez, /readyz and /calls, for operators; off by default") package var admin: ListenAddress?
-    @Field("The embed token that the page at / calls with") package var playground: String?
     @Field("Reverse proxies whose X-Forwarded-For is believed: addresses, or ranges such as 10.0.0.0/8")
     package var trustedProxies: [AddressRange] = []
     @Field("How long live calls may go on after SIGTERM", in: .zero...(.seconds(3600)))
     package var drain: Duration = .seconds(20)
 
     package init() {}
+
+    package static func read(_ node: SettingsNode, _ reader: SettingsReader) -> ServerSettings? {
+        let settings = ServerSettings()
+        var rest = node
+        // It was here once. A tenant's page must not call with another's token.
+        if case .map(var entries) = node.content, let old = entries.firstIndex(where: { $0.name == "playground" }) {
+            let entry = entries.remove(at: old)
+            reader.show(entry.value)
+            reader.report(
+                SettingsProblem(
+                    range: entry.range, path: node.path, message: "'playground' is a tenant's setting",
+                    help: "write it under the tenant whose page at / calls with the token"))
+            rest.content = .map(entries)
+            _ = reader.fill(settings.fields, from: rest)
+            return nil
+        }
+        return reader.fill(settings.fields, from: rest) ? settings : nil
+    }
 }
 
 /// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`

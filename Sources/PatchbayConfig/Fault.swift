@@ -15,6 +15,8 @@ package struct Fault: Error, Hashable, Sendable {
     package var message: String
     /// What to do about it.
     package var help: String?
+    /// Whether the configuration is good all the same.
+    package var isWarning = false
     /// The source line, with `<hidden>` in place of what may be a secret.
     var excerpt: String?
     /// The fault's column in `excerpt`.
@@ -37,7 +39,7 @@ extension Fault: CustomStringConvertible {
     /// As compilers print it: position, message, source line with a caret, help.
     package var description: String {
         let place = line == 0 ? file : "\(file):\(line):\(column)"
-        var text = "\(place): error: \(path.isEmpty ? "" : "\(path): ")\(message)"
+        var text = "\(place): \(isWarning ? "warning" : "error"): \(path.isEmpty ? "" : "\(path): ")\(message)"
         if let excerpt {
             let room = max(1, excerpt.unicodeScalars.count - caret)
             let underline = "^" + String(repeating: "~", count: min(length, room) - 1)
@@ -46,11 +48,17 @@ extension Fault: CustomStringConvertible {
         return help.map { "\(text)\n  = \($0)" } ?? text
     }
 
+    /// Whether it is that an environment variable is not set.
+    package var isUnsetVariable: Bool {
+        message.hasPrefix("the environment variable '") && message.hasSuffix("' is not set")
+    }
+
     /// For editors and annotations in CI.
     package var json: JSONValue {
         [
             "file": .string(file), "line": .integer(line), "column": .integer(column), "length": .integer(length),
             "path": .string(path), "message": .string(message), "help": help.map(JSONValue.string) ?? .null,
+            "severity": .string(isWarning ? "warning" : "error"),
         ]
     }
 }

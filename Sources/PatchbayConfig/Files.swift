@@ -1,4 +1,5 @@
 internal import Glibc
+internal import PatchbayPlugin
 
 /// Why a file's bytes are not to be had.
 enum FileError: Error, CustomStringConvertible {
@@ -16,9 +17,9 @@ enum FileError: Error, CustomStringConvertible {
     }
 }
 
-/// Reads a secret's file, of at most 64 KiB.
+/// Reads a secret's file, of at most 64 KiB. No pipe: a reload would wait for somebody to write into it.
 package func readSecretFile(_ path: String) throws -> [UInt8] {
-    try readSmallFile(path, limit: 64 * 1024)
+    try readRegularFile(path, limit: 64 * 1024)
 }
 
 /// Reads a file, but no more than `limit` bytes of it: the path may name a device that never ends.

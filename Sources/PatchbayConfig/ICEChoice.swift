@@ -8,7 +8,7 @@ enum ICEChoice: FieldValue {
 
     static let noun = "auto or { inbound: NAME, outbound: NAME }"
     static var schema: JSONValue {
-        ["anyOf": [["const": "auto"], ICESettings.schema]]
+        ["anyOf": [["const": "auto"], .variableSchema, ICESettings.schema]]
     }
 
     static func read(_ node: SettingsNode, _ reader: SettingsReader) -> ICEChoice? {

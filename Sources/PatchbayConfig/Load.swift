@@ -3,41 +3,55 @@ package import PatchbayPlugin
 extension GatewayConfiguration {
     /// Reads and checks a configuration file.
     ///
-    /// - Parameter tests: files with more tests.
+    /// - Parameter inspect: looks at what can be decoded, where there are faults already.
     /// - Throws: all faults of all files.
     package static func load(
-        file: String, tests: [String] = [], environment: [String: String], catalogue: PluginCatalogue
+        file: String, environment: [String: String], catalogue: PluginCatalogue,
+        inspect: Inspection = { _, _ in [] }
     ) throws(Faults) -> GatewayConfiguration {
-        var texts: [(file: String, text: String)] = []
-        var faults: [Fault] = []
-        for file in [file] + tests {
-            do throws(FileError) {
-                texts.append((file, try readText(file)))
-            } catch {
-                faults.append(
-                    Fault(file: file, line: 0, column: 0, length: 1, path: "", message: "cannot read it: \(error)"))
-            }
-        }
-        guard faults.isEmpty, let first = texts.first else { throw Faults(faults) }
-        return try load(
-            text: first.text, file: first.file, tests: texts.dropFirst(), environment: environment,
-            catalogue: catalogue)
+        try load(
+            ConfigurationText(reading: file), environment: environment, catalogue: catalogue, inspect: inspect)
     }
 
-    private static func readText(_ file: String) throws(FileError) -> String {
-        let bytes = try readSmallFile(file, limit: YAMLTree.maximumBytes)
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw .notText }
-        return text
+    /// Checks a configuration file that was read.
+    ///
+    /// - Parameters:
+    ///   - tests: files with more tests.
+    ///   - inspect: looks at what can be decoded, where there are faults already.
+    /// - Throws: all faults of all files.
+    package static func load(
+        _ first: ConfigurationText, tests: [ConfigurationText] = [], environment: [String: String],
+        catalogue: PluginCatalogue, inspect: Inspection = { _, _ in [] }
+    ) throws(Faults) -> GatewayConfiguration {
+        let unread = ([first] + tests).compactMap(\.fault)
+        guard case .success(let text) = first.text else { throw Faults(unread) }
+        var more: [(file: String, text: String)] = []
+        for test in tests {
+            if case .success(let text) = test.text { more.append((file: test.file, text: text)) }
+        }
+        let configuration: GatewayConfiguration
+        do throws(Faults) {
+            configuration = try load(
+                text: text, file: first.file, tests: more[...], environment: environment, catalogue: catalogue,
+                inspect: inspect)
+        } catch {
+            throw Faults(error.faults + unread)
+        }
+        guard unread.isEmpty else { throw Faults(unread) }
+        return configuration
     }
 
     /// Checks a configuration's text. `file` is what faults call it, and relative paths start from its folder.
     ///
-    /// - Parameter tests: files with more tests, likewise.
+    /// - Parameters:
+    ///   - tests: files with more tests, likewise.
+    ///   - inspect: looks at what can be decoded, where there are faults already. Whoever makes a configuration's instances
+    ///     finds what there is to say of one without.
     /// - Throws: all faults of all of them.
     package static func load(
         text: String, file: String = "config.yaml", tests moreTests: ArraySlice<(file: String, text: String)> = [],
         environment: [String: String], readFile: @escaping (String) throws -> [UInt8] = readSecretFile,
-        catalogue: PluginCatalogue
+        catalogue: PluginCatalogue, inspect: Inspection = { _, _ in [] }
     ) throws(Faults) -> GatewayConfiguration {
         let reader = SettingsReader(environment: environment, folder: folder(of: file), readFile: readFile)
         var files = ConfigurationFiles(environment: environment)
@@ -50,12 +64,12 @@ extension GatewayConfiguration {
         let isComplete = reader.fill(document.fields, from: tree)
         let fixed = fixedParts(of: tree, secrets: reader.outside.filter(\.isSecret))
         let root = files.addingTenants(from: document.tenantsDir, to: tree, reader)
-        var checker = Checker(catalogue, reader)
+        var checker = Checker(catalogue, reader, file: file)
         checker.decodeInstances(root)
         let tenants = checker.tenants(root)
         checker.check(document.media, root)
         checker.checkICEServers(root)
-        let names = root["tenants"]?.names ?? []
+        let names = (root["tenants"]?.names ?? []) + files.brokenTenants
         var tests = checker.tests(root["tests"], tenants: names, files.sources)
         var readers = [reader]
         for (file, text) in moreTests {
@@ -69,10 +83,13 @@ extension GatewayConfiguration {
         let shown = readers.reduce(into: Set<SourceRange>()) { $0.formUnion($1.shown) }
         files.sources.hide(files.scalars.filter { !shown.contains($0) })
         let problems = files.problems + readers.flatMap(\.problems)
-        guard problems.isEmpty, isComplete else { throw Faults(problems.map(files.sources.fault)) }
+        guard problems.isEmpty, isComplete else {
+            throw Faults((problems + inspect(checker.instances, checker.uses)).map(files.sources.fault))
+        }
         return GatewayConfiguration(
             server: document.server, media: document.media, iceServers: document.iceServers,
-            instances: checker.instances, tenants: tenants, tests: tests, fixed: fixed, sources: files.sources)
+            instances: checker.instances, tenants: tenants, tests: tests, uses: checker.uses,
+            oddities: checker.oddities, fixed: fixed, sources: files.sources)
     }
 
     /// Where a file's relative paths start from; empty for the working directory.

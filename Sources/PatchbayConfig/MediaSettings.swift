@@ -45,14 +45,14 @@ package enum MediaAddresses: FieldValue, Hashable {
 
     package static let noun = "auto or a list of IP addresses"
     package static var schema: JSONValue {
-        ["anyOf": [["const": "auto"], ["type": "array", "minItems": 1, "items": IPAddress.schema]]]
+        ["anyOf": [["const": "auto"], .variableSchema, ["type": "array", "minItems": 1, "items": IPAddress.schema]]]
     }
 
     package static func read(_ node: SettingsNode, _ reader: SettingsReader) -> MediaAddresses? {
         if case .scalar(let scalar) = node.content {
             reader.show(node)
             if scalar.text == "auto" { return .auto }
-            reader.mismatch(at: node, expected: noun, advice: "write auto, or [\(scalar.source)]")
+            reader.mismatch(at: node, expected: noun, advice: "write auto, or [\(printable(scalar.source))]")
             return nil
         }
         guard let addresses = [IPAddress].read(node, reader) else { return nil }

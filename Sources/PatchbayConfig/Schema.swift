@@ -1,27 +1,57 @@
 internal import FoundationEssentials
 internal import PatchbayPlugin
 
-/// JSON Schema (2020-12) of the whole configuration, for this build's plugins.
-package func schema(_ catalogue: PluginCatalogue) -> String {
+/// The files that a configuration may consist of.
+package enum ConfigurationFile {
+    /// The first.
+    case whole
+    /// One of a folder of tenants.
+    case tenant
+    /// One with more tests.
+    case tests
+}
+
+/// JSON Schema (2020-12) of one of a configuration's files, for this build's plugins.
+package func schema(_ catalogue: PluginCatalogue, of file: ConfigurationFile = .whole) -> String {
+    let (title, schema): (String, JSONValue) =
+        switch file {
+        case .whole: ("Patchbay's configuration", wholeSchema(catalogue))
+        case .tenant: ("A tenant of Patchbay's configuration", TenantSettings.schema)
+        case .tests: ("Tests of Patchbay's configuration", testsSchema)
+        }
+    var object = schema.object ?? [:]
+    object["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    object["title"] = .string(title)
+
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    // Numbers in a schema are finite, the one thing that cannot be encoded otherwise.
+    guard let bytes = try? encoder.encode(JSONValue.object(object)) else { return JSONValue.object(object).description }
+    return String(decoding: bytes, as: UTF8.self)
+}
+
+/// A file with nothing but tests.
+private var testsSchema: JSONValue {
+    var schema = TestDocument.schema.object ?? [:]
+    schema["properties"] = ["tests": listOfTests(like: schema["properties"]?["tests"])]
+    return .object(schema)
+}
+
+private func listOfTests(like field: JSONValue?) -> JSONValue {
+    ["type": ["array", "null"], "items": TestCase.schema, "description": field?["description"] ?? ""]
+}
+
+private func wholeSchema(_ catalogue: PluginCatalogue) -> JSONValue {
     var properties = Document.schema["properties"]?.object ?? [:]
     for kind in PluginKind.allCases {
         properties[kind.section] = named(
             ["oneOf": .array((catalogue[kind] ?? []).map { instanceSchema(kind, $0) })], like: properties[kind.section])
     }
     properties["tenants"] = named(TenantSettings.schema, like: properties["tenants"])
-    properties["tests"] = [
-        "type": ["array", "null"], "items": TestCase.schema, "description": properties["tests"]?["description"] ?? "",
-    ]
+    properties["tests"] = listOfTests(like: properties["tests"])
     var schema = Document.schema.object ?? [:]
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "Patchbay's configuration"
     schema["properties"] = .object(properties)
-
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    // Numbers in a schema are finite, the one thing that cannot be encoded otherwise.
-    guard let bytes = try? encoder.encode(JSONValue.object(schema)) else { return JSONValue.object(schema).description }
-    return String(decoding: bytes, as: UTF8.self)
+    return .object(schema)
 }
 
 /// A map from names to values of `schema`, described as `field` is.

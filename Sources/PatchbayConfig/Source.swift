@@ -56,24 +56,33 @@ struct Source: Sendable {
         }
     }
 
-    /// Hides the rest of each line that starts with one of these keys, and the lines that only continue it.
+    /// Hides the rest of each line that starts with one of these keys, and the lines that only continue it; and URLs with
+    /// a user, a password or a credential among the parameters in them.
     ///
     /// For a text that is no YAML, where nobody knows what is a value.
     mutating func hideValues(of names: Set<String>) {
-        var hides = false
+        // How deep the key stands whose value is being hidden.
+        var depth: Int?
         for (number, line) in lines.enumerated() {
+            let indent = line.prefix { $0 == " " }.count
             let keys = line.indices.filter { line[$0] == ":" }.map { colon in
-                let word = line[..<colon].reversed().prefix { $0.properties.isAlphabetic || $0 == "_" }
+                let word = line[..<colon].reversed().drop { " \"'".unicodeScalars.contains($0) }
+                    .prefix { $0.properties.isAlphabetic || "0123456789_-".unicodeScalars.contains($0) }
                 return (name: String(String.UnicodeScalarView(word.reversed())), colon)
             }
-            if let key = keys.first(where: { names.contains($0.name) }) {
+            if let hidingDepth = depth, keys.isEmpty || indent > hidingDepth {
+                hidden[number] = [(0..<line.count, true)]
+            } else if let key = keys.first(where: { names.contains($0.name) || namesCredential($0.name) }) {
                 let column = key.1 + 1
                 hidden[number] = [(column..<max(column, line.count), true)]
-                hides = true
-            } else if !keys.isEmpty {
-                hides = false
-            } else if hides {
-                hidden[number] = [(0..<line.count, true)]
+                depth = indent
+            } else {
+                depth = nil
+            }
+            let text = String(String.UnicodeScalarView(line))
+            if hidden[number] == nil, let start = secrets(inURL: text).first?.lowerBound {
+                let column = text[..<start].unicodeScalars.count
+                hidden[number] = [(column..<line.count, true)]
             }
         }
     }

@@ -5,11 +5,14 @@ struct TenantSettings: PluginSettings {
     @Field("Which requests are this tenant's") var match: TenantMatches
     @Field("Chain of auth instances: the first that accepts wins") var auth: [Reference] = []
     @Field("Whether callers are let in whom no auth instance knows") var allowAnonymous: Bool = false
+    @Field("Pages of which origins may call beside the gateway's own; unless set, any with a credential")
+    var origins: OriginsChoice?
     @Field("Quotas, all of which must admit a call") var quotas: [Reference] = []
     @Field("Who answers") var pipeline: Reference
     @Field("Who answers instead, by workflow id") var pipelines: [String: Reference] = [:]
     @Field("Which workflow runs may be called: any, or only those in the store") var runs: RunsMode = .open
     @Field("Where its runs are kept; by default the only store, or memory when there is none") var store: Reference?
+    @Field("The embed token that the page at / calls with; there is no such page without one") var playground: String?
     @Field("Policies for ICE candidates") var ice: ICEChoice = .policies(.init())
     @Field("What a caller's client is told of the call") var events: EventsChoice = .init()
     @Field("When a call ends by itself") var limits: LimitSettings = .init()
@@ -91,8 +94,8 @@ struct TenantMatches: FieldValue {
 
     static let noun = "any, { host: NAME } or { path: /PREFIX }"
     static var schema: JSONValue {
-        let one: JSONValue = ["anyOf": [["const": "any"], One.schema]]
-        return ["anyOf": [["const": "any"], One.schema, ["type": "array", "minItems": 1, "items": one]]]
+        let one: [JSONValue] = [["const": "any"], .variableSchema, One.schema]
+        return ["anyOf": .array(one + [["type": "array", "minItems": 1, "items": ["anyOf": .array(one)]]])]
     }
 
     /// What stands in `{ }`.
@@ -111,7 +114,10 @@ struct TenantMatches: FieldValue {
     }
 
     private static func one(_ node: SettingsNode, _ reader: SettingsReader) -> TenantMatch? {
-        if case .scalar(let scalar) = node.content, scalar.text == "any" { return .any }
+        if case .scalar(let scalar) = node.content, scalar.text == "any" {
+            reader.show(node)
+            return .any
+        }
         guard case .map = node.content else {
             reader.mismatch(at: node, expected: noun)
             return nil
@@ -142,6 +148,18 @@ private struct HostName: FieldScalar {
     static func decode(_ text: String) -> HostName? {
         isHostName(text) ? HostName(name: text.lowercased()) : nil
     }
+    static func advice(for text: String) -> String? {
+        if text.contains("://") { return "without the scheme, the path and the port: voice.acme.example" }
+        if text.contains("*") { return "there are no wildcards: write each host, as in [{ host: a }, { host: b }]" }
+        guard text.utf8.allSatisfy({ $0 < 0x80 }) else { return "write it as it is in the DNS: xn--bcher-kva.example" }
+        if text.contains("/") { return "a path is a match of its own: { path: /t/acme }" }
+        if text.hasSuffix("."), isHostName(text.dropLast()) { return "without the dot at its end" }
+        if text.contains("_") { return "no name of a host has a _ in it" }
+        if text.hasPrefix("[") || text.split(separator: ":", omittingEmptySubsequences: false).count > 2 {
+            return "an IPv6 address is no name; match it with any, or by path"
+        }
+        return text.contains(":") ? "requests at any port match" : nil
+    }
     var written: JSONValue { .string(name) }
 }
 
@@ -149,14 +167,22 @@ private struct PathPrefix: FieldScalar {
     var path: String
 
     static let noun = "a path that starts with / and does not end with it"
-    static let schema: JSONValue = ["type": "string", "pattern": "^/"]
+    static let schema: JSONValue = ["type": "string", "pattern": #"^/|\$\{"#]
     static func decode(_ text: String) -> PathPrefix? {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         let isPlain = parts.dropFirst().allSatisfy { part in
             !part.isEmpty && part != "." && part != ".."
                 && part.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && !"?#%\\".utf8.contains($0) }
         }
-        return parts.count >= 2 && parts[0].isEmpty && isPlain ? PathPrefix(path: text) : nil
+        return parts.count >= 2 && parts[0].isEmpty && isPlain && !isReserved(text) ? PathPrefix(path: text) : nil
+    }
+    static func advice(for text: String) -> String? {
+        isReserved(text) ? "requests of every tenant start like this; write for example /t/acme" : nil
+    }
+    /// Whether the gateway's own routes, or those of plugins that come with it, start so: such a prefix would take them away
+    /// from all others.
+    private static func isReserved(_ text: String) -> Bool {
+        ["api", "embed", "2010-04-01"].contains(text.split(separator: "/").first)
     }
     var written: JSONValue { .string(path) }
 }

@@ -62,9 +62,21 @@ struct YAMLTree {
         // libyaml says the line behind the last when the text ends too soon.
         let line = min(error.line, lines.count - 1)
         let column = line < error.line ? lines[line].count : error.column
-        let isTab = lines[line].indices.contains(column) && lines[line][column] == "\t"
         let place = SourceRange(file: file, line: line, column: column, endLine: line, endColumn: column + 1)
-        report(place, isTab ? "a tab cannot indent YAML" : error.message, help: isTab ? "use spaces" : error.help)
+        let rest = lines[line].dropFirst(column)
+        if rest.first == "\t" {
+            report(place, "a tab cannot indent YAML", help: "use spaces")
+        } else {
+            report(place, error.message, help: Self.slip(lines[line], column) ?? error.help)
+        }
+    }
+
+    /// What to write where text was taken for something else; none of it is repeated, for it may be a secret.
+    private static func slip(_ line: [Unicode.Scalar], _ column: Int) -> String? {
+        let (before, here) = (line.prefix(column).last, line.dropFirst(column).first)
+        if here == "*" || before == "*" { return "what begins with * is quoted: '*.shop.example'" }
+        if before == "$", here == "{" { return "a variable inside { } or [ ] is quoted: \"${NAME}\"" }
+        return nil
     }
 
     private mutating func node(_ event: YAMLEvent, anchor key: SourceRange?, path: SettingsPath) -> SettingsNode {

@@ -26,7 +26,8 @@ final class CurrentDeployment: Sendable {
         // Let go of outside the lock.
         let former = state.withLock { state in
             let former = state.current
-            let gone = former.instances.filter { old in !deployment.instances.contains { $0 === old } }
+            let kept = Set(deployment.instances.map(ObjectIdentifier.init))
+            let gone = former.instances.filter { !kept.contains(ObjectIdentifier($0)) }
             state.retired = state.retired.filter { $0.instance != nil } + gone.map { Retired(instance: $0) }
             state.current = deployment
             return former

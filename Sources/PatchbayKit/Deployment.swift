@@ -12,6 +12,7 @@ struct Deployment: Sendable {
     let tenants: [Tenant]
     let stores: [String: any StorePlugin]
     let auth: [String: any AuthPlugin]
+    private let table: TenantTable
 
     /// Makes every instance, without I/O.
     ///
@@ -25,74 +26,27 @@ struct Deployment: Sendable {
         wallClock: @escaping @Sendable () -> Duration, after former: Deployment? = nil,
         access: (any StorePlugin) -> any StorePlugin = { $0 }
     ) throws(Faults) {
-        var faults: [Fault] = []
-        var instances: [LiveInstance] = []
-        func make<Kind>(
-            _ kind: PluginKind, as type: Kind.Type, with stores: [String: any StorePlugin] = [:]
-        ) -> [String: Kind] {
-            var made: [String: Kind] = [:]
-            for (name, instance) in (configuration.instances[kind] ?? [:]).sorted(by: { $0.key < $1.key }) {
-                let itsStores = instance.stores.compactMap { store in
-                    instances.first { $0.kind == .store && $0.name == store }
-                }
-                if let same = former?.instances.first(where: { $0.kind == kind && $0.name == name }),
-                    same.isSame(as: instance.fingerprint, with: itsStores)
-                {
-                    made[name] = same.plugin as? Kind
-                    instances.append(same)
-                    continue
-                }
-                var log = logger
-                log[metadataKey: "plugin"] = "\(kind.section).\(name)"
-                let context = PluginContext(name: name, logger: log, stores: stores, wallClock: wallClock)
-                do {
-                    guard let registration = plugins.registration(kind, instance.type) else { continue }
-                    let plugin = try registration.make(instance.settings, context)
-                    try (plugin as? any PipelinePlugin)?.checkRates()
-                    made[name] = plugin as? Kind
-                    instances.append(
-                        LiveInstance(
-                            kind: kind, name: name, plugin: plugin, fingerprint: instance.fingerprint,
-                            stores: itsStores))
-                } catch {
-                    let fault = error as? SettingsFault ?? SettingsFault("\(error)")
-                    faults.append(configuration.fault(fault, in: instance))
-                }
-            }
-            return made
-        }
-        let whole = make(.store, as: (any StorePlugin).self)
+        var maker = InstanceMaker(plugins: plugins, logger: logger, wallClock: wallClock)
+        maker.former = Dictionary(uniqueKeysWithValues: (former?.instances ?? []).map { ($0.label, $0) })
+        let all = configuration.instances
+        let whole = maker.make(.store, of: all, as: (any StorePlugin).self)
         let stores = whole.mapValues(access)
-        let auth = make(.auth, as: (any AuthPlugin).self, with: stores)
-        let quotas = make(.quota, as: (any QuotaPlugin).self, with: whole)
-        let pipelines = make(.pipeline, as: (any PipelinePlugin).self, with: stores)
-        let policies = make(.icePolicy, as: (any ICEPolicyPlugin).self, with: stores)
-        for tenant in configuration.tenants {
-            var servers: [String: String] = [:]
-            let providers =
-                tenant.auth.map { (PluginKind.auth, $0, auth[$0] as? any RouteProvider) }
-                + Set(tenant.pipelines.values).union([tenant.pipeline]).sorted().map {
-                    (.pipeline, $0, pipelines[$0] as? any RouteProvider)
-                }
-            for (kind, name, provider) in providers {
-                for route in provider?.routes ?? [] {
-                    guard let other = servers.updateValue("\(kind.section).\(name)", forKey: route.path),
-                        let instance = configuration.instances[kind]?[name], other != "\(kind.section).\(name)"
-                    else { continue }
-                    let fault = SettingsFault(
-                        "the tenant '\(tenant.name)' has \(other) before it, which serves \(route.path) already")
-                    faults.append(configuration.fault(fault, in: instance))
-                }
-            }
-        }
-        guard faults.isEmpty else { throw GatewayConfiguration.faults(faults) }
+        let auth = maker.make(.auth, of: all, as: (any AuthPlugin).self, with: stores)
+        let quotas = maker.make(.quota, of: all, as: (any QuotaPlugin).self, with: whole)
+        let pipelines = maker.make(.pipeline, of: all, as: (any PipelinePlugin).self, with: stores)
+        let policies = maker.make(.icePolicy, of: all, as: (any ICEPolicyPlugin).self, with: stores)
+        let problems =
+            maker.faults.map { $0.instance.problem($0.fault) }
+            + UseCheck(maker.instances, of: all).problems(configuration.uses)
+        guard problems.isEmpty else { throw GatewayConfiguration.faults(problems.map { configuration.fault($0) }) }
 
+        let instances = maker.instances
         self.instances = instances
         server = configuration.server
         self.wallClock = wallClock
         self.stores = stores
         self.auth = auth
-        tenants = configuration.tenants.compactMap { tenant in
+        let tenants: [Tenant] = configuration.tenants.compactMap { tenant in
             // The configuration's check has seen that each name is there.
             guard let pipeline = pipelines[tenant.pipeline], let inbound = policies[tenant.inboundPolicy],
                 let outbound = policies[tenant.outboundPolicy], let store = stores[tenant.store]
@@ -100,7 +54,7 @@ struct Deployment: Sendable {
             return Tenant(
                 instances: instances, name: tenant.name, matches: tenant.matches,
                 auth: tenant.auth.compactMap { name in auth[name].map { Tenant.Auth(name: name, plugin: $0) } },
-                allowsAnonymous: tenant.allowAnonymous,
+                allowsAnonymous: tenant.allowAnonymous, origins: tenant.origins,
                 quotas: tenant.quotas.compactMap { name in
                     quotas[name].map {
                         Tenant.Quota(
@@ -113,23 +67,39 @@ struct Deployment: Sendable {
                     pipelines[name].map { Tenant.Pipeline(name: name, plugin: $0) }
                 },
                 inbound: inbound, outbound: outbound, runs: WorkflowRuns(store: store, tenant: tenant.name),
-                runsAreRegistered: tenant.runs == .registered, events: tenant.events, limits: tenant.limits)
+                runsAreRegistered: tenant.runs == .registered, playground: tenant.playground, events: tenant.events,
+                limits: tenant.limits)
         }
+        self.tenants = tenants
+        table = TenantTable(tenants)
     }
 
-    /// Starts every instance that is not, stores first. When one cannot, those that were started for it are stopped.
+    /// Starts every instance that is not, stores first. When one cannot, the others are tried all the same, but for those
+    /// that need it, and then all that were started are stopped.
     ///
-    /// - Parameter storesOnly: for commands that only read or write what is stored.
-    func start(storesOnly: Bool = false) async throws(StartFailure) {
-        var started: [LiveInstance] = []
+    /// - Parameters:
+    ///   - storesOnly: for commands that only read or write what is stored.
+    ///   - patience: how long one instance may take to start; and to stop, where another could not start.
+    /// - Throws: all that could not start.
+    func start(storesOnly: Bool = false, patience: Duration = .seconds(30)) async throws(StartFailures) {
+        var (started, failed): ([LiveInstance], [LiveInstance]) = ([], [])
+        var failures: [StartFailure] = []
         for instance in instances where !storesOnly || instance.kind == .store {
+            if instance.stores.contains(where: { store in failed.contains { $0 === store } }) { continue }
             do {
-                if try await instance.start() { started.append(instance) }
+                if try await instance.start(within: patience) { started.append(instance) }
             } catch {
-                for earlier in started.reversed() { await earlier.stop() }
-                throw error
+                failures.append(error)
+                failed.append(instance)
+                if Task.isCancelled { break }
             }
         }
+        if failures.isEmpty { return }
+        // Whoever is cancelled waits for it, too.
+        await Task { [started] in
+            for each in started.reversed() { try? await within(patience) { await each.stop() } }
+        }.value
+        throw StartFailures(failures: failures)
     }
 
     func stop() async {
@@ -138,43 +108,36 @@ struct Deployment: Sendable {
 
     /// The tenant of a request, and the rest of its path: the longest path prefix wins, then the host, then `any`.
     func tenant(host: String, path: [String]) -> (tenant: Tenant, path: ArraySlice<String>)? {
-        let hostName = Self.name(ofHost: host)
-        var best: (tenant: Tenant, path: ArraySlice<String>, rank: Int)?
-        for tenant in tenants {
-            for match in tenant.matches {
-                let candidate: (rest: ArraySlice<String>, rank: Int)? =
-                    switch match {
-                    case .any: (path[...], 0)
-                    case .host(let name): name == hostName ? (path[...], 1) : nil
-                    case .path(let prefix):
-                        path.starts(with: prefix.split(separator: "/").map(String.init))
-                            ? (path.dropFirst(prefix.split(separator: "/").count), 2 + prefix.utf8.count) : nil
-                    }
-                if let candidate, candidate.rank > best?.rank ?? -1 {
-                    best = (tenant, candidate.rest, candidate.rank)
-                }
-            }
-        }
-        return best.map { ($0.tenant, $0.path) }
+        table.tenant(host: host, path: path)
     }
 
-    /// A `Host` header without its port, and without the dot that ends a fully qualified name.
-    private static func name(ofHost host: String) -> String {
-        var name = host.hasPrefix("[") ? host.prefix { $0 != "]" }.dropFirst() : host.prefix { $0 != ":" }
-        if name.hasSuffix(".") { name.removeLast() }
-        return name.lowercased()
+    /// Whether a caller whom a tenant of this or of an earlier configuration let in still would be: what was taken out of
+    /// the file since is no longer good, be it a credential, its instance or the tenant.
+    ///
+    /// - Returns: nil where it would.
+    func recheck(_ principal: Principal, of tenant: Tenant) async throws -> Denial? {
+        if hasExpired(principal) { return Denial(code: "credential_expired", message: "The credential has expired") }
+        guard let instance = principal.authInstance else { return nil }
+        guard let present = tenants.first(where: { $0.name == tenant.name && $0.has(instance) }) else {
+            return Denial(code: "credential_withdrawn", message: "The credential is no longer good")
+        }
+        return try await present.recheck(principal)
+    }
+
+    /// Whether a caller's credential has ended, by more than any clock may be off. An embed session only opens sockets: a
+    /// call may outlive it.
+    private func hasExpired(_ principal: Principal) -> Bool {
+        if case .embedToken = principal.runOwner { return false }
+        return principal.expires.map { wallClock() >= $0 + .seconds(60) } ?? false
     }
 }
 
-extension PipelinePlugin {
-    /// - Throws: a `SettingsFault` when no call could have the pipeline.
-    fileprivate func checkRates() throws(SettingsFault) {
-        let rates = [8000, 16_000, 24_000, 48_000]
-        if let odd = [audio.inputRate, audio.outputRate].first(where: { !rates.contains($0) }) {
-            throw SettingsFault("its `audio` says \(odd) Hz; the gateway has 8000, 16000, 24000 and 48000")
-        }
-        guard (.seconds(1) ... .seconds(3600)).contains(playoutLimit) else {
-            throw SettingsFault("its `playoutLimit` says \(playoutLimit); it can be a second to an hour")
+extension [any RouteProvider] {
+    /// Whether pages with an embed token find what they ask for.
+    var startEmbedSessions: Bool {
+        let path = Router.prefix + ["public", "embed", "init"]
+        return contains { provider in
+            provider.routes.contains { Router.parameters(of: path[...], in: $0.path) != nil }
         }
     }
 }
@@ -205,6 +168,8 @@ struct Tenant: Sendable {
     var matches: [TenantMatch]
     var auth: [Auth]
     var allowsAnonymous: Bool
+    /// Pages of which hosts may call; nil where only callers whom nobody knows are asked.
+    var origins: OriginsChoice?
     var quotas: [Quota]
     var pipeline: Pipeline
     var pipelinesByWorkflow: [Int: Pipeline]
@@ -213,6 +178,8 @@ struct Tenant: Sendable {
     var runs: WorkflowRuns
     /// Whether a run must be written down before it can be called.
     var runsAreRegistered: Bool
+    /// The embed token that its page at `/` calls with.
+    var playground: String?
     /// What their clients are told.
     var events: EventsChoice
     var limits: LimitSettings
@@ -221,11 +188,13 @@ struct Tenant: Sendable {
         events.exposure(instance: principal.authInstance, isVisitor: principal.isVisitor)
     }
 
-    /// The instances that serve HTTP.
-    var routeProviders: [any RouteProvider] {
+    /// The instances that serve HTTP, with the names of those that are auth instances.
+    var routeProviders: [(authInstance: String?, plugin: any RouteProvider)] {
         let pipelines = [pipeline] + pipelinesByWorkflow.values
-        return auth.compactMap { $0.plugin as? any RouteProvider }
-            + pipelines.compactMap { $0.plugin as? any RouteProvider }
+        let plugins =
+            auth.map { ($0.name, $0.plugin as? any RouteProvider) }
+            + pipelines.map { (nil, $0.plugin as? any RouteProvider) }
+        return plugins.compactMap { name, plugin in plugin.map { (name, $0) } }
     }
 
     func pipeline(forWorkflow id: Int) -> Pipeline {
@@ -236,23 +205,34 @@ struct Tenant: Sendable {
         quotas.filter { $0.timing == timing }
     }
 
-    /// Whether the playground's page would find what it asks for.
-    var startsEmbedSessions: Bool {
-        let path = Router.prefix + ["public", "embed", "init"]
-        return routeProviders.contains { provider in
-            provider.routes.contains { Router.parameters(of: path[...], in: $0.path) != nil }
-        }
-    }
+    /// Whether pages with an embed token find what they ask for.
+    var startsEmbedSessions: Bool { routeProviders.map(\.plugin).startEmbedSessions }
 
     /// Whether callers can only connect through a relay: no other candidate of ours is kept.
     var onlyRelays: Bool { outbound.onlyRelays }
 
-    /// Runs the chain: the first that accepts wins, a rejection ends it, and when all pass nobody knows the caller.
+    /// Why nobody could tell who is calling.
+    struct AuthFailure: Error {
+        var instance: String
+        var cause: any Error
+    }
+
+    /// Runs the chain: the first that accepts wins, a rejection ends it unless another may know better, and when all pass
+    /// nobody knows the caller.
     ///
     /// - Parameter takesAnonymous: where the tenant has callers whom nobody knows, they are accepted.
-    func authenticate(_ request: ConnectRequest, takesAnonymous: Bool = true) async throws -> AuthOutcome {
+    func authenticate(
+        _ request: ConnectRequest, takesAnonymous: Bool = true
+    ) async throws(AuthFailure) -> AuthOutcome {
+        var first: Denial?
         for instance in auth {
-            switch try await instance.plugin.authenticate(request) {
+            let outcome: AuthOutcome
+            do {
+                outcome = try await instance.plugin.authenticate(request)
+            } catch {
+                throw AuthFailure(instance: instance.name, cause: error)
+            }
+            switch outcome {
             case .pass: continue
             case .accept(var principal):
                 // Ids are unique within an instance only: another's user 7 is somebody else.
@@ -261,11 +241,16 @@ struct Tenant: Sendable {
                 return .accept(principal)
             case .reject(var denial):
                 denial.authInstance = instance.name
-                return .reject(denial)
+                if denial.isFinal { return .reject(denial) }
+                first = first ?? denial
             }
         }
+        if let first { return .reject(first) }
         return allowsAnonymous && takesAnonymous ? .accept(Principal(id: "anonymous", isVisitor: true)) : .pass
     }
+
+    /// Whether an auth instance is among its own.
+    func has(_ authInstance: String) -> Bool { auth.contains { $0.name == authInstance } }
 
     /// Asks the instance that let a caller in whether it still would.
     ///

@@ -36,6 +36,9 @@ struct Gateway: Sendable {
         load: @escaping @Sendable () throws(Faults) -> GatewayConfiguration,
         announce: @escaping @Sendable (_ what: String, _ url: String) -> Void
     ) async throws {
+        // Until they are trapped, signals kill. One that comes during the start is heeded after it, unless it is to end it.
+        let reloadSignals = await UnixSignalsSequence(trapping: .sighup)
+        let endSignals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let server = configuration.server
         let engine = try MediaEngine(
             addresses: addresses(), publicAddresses: publicAddresses, ports: configuration.media.ports.ports,
@@ -45,10 +48,15 @@ struct Gateway: Sendable {
             forbidden: Self.services(
                 [server.listen, server.admin], of: addresses() + publicAddresses + Interfaces.usableAddresses()))
         defer { engine.stop() }
-        warnOfUnreachableTenants()
 
         let served = CurrentDeployment(deployment)
-        let reloader = Reloader(served, configuration, plugins: plugins, logger: logger, load: load)
+        let reach = reach { relays in
+            engine.expectRelays()
+            return Task { await relays.follow(engine) }
+        }
+        let reloader = Reloader(
+            served, configuration, plugins: plugins, logger: logger, prepare: { reach.prepare(for: $0.tenants) },
+            load: load)
         let environment = CallSupervisor.Environment(media: engine, registry: CallRegistry(), logger: logger)
         let announcements = Announcements(expected: server.admin == nil ? 1 : 2, announce)
         let router = Router(
@@ -67,9 +75,14 @@ struct Gateway: Sendable {
         }
         var services = [listener("Patchbay", server.listen, onHTTP: router.respond, onUpgrade: router.upgrade)]
         if let admin = server.admin {
-            let page = AdminPage(environment: environment) { await reloader.reload() }
+            let page = AdminPage(environment: environment, host: admin.host) { await reloader.reload() }
             services.append(
                 listener("Admin", admin, onHTTP: page.respond) { _ in .refuse(Response(status: 404)) })
+            if !Interfaces.addresses(of: admin.host).allSatisfy(\.isLoopback) {
+                logger.notice(
+                    "server.admin listens for other machines: whoever reaches it sees who calls, and can have the configuration read again",
+                    metadata: ["admin": "\(admin.written.plain)"])
+            }
         }
         if !MediaEngine.hasRealTimePriority {
             logger.notice(
@@ -77,17 +90,24 @@ struct Gateway: Sendable {
             )
         }
         for service in services { try await service.probe() }
-        try await deployment.start()
         let group = ServiceGroup(services: services, gracefulShutdownSignals: [], logger: logger)
-        let signals = Task { await drain(group, environment.registry, served) }
-        let reloads = Task {
-            for await _ in await UnixSignalsSequence(trapping: .sighup) { _ = await reloader.reload() }
+        let starting = Task { [deployment] in try await deployment.start() }
+        let ends = Task { await drain(group, environment.registry, served, endSignals, starting) }
+        defer { ends.cancel() }
+        do {
+            try await starting.value
+        } catch {
+            // Whoever ends it need not hear what did not get done.
+            if starting.isCancelled { return }
+            throw error
         }
-        let relays =
-            isRelayed ? RelayServers(configuration.iceServers, logger: logger, wallClock: deployment.wallClock) : nil
-        if relays != nil { engine.expectRelays() }
-        let gathering = Task { await gather(with: engine, relays) }
-        defer { for task in [signals, reloads, gathering] { task.cancel() } }
+        reach.prepare(for: deployment.tenants)
+        defer { reach.stop() }
+        let reloads = Task { for await _ in reloadSignals { _ = await reloader.reload() } }
+        let gathering = Task { [configuration, logger] in
+            _ = await STUNServers(configuration.iceServers, logger: logger)?.follow(engine)
+        }
+        defer { for task in [reloads, gathering] { task.cancel() } }
         do {
             try await group.run()
         } catch {
@@ -99,29 +119,44 @@ struct Gateway: Sendable {
         await served.stop()
     }
 
-    /// Asks STUN and TURN servers under which addresses callers elsewhere reach the engine, until cancelled.
-    private func gather(with engine: MediaEngine, _ relays: RelayServers?) async {
-        let reflexive = STUNServers(configuration.iceServers, logger: logger)
-        await withTaskGroup(of: Void.self) { group in
-            if let reflexive { group.addTask { await reflexive.follow(engine) } }
-            if let relays { group.addTask { await relays.follow(engine) } }
-        }
+    /// - Parameter follow: has TURN servers relay to the engine, where there are some.
+    private func reach(_ follow: @escaping @Sendable (RelayServers) -> Task<Void, Never>) -> Reach {
+        var startRelaying: (@Sendable () -> Task<Void, Never>)?
+        let relays = RelayServers(configuration.iceServers, logger: logger, wallClock: deployment.wallClock)
+        if let relays, !configuration.media.iceLite { startRelaying = { follow(relays) } }
+        return Reach(
+            configuration.media, addresses: addresses(), publicAddresses: publicAddresses, logger: logger,
+            startRelaying: startRelaying)
     }
 
-    /// Whether the gateway itself is to have relayed addresses.
-    private var isRelayed: Bool {
-        configuration.media.relay ?? deployment.tenants.contains(where: \.onlyRelays)
+    /// What is not wrong with the configuration, and not what anybody would want either.
+    func warnings() -> Faults {
+        let unused = configuration.unusedInstances.map {
+            configuration.warning(SettingsFault("nothing names it, so it does nothing"), in: $0)
+        }
+        let reasons = reach { _ in Task {} }.unreachable(deployment.tenants).map { ($0.tenant, $0.reason) }
+        let reasonsByTenant = Dictionary(reasons) { $1 }
+        let unreachable = configuration.tenants.compactMap { tenant in
+            reasonsByTenant[tenant.name].map { configuration.warning(SettingsFault($0, field: "ice"), in: tenant) }
+        }
+        return GatewayConfiguration.faults(unused + unreachable)
     }
 
     /// Waits for SIGTERM or SIGINT, lets live calls end for as long as the configuration says, and then shuts down. A second
     /// signal does not wait.
-    private func drain(_ group: ServiceGroup, _ registry: CallRegistry, _ served: CurrentDeployment) async {
+    ///
+    /// - Parameter starting: ends then, too.
+    private func drain(
+        _ group: ServiceGroup, _ registry: CallRegistry, _ served: CurrentDeployment, _ signals: UnixSignalsSequence,
+        _ starting: Task<Void, any Error>
+    ) async {
         await withTaskGroup(of: Void.self) { tasks in
             var isDraining = false
-            for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+            for await _ in signals {
                 // Without the C libraries' cleaning up, which threads that still run would trip over.
                 if isDraining { _exit(0) }
                 isDraining = true
+                starting.cancel()
                 registry.drain()
                 tasks.addTask {
                     let patience = served.current.server.drain
@@ -193,23 +228,6 @@ struct Gateway: Sendable {
     }
 
     private var publicAddresses: [SocketAddress] { configuration.media.publicAddress?.addresses ?? [] }
-
-    /// A policy that drops every candidate of ours leaves a call without sound, and nobody would know why.
-    private func warnOfUnreachableTenants() {
-        let own =
-            addresses().map { PatchbayPlugin.Candidate(kind: .host, address: $0.host, port: 1024) }
-            + publicAddresses.map { PatchbayPlugin.Candidate(kind: .serverReflexive, address: $0.host, port: 1024) }
-        let hasRelays =
-            isRelayed && !configuration.media.iceLite && configuration.iceServers.contains(where: \.hasCredentials)
-        for tenant in deployment.tenants where !own.contains(where: { tenant.outbound.keeps($0, .outbound) }) {
-            guard !tenant.onlyRelays || !hasRelays else { continue }
-            logger.warning(
-                tenant.onlyRelays
-                    ? "the outbound ICE policy allows relays only, and the gateway has none (ice_servers has no TURN server with credentials, or ice_lite is set); calls will not connect"
-                    : "the outbound ICE policy drops every address of media.addresses and media.public_address; calls will not connect",
-                metadata: ["tenant": "\(tenant.name)"])
-        }
-    }
 
     private func loops() -> Int {
         let ports = configuration.media.ports.ports

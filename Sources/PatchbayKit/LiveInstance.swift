@@ -48,14 +48,16 @@ final class LiveInstance: Sendable {
         self.fingerprint == fingerprint && self.stores.elementsEqual(stores, by: ===)
     }
 
+    /// - Parameter patience: how long it may take, and to stop when it cannot.
     /// - Returns: whether it was not started before.
     /// - Throws: why it cannot; it is stopped then.
-    func start() async throws(StartFailure) -> Bool {
+    func start(within patience: Duration) async throws(StartFailure) -> Bool {
         guard state.withLock(\.self) == .made else { return false }
         do {
-            try await plugin.start()
+            try await within(patience) { [plugin] in try await plugin.start() }
         } catch {
-            await plugin.stop()
+            // What was begun may hold something. A task of its own: who is cancelled would not wait.
+            await Task { [plugin] in _ = try? await within(patience) { await plugin.stop() } }.value
             throw StartFailure(instance: label, reason: "\(error)")
         }
         state.withLock { $0 = .started }
@@ -78,4 +80,11 @@ struct StartFailure: Error, CustomStringConvertible {
     var reason: String
 
     var description: String { "\(instance) could not start: \(reason)" }
+}
+
+/// All instances of a configuration that could not start; at least one.
+struct StartFailures: Error, CustomStringConvertible {
+    var failures: [StartFailure]
+
+    var description: String { failures.map(\.description).joined(separator: "; ") }
 }

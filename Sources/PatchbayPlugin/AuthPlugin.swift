@@ -1,7 +1,7 @@
 /// Decides who is calling.
 ///
-/// A tenant has a chain of these: the first `accept` wins, a `reject` ends the chain, and when all pass the caller is
-/// refused.
+/// A tenant has a chain of these: the first `accept` wins, a `reject` ends the chain unless its denial is not final, and
+/// when nobody accepts the caller is refused.
 public protocol AuthPlugin: Plugin {
     /// Looks at one attempt to open the signaling socket.
     func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome
@@ -47,6 +47,9 @@ public struct ConnectRequest: Sendable {
     public var origin: String
     /// The peer's IP address as text.
     public var remoteAddress: String
+    /// What a limit for one address counts by: the IPv4 address, or the IPv6 network of 64 bits that one subscriber
+    /// has.
+    public var remoteNetwork: String
     /// The tenant's runs.
     public var runs: WorkflowRuns
 
@@ -56,6 +59,7 @@ public struct ConnectRequest: Sendable {
         self.runs = runs
         origin = ""
         remoteAddress = ""
+        remoteNetwork = ""
     }
 }
 
@@ -80,8 +84,11 @@ public struct Principal: Sendable, Hashable {
     public var isVisitor: Bool
     /// Whether the credential opens one socket at a time. While one of it is alive, another is refused.
     public var hasOneSocket: Bool
-    /// When the credential ends, since 1970-01-01 UTC; nil where it does not.
+    /// When the credential ends, since 1970-01-01 UTC; nil where it does not. A minute later the host refuses offers, unless
+    /// the caller is an embed session's, which only opens sockets.
     public var expires: Duration?
+    /// What `recheck` finds the credential by, where a caller may have several: not what is shown, but its name or its hash.
+    public var credentialID: String?
     /// The auth instance that accepted the caller; nil for one whom nobody knows.
     public package(set) var authInstance: String?
 
@@ -112,18 +119,29 @@ public protocol TokenMinter: AuthPlugin {
     /// - Throws: a ``SettingsFault`` that says which option is missing or unfit.
     func mint(_ request: TokenRequest) async throws -> String
 
-    /// What is to be done with a credential that `mint` has made, for the person who asked for it; nil when nothing is.
+    /// What is to be done with a credential that `mint` has made, or where it was saved, for the person who asked for it;
+    /// nil when nothing is.
     func instructions(for credential: String, _ request: TokenRequest) -> String?
+
+    /// Takes a credential out of the store that `mint` has saved it in, so that it is good no longer.
+    ///
+    /// - Parameter credential: the credential, or what it was saved as.
+    /// - Returns: whether it was there.
+    /// - Throws: a ``SettingsFault`` when it stands in the configuration, and what the store throws.
+    func revoke(_ credential: String) async throws -> Bool
 }
 
 extension TokenMinter {
     /// Nothing: it is good at once.
     public func instructions(for credential: String, _ request: TokenRequest) -> String? { nil }
+
+    /// Nothing: none is saved.
+    public func revoke(_ credential: String) async throws -> Bool { false }
 }
 
 /// What `patchbay token` asks for. Each minter reads what it needs.
 public struct TokenRequest: Sendable {
-    /// The user the token speaks for, or whom an API key lets in; of a saved embed token, the one its calls run as.
+    /// The user the token speaks for, or whom an API key lets in; of an embed token, the one its calls run as.
     public var user: String?
     /// The user's organisation.
     public var organization: String?
@@ -133,11 +151,11 @@ public struct TokenRequest: Sendable {
     public var lifetime: Duration
     /// Whether an embed token or an API key is written into its instance's store, and is good at once.
     public var isSaved: Bool
-    /// Domains of pages that may use a saved embed token; empty allows all.
+    /// Domains of pages that may use an embed token; empty allows all, when it is saved.
     public var allowedDomains: [String]
-    /// How many calls a saved embed token starts; nil for any number.
+    /// How many sessions pages may start with an embed token; nil for any number.
     public var usageLimit: Int?
-    /// How long a saved embed token or an API key is good for; nil for ever.
+    /// How long an embed token or an API key is good for; nil for ever.
     public var expiresAfter: Duration?
 
     /// Makes a request.

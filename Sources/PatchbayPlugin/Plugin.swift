@@ -21,6 +21,12 @@ public protocol Plugin: Sendable {
     /// Connects to whatever the plugin needs. An error ends the start of the gateway.
     func start() async throws
 
+    /// Tries, once it is started, what it can do without: `patchbay check --connect` asks. What is tried changes nothing
+    /// anywhere. Nothing to try by default.
+    ///
+    /// - Throws: why it is of no use as things are, though a gateway would start with it.
+    func verify() async throws
+
     /// Lets go of everything. Safe without `start`, and twice. A pipeline that ignores its cancellation may still run.
     func stop() async
 }
@@ -28,6 +34,9 @@ public protocol Plugin: Sendable {
 extension Plugin {
     /// Nothing to connect to.
     public func start() async throws {}
+
+    /// Nothing to try.
+    public func verify() async throws {}
 
     /// Nothing to let go of.
     public func stop() async {}
@@ -67,28 +76,56 @@ public struct PluginContext: Sendable {
 public struct SettingsFault: Error, CustomStringConvertible, Sendable {
     /// The setting it is about, as it is spelled in YAML; nil for the instance as a whole.
     public var field: String?
+    /// The part of that setting; empty for the whole of it.
+    public var place: [Step]
     /// What is wrong and what to write instead.
     public var description: String
 
-    /// Makes a fault that `patchbay check` shows at `field`.
-    public init(_ description: String, field: String? = nil) {
+    /// Makes a fault that `patchbay check` shows at `field`, or at a part of it: `field: "tokens", at: [1, "workflow"]`.
+    public init(_ description: String, field: String? = nil, at place: [Step] = []) {
         self.description = description
         self.field = field
+        self.place = place
     }
 }
 
 /// Why somebody is refused, for the one who asked.
-public struct Denial: Error, Hashable, Sendable {
+public struct Denial: Error, Sendable {
     /// A stable word for programs, such as `concurrency_limit_exceeded`. The wire calls it `error_type`.
     public var code: String
     /// A sentence for people.
     public var message: String
+    /// What the operator may know beside it, and the caller may not: it goes into the log, and to nobody else.
+    public var detail: String?
+    /// Whether it ends a chain of auth instances. Else the next is asked, for it may know the credential, and the caller is
+    /// refused with this when nobody does.
+    public var isFinal = true
     /// The auth instance whose it is; nil where it is nobody's, or a quota's.
     package var authInstance: String?
+    /// The quota whose it is; nil where it is nobody's, or an auth instance's.
+    package var quota: String?
 
     /// Makes a denial.
     public init(code: String, message: String) {
         self.code = code
         self.message = message
     }
+}
+
+extension Denial: Hashable {
+    /// Whether callers cannot tell one from the other, whoever denies and whatever the log has beside.
+    public static func == (one: Denial, other: Denial) -> Bool {
+        one.code == other.code && one.message == other.message && one.isFinal == other.isFinal
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(code)
+        hasher.combine(message)
+    }
+}
+
+extension Denial {
+    /// For one who asks too often, or whose turn it is not: who is refused with this code gets HTTP 429.
+    public static let tooManyRequests = Denial(
+        code: "too_many_requests", message: "Too many requests. Please try again shortly")
 }

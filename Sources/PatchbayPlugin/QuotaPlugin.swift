@@ -5,10 +5,14 @@ public protocol QuotaPlugin: Plugin {
     /// When it is asked; at every offer unless it says otherwise.
     static var timing: QuotaTiming { get }
 
+    /// Whether it has rules of its own for when nobody can be asked, so that `on_unavailable: allow` is a fault; it has not
+    /// unless it says otherwise.
+    static var canAlwaysTell: Bool { get }
+
     /// Admits or denies. At a call's later offers the same `request.callID` comes again; that must not count twice.
     func admit(_ request: CallRequest) async throws -> QuotaOutcome
 
-    /// Counts a call that lives uncounted: when it came, a quota of new calls could not tell, and `on_unavailable` let it in.
+    /// Counts a call that lives uncounted: when it came the quota could not tell, and `on_unavailable` let it in.
     /// The host asks every 10 s until it has a lease. Where there is no room, the call is to be counted all the same, for
     /// nobody else should come in before there is; nil where it cannot be.
     func count(_ call: CallRequest) async throws -> Lease?
@@ -35,6 +39,9 @@ public enum QuotaTiming: Sendable, Hashable {
 extension QuotaPlugin {
     /// At every offer.
     public static var timing: QuotaTiming { .everyOffer }
+
+    /// It cannot.
+    public static var canAlwaysTell: Bool { false }
 
     /// Counts it where it would be admitted.
     public func count(_ call: CallRequest) async throws -> Lease? {

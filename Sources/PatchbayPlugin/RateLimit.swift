@@ -39,6 +39,11 @@ package final class RateLimit: Sendable {
         }
     }
 
+    /// Whether `admit` would take something, which it does not yet.
+    package func hasRoom(_ key: String, now: Duration) -> Bool {
+        fullAt.withLock { min(max($0[key] ?? now, now), now + interval * burst) - now <= interval * (burst - 1) }
+    }
+
     /// Forgets full buckets, and when that is not enough, the fuller half.
     private static func makeRoom(_ fullAt: inout [String: Duration], _ capacity: Int, _ now: Duration) {
         fullAt = fullAt.filter { $0.value > now }

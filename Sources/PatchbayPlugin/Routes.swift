@@ -90,6 +90,8 @@ public struct RouteResponse: Sendable {
     public var headers: [String: String]
     /// The body.
     public var body: [UInt8]
+    /// Why the request is refused, where it is: the host counts it and has it in its log. The client hears nothing of it.
+    public var denial: Denial?
 
     /// Makes a response with a body of bytes.
     public init(status: Int, headers: [String: String] = [:], body: [UInt8] = []) {

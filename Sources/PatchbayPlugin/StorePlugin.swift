@@ -17,10 +17,19 @@ public protocol StorePlugin: Plugin {
     /// Reads and deletes in one step, so that of two takers one gets it.
     func take(_ key: String) async throws -> [UInt8]?
 
-    /// Adds `amount` to a counter that starts at 0, in one step; the new count, or nil, and nothing changed, when that would be
-    /// more than `limit`. A negative `amount` takes away, down to 0; one of 0 only looks. The counter is forgotten when
-    /// nobody has added to it for `timeToLive`; nil keeps it for good.
-    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int?
+    /// Adds one to a counter that starts at 0 and is kept for good, in one step; the new count, or nil, and nothing changed,
+    /// when that would be more than `limit`.
+    func increment(_ key: String, limit: Int) async throws -> Int?
+
+    /// Changes `member`'s share of a counter, in one step, by the rules of ``CounterShare``; what it has afterwards, and the
+    /// count, which is the sum of all shares, those that are forgotten among them.
+    ///
+    /// To ask twice is to ask once, so whoever heard nothing asks again. Counters of shares have keys of their own, and a
+    /// `member` has no colon. Count and share are forgotten when nobody has asked about them for `timeToLive`; a settled share
+    /// may be after ``CounterShare/memory``.
+    func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) async throws -> (share: Int, count: Int)
 
     /// Enters `member` into a set of at most `limit`, or renews it there, for `timeToLive`; false when the set is full.
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool
@@ -35,9 +44,4 @@ public protocol StorePlugin: Plugin {
 extension StorePlugin {
     /// It is.
     public static var isPersistent: Bool { true }
-
-    /// Adds one to a counter that is kept for good and goes no further than `limit`; the new count, or nil at the limit.
-    public func increment(_ key: String, limit: Int) async throws -> Int? {
-        try await increment(key, by: 1, limit: limit, timeToLive: nil)
-    }
 }

@@ -96,6 +96,11 @@ public struct WorkflowRuns: Sendable {
         try await store.lease(key(id, owner), member: callID, limit: 1, timeToLive: Self.claimLifetime)
     }
 
+    /// Whether a call has the run.
+    public func isLive(_ id: Int, owner: RunOwner) async throws -> Bool {
+        try await store.count(key(id, owner)) > 0
+    }
+
     /// Gives the run back.
     public func release(_ id: Int, owner: RunOwner, callID: String) async throws {
         try await store.release(key(id, owner), member: callID)

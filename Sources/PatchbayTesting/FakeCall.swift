@@ -1,4 +1,4 @@
-internal import Logging
+public import Logging
 public import PatchbayPlugin
 internal import Synchronization
 
@@ -30,6 +30,7 @@ public final class FakeCall: Sendable {
     private let contextVariables: [String: JSONValue]
     private let keys: String
     private let clientMessages: [JSONValue]
+    private let logger: Logger
     private let state = Mutex(State())
 
     /// Makes a call that has not begun.
@@ -37,10 +38,12 @@ public final class FakeCall: Sendable {
     /// - Parameters:
     ///   - keys: what the caller presses, all of it when the call begins: `call.dtmf`.
     ///   - clientMessages: what the caller's client says then: `call.messages`.
+    ///   - logger: `call.logger`; unless it is given, nothing is written.
     public init(
         tenant: String = "default", principal: Principal = Principal(id: "caller"), workflowID: Int = 1,
         workflowRunID: Int = 1, contextVariables: [String: JSONValue] = [:], keys: String = "",
-        clientMessages: [JSONValue] = []
+        clientMessages: [JSONValue] = [],
+        logger: Logger = Logger(label: "patchbay.test", factory: { _ in SwiftLogNoOpLogHandler() })
     ) {
         self.tenant = tenant
         self.principal = principal
@@ -49,6 +52,7 @@ public final class FakeCall: Sendable {
         self.contextVariables = contextVariables
         self.keys = keys
         self.clientMessages = clientMessages
+        self.logger = logger
     }
 
     /// What the pipeline reported, in order.
@@ -78,9 +82,8 @@ public final class FakeCall: Sendable {
         }
         let call = Call(
             id: "test", tenant: tenant, principal: principal, workflowID: workflowID, workflowRunID: workflowRunID,
-            contextVariables: contextVariables,
-            logger: Logger(label: "patchbay.test", factory: { _ in SwiftLogNoOpLogHandler() }),
-            dtmf: waiting(Array(keys)), messages: waiting(clientMessages),
+            contextVariables: contextVariables, logger: logger, dtmf: waiting(Array(keys)),
+            messages: waiting(clientMessages),
             host: Call.Host(
                 report: report, events: follow,
                 send: { message in self.state.withLock { $0.messages.append(message) } },

@@ -1,3 +1,4 @@
+public import Logging
 internal import PatchbayConfig
 public import PatchbayPlugin
 
@@ -22,19 +23,21 @@ public enum PluginConformance {
     ///   - yaml: settings that the plugin accepts.
     ///   - environment: variables for secrets and `${NAME}`.
     ///   - stores: what the settings may name as stores.
+    ///   - logger: the instance's, and its calls'; unless it is given, nothing is written.
     /// - Throws: a ``ConformanceFault`` that says which of these does not hold; what the plugin itself throws.
     public static func check<P: Plugin>(
         _ plugin: P.Type, yaml: String = "", environment: [String: String] = [:],
-        stores: [String: any StorePlugin] = [:]
+        stores: [String: any StorePlugin] = [:],
+        logger: Logger = Logger(label: "patchbay.test", factory: { _ in SwiftLogNoOpLogHandler() })
     ) async throws {
         try checkName(plugin)
         try checkTypos(plugin, P.Settings().fields)
-        let make = { try P.configured(yaml, environment: environment, stores: stores) }
+        let make = { try P.configured(yaml, environment: environment, stores: stores, logger: logger) }
         try await make().stop()
         let instance = try make()
         try await instance.start()
         do {
-            if let pipeline = instance as? any PipelinePlugin { try await checkPipeline(pipeline) }
+            if let pipeline = instance as? any PipelinePlugin { try await checkPipeline(pipeline, logger) }
             if let auth = instance as? any AuthPlugin { try await checkAuth(auth) }
             if let quota = instance as? any QuotaPlugin { try await checkQuota(quota) }
             if let policy = instance as? any ICEPolicyPlugin { try checkPolicy(policy) }
@@ -91,8 +94,8 @@ public enum PluginConformance {
 
     // MARK: - Kinds
 
-    private static func checkPipeline(_ pipeline: any PipelinePlugin) async throws {
-        let caller = SilentCaller(rate: pipeline.audio.inputRate)
+    private static func checkPipeline(_ pipeline: any PipelinePlugin, _ logger: Logger) async throws {
+        let caller = SilentCaller(rate: pipeline.audio.inputRate, logger: logger)
         let running = Task {
             // What it throws then is its own affair.
             try? await pipeline.run(caller.call, audio: caller.audio)
@@ -170,11 +173,18 @@ public enum PluginConformance {
             try await store.increment(key + "n", limit: 2),
         ]
         try expect(counts == [1, 2, nil], "`increment` to 2 counts \(counts)")
-        var sums: [Int?] = []
-        for amount in [5, 3, -2, 0, -9] {
-            sums.append(try await store.increment(key + "m", by: amount, limit: 7, timeToLive: .seconds(60)))
+        var sums: [[Int]] = []
+        let changes: [(member: String, change: CounterShare.Change)] = [
+            ("a", .draw(upTo: 5, limit: 7)), ("a", .draw(upTo: 5, limit: 7)), ("b", .draw(upTo: 3, limit: 7)),
+            ("b", .draw(upTo: 1, limit: 7)), ("a", .settle(4)), ("a", .settle(4)), ("a", .draw(upTo: 9, limit: 99)),
+        ]
+        for (member, change) in changes {
+            let (share, count) = try await store.share(key + "m", member: member, change, timeToLive: .seconds(60))
+            sums.append([share, count])
         }
-        try expect(sums == [5, nil, 3, 3, 0], "`increment` to 7 by 5, 3, -2, 0 and -9 counts \(sums)")
+        try expect(
+            sums == [[5, 5], [5, 5], [2, 7], [2, 7], [4, 6], [4, 6], [4, 6]],
+            "shares that are drawn and settled, and counted together, are \(sums)")
         for member in ["a", "b", "a"] {
             try expect(
                 try await store.lease(key + "s", member: member, limit: 2, timeToLive: .seconds(60)),

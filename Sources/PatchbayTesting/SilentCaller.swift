@@ -5,11 +5,12 @@ internal import PatchbayPlugin
 struct SilentCaller: Sendable {
     /// Samples a second of what the caller says.
     let rate: Int
+    let logger: Logger
 
     var call: Call {
         Call(
             id: "conformance", tenant: "default", principal: Principal(id: "7"), workflowID: 1, workflowRunID: 1,
-            logger: Logger(label: "patchbay.test", factory: { _ in SwiftLogNoOpLogHandler() }),
+            logger: logger,
             host: Call.Host(
                 report: { _ in }, events: { AsyncStream { $0.finish() } }, send: { _ in }, hangUp: { _ in }))
     }

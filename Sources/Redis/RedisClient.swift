@@ -1,5 +1,6 @@
 internal import NIOCore
 internal import NIOPosix
+internal import PatchbayPlugin
 
 /// One Redis server, or what speaks like one: a connection that carries everybody's commands, and is made again when it is
 /// lost.
@@ -8,7 +9,8 @@ internal import NIOPosix
 /// - Where the connection is lost, what was on its way fails, but for what may be repeated. While the next one is made for
 ///   the first time commands wait for it, within their time; once that has failed they fail at once, until there is one.
 /// - A server that is slow, which took more than a third of the time for its last answer or has not given it, is given a
-///   fifth of the time with each further command, so that whoever needs several of them is not kept waiting.
+///   fifth of the time with each further command, so that whoever needs several of them is not kept waiting; and what is
+///   asked with ``Patience`` has no more than that in all.
 /// - One that says nothing at all for five times the time is left for another connection; so is one that takes no writes.
 package final class RedisClient: Sendable {
     private let configuration: RedisConfiguration
@@ -47,20 +49,27 @@ package final class RedisClient: Sendable {
     ///
     /// - Throws: `RedisError`; `CancellationError` when the task is cancelled, whatever becomes of the command.
     package func send(_ command: RedisCommand) async throws -> RESPValue {
-        try await send(command, until: deadline())
+        try await inTime { try await send(command, until: $0) }
     }
 
-    func deadline() -> NIODeadline { .now() + TimeAmount(configuration.timeout) }
+    /// Asks within the time of a command, and of whoever waits for more than this one.
+    func inTime(_ ask: (_ deadline: RedisDeadline) async throws -> RESPValue) async throws -> RESPValue {
+        let left = Patience.left ?? configuration.timeout
+        guard left > .zero else { throw RedisError.noTime(server: server) }
+        let start = ContinuousClock.now
+        defer { Patience.spend(.now - start) }
+        return try await ask(RedisDeadline(min(configuration.timeout, left)))
+    }
 
-    func send(_ command: RedisCommand, until deadline: NIODeadline) async throws -> RESPValue {
+    func send(_ command: RedisCommand, until deadline: RedisDeadline) async throws -> RESPValue {
         do {
             return try await sendOnce(command, until: deadline)
-        } catch RedisError.lost where command.isIdempotent && .now() < deadline {
+        } catch RedisError.lost where command.isIdempotent && .now() < deadline.end {
             return try await sendOnce(command, until: deadline)
         }
     }
 
-    private func sendOnce(_ command: RedisCommand, until deadline: NIODeadline) async throws -> RESPValue {
+    private func sendOnce(_ command: RedisCommand, until deadline: RedisDeadline) async throws -> RESPValue {
         let reply = loop.makePromise(of: RESPValue.self)
         let bytes = command.encoded
         return try await withTaskCancellationHandler {

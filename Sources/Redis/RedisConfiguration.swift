@@ -9,7 +9,7 @@ package struct RedisConfiguration: Sendable {
     /// Whom to trust, for `rediss:`.
     package var tls: RedisTLS?
     /// For one command from the question to the reply, and for one attempt to connect.
-    package var timeout = Duration.seconds(1)
+    package var timeout = Duration.milliseconds(600)
     /// How many commands may wait for a reply, or for a connection.
     package var queue = 1024
     package var backoff = Backoff()
@@ -20,8 +20,7 @@ package struct RedisConfiguration: Sendable {
 
     /// A server that says nothing for so long, though it was asked, is left, and connected to again.
     var silence: Duration { timeout * 5 }
-    /// A server whose answer takes longer is slow. So five questions, as many as an admission may have, are over in less than
-    /// twice the time: each in a third of it, or the first in all of it and the others in a fifth each.
+    /// A server whose answer takes longer is slow, and has a fifth of the time for each further one.
     var patience: Duration { timeout / 3 }
 }
 

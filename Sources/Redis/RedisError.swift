@@ -15,10 +15,14 @@ package enum RedisError: Error, Hashable, Sendable, CustomStringConvertible {
     case refused(server: String, reply: String)
     /// The server wants another name or password, or one at all.
     case badCredentials(server: String, code: String)
+    /// Whoever waits for this and other commands has waited long enough; it was not sent.
+    case noTime(server: String)
     /// So many commands wait already.
     case tooMany(server: String, limit: Int)
     /// A reply of another kind than the command has.
     case strangeReply(server: String)
+    /// It has only some of the keys; the others are elsewhere.
+    case isCluster(server: String)
     /// `open` was not called, or `close` was.
     case notOpen(server: String)
 
@@ -31,8 +35,13 @@ package enum RedisError: Error, Hashable, Sendable, CustomStringConvertible {
         case .badCredentials(let server, "NOAUTH"): "Redis at \(server) wants a password, and none is set"
         case .badCredentials(let server, let code):
             "Redis at \(server) does not take the user name and password (\(code)); look at its requirepass and ACL"
+        case .noTime(let server):
+            "Redis at \(server) was not asked: its earlier answers took all the time that a new call has"
         case .tooMany(let server, let limit): "\(limit) commands wait for Redis at \(server) already"
         case .strangeReply(let server): "Redis at \(server) gave a reply that does not fit the command"
+        case .isCluster(let server):
+            "Redis at \(server) is in cluster mode, where keys that belong together lie on different servers; the gateway "
+                + "needs one that has all of them"
         case .notOpen(let server): "there is no connection to Redis at \(server): it was not started, or stopped"
         }
     }
@@ -46,7 +55,7 @@ package enum RedisError: Error, Hashable, Sendable, CustomStringConvertible {
     package var isUncertain: Bool {
         switch self {
         case .lost, .noReply, .strangeReply: true
-        case .away, .refused, .badCredentials, .tooMany, .notOpen: false
+        case .away, .refused, .badCredentials, .noTime, .tooMany, .isCluster, .notOpen: false
         }
     }
 }

@@ -2,6 +2,18 @@ internal import NIOCore
 internal import NIOPosix
 internal import PatchbayPlugin
 
+/// When a command's time is over.
+struct RedisDeadline {
+    /// From when it was asked.
+    let time: Duration
+    let end: NIODeadline
+
+    init(_ time: Duration) {
+        self.time = time
+        end = .now() + TimeAmount(time)
+    }
+}
+
 /// The connections to one server, one after another. All of it happens on one event loop.
 final class RedisLink {
     private enum Phase {
@@ -43,11 +55,10 @@ final class RedisLink {
 
     // MARK: - Commands
 
-    func submit(_ waiter: RedisWaiter, until deadline: NIODeadline) {
+    func submit(_ waiter: RedisWaiter, until deadline: RedisDeadline) {
         // Whoever asked may be gone by now.
         guard !waiter.isSettled else { return }
-        let now = NIODeadline.now()
-        var (deadline, time) = (deadline, configuration.timeout)
+        var deadline = deadline
         switch phase {
         case .closed: return waiter.promise.fail(RedisError.notOpen(server: server))
         case .resting, .connecting:
@@ -57,15 +68,15 @@ final class RedisLink {
         case .open:
             guard let handler, handler.count < configuration.queue else { return refuse(waiter) }
             if handler.isSlow {
-                time = configuration.timeout / 5
-                deadline = min(deadline, now + TimeAmount(time))
+                let short = RedisDeadline(configuration.timeout / 5)
+                if short.end < deadline.end { deadline = short }
             }
             handler.send(waiter)
         }
         guard !waiter.isSettled else { return }
-        waiter.timer = after(deadline - now) { [server, time] link in
+        waiter.timer = after(deadline.end - .now()) { [server, deadline] link in
             guard !waiter.isSettled else { return }
-            waiter.promise.fail(RedisError.noReply(server: server, within: time))
+            waiter.promise.fail(RedisError.noReply(server: server, within: deadline.time))
             link.handler?.overdue(waiter)
         }
     }
@@ -246,7 +257,8 @@ final class RedisLink {
             if handler.isReadOnly, .now() - link.openedAt >= limit { return handler.close("it is a replica now") }
             if handler.count == 0, handler.isSlow || .now() - handler.lastHeard >= limit {
                 let reply = link.loop.makePromise(of: RESPValue.self)
-                link.submit(RedisWaiter(RedisCommand("PING").encoded, reply), until: .now() + link.timeout)
+                link.submit(
+                    RedisWaiter(RedisCommand("PING").encoded, reply), until: RedisDeadline(link.configuration.timeout))
             }
             link.watch()
         }

@@ -26,15 +26,16 @@ extension RedisClient {
         _ script: RedisScript, keys: [String], _ arguments: [RedisCommand.Argument], isIdempotent: Bool = false
     ) async throws -> RESPValue {
         let rest = [.integer(keys.count)] + keys.map { .text($0) } + arguments
-        let deadline = deadline()
         func command(_ name: RedisCommand.Argument, _ script: String) -> RedisCommand {
             RedisCommand([name, .text(script)] + rest, isIdempotent: isIdempotent)
         }
-        do {
-            return try await send(command("EVALSHA", script.digest), until: deadline)
-        } catch let error as RedisError where error.code == "NOSCRIPT" {
-            // It was not run: to send it again is safe, whatever it does.
-            return try await send(command("EVAL", script.source), until: deadline)
+        return try await inTime { deadline in
+            do {
+                return try await send(command("EVALSHA", script.digest), until: deadline)
+            } catch let error as RedisError where error.code == "NOSCRIPT" {
+                // It was not run: to send it again is safe, whatever it does.
+                return try await send(command("EVAL", script.source), until: deadline)
+            }
         }
     }
 }

@@ -8,6 +8,8 @@ package struct RedisTLS: Sendable {
     /// - Parameter trustRoots: a PEM file of certificates to trust; nil for those of the system.
     package init(trustRoots: String? = nil) throws {
         var configuration = TLSConfiguration.makeClientConfiguration()
+        // RFC 8996.
+        configuration.minimumTLSVersion = .tlsv12
         if let trustRoots { configuration.trustRoots = .file(trustRoots) }
         context = try NIOSSLContext(configuration: configuration)
     }

@@ -5,7 +5,7 @@ package enum Playground {
         // The token goes into an attribute: only what a token is made of gets there.
         let safe = (token ?? "").utf8.filter { byte in
             switch Unicode.Scalar(byte) {
-            case "A"..."Z", "a"..."z", "0"..."9", "_", "-", ".": true
+            case "A"..."Z", "a"..."z", "0"..."9", "_", "-", ".", "~": true
             default: false
             }
         }

@@ -14,7 +14,7 @@ package struct Request: Sendable {
     package var headers: [String: String]
     /// The peer's IP address; an IPv4-mapped IPv6 address is given as IPv4.
     package var remoteAddress: String
-    /// The `Host` field, lower-cased, with the port when it has one.
+    /// The `Host` field, or the host of a target that names one (RFC 9112 §3.2.2), lower-cased, with the port when it has one.
     package var host: String
     package var body: [UInt8]
 
@@ -38,7 +38,8 @@ extension Request {
     init?(head: HTTPRequestHead, body: [UInt8], remoteAddress: String) {
         let hosts = head.headers["host"]
         guard hosts.count == 1 || (hosts.isEmpty && head.version == .http1_0) else { return nil }
-        let (rawPath, rawQuery) = Self.split(target: head.uri)
+        let (authority, rawPath, rawQuery) = Self.split(target: head.uri)
+        guard authority?.isEmpty != true, authority?.contains("@") != true else { return nil }
         guard rawPath.hasPrefix("/") else { return nil }
         var path: [String] = []
         for segment in rawPath.split(separator: "/") {
@@ -58,23 +59,26 @@ extension Request {
             let name = name.lowercased()
             headers[name] = headers[name].map { "\($0), \(value)" } ?? value
         }
+        let host = authority.map(String.init) ?? hosts.first ?? ""
         self.init(
             method: head.method.rawValue, rawPath: rawPath, path: path, query: query, headers: headers,
-            remoteAddress: remoteAddress, host: hosts.first?.lowercased() ?? "", body: body)
+            remoteAddress: remoteAddress, host: host.lowercased(), body: body)
     }
 
-    /// Path and query of a target in origin form or absolute form (RFC 9112 §3.2.1, §3.2.2).
-    private static func split(target: String) -> (path: String, query: Substring) {
+    /// Path and query of a target in origin form or absolute form (RFC 9112 §3.2.1, §3.2.2), and the host that the latter has.
+    private static func split(target: String) -> (authority: Substring?, path: String, query: Substring) {
         var rest = target[...]
+        var authority: Substring?
         for scheme in ["http://", "https://", "ws://", "wss://"] where rest.lowercased().hasPrefix(scheme) {
             rest = rest.dropFirst(scheme.count)
-            rest = rest[(rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex)...]
+            authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+            rest = rest[rest.index(rest.startIndex, offsetBy: authority?.count ?? 0)...]
             if !rest.hasPrefix("/") { rest = "/" + rest }
             break
         }
         rest = rest.prefix { $0 != "#" }
         let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        return (String(parts[0]), parts.count > 1 ? parts[1] : "")
+        return (authority, String(parts[0]), parts.count > 1 ? parts[1] : "")
     }
 
     /// Nil for a broken escape, for what is not UTF-8 when decoded, and for control characters.

@@ -185,13 +185,19 @@ async def tell(socket, start):
 
 
 async def chatter(socket, start):
-    """After 2 s tells of 2000 utterances at once, and a second later of one more."""
-    await asyncio.sleep(2)
-    for number in range(2000):
-        await socket.send_json({"type": "event", "data": {"name": "user-text", "text": f"Word {number}"}})
-    await asyncio.sleep(1)
-    await socket.send_json({"type": "event", "data": {"name": "user-text", "text": "The last word"}})
-    await asyncio.sleep(3600)
+    """After 2 s tells of 2000 utterances at once, and a second later of one more. It reads, so that pings are answered."""
+
+    async def tell():
+        await asyncio.sleep(2)
+        for number in range(2000):
+            await socket.send_json({"type": "event", "data": {"name": "user-text", "text": f"Word {number}"}})
+        await asyncio.sleep(1)
+        await socket.send_json({"type": "event", "data": {"name": "user-text", "text": "The last word"}})
+
+    telling = asyncio.create_task(tell())
+    async for _ in socket:
+        pass
+    telling.cancel()
 
 
 async def twilio(socket, start):

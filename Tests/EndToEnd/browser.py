@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
+import leaks
 from gateway import ROOT
 
 RECORD = """async (seconds) => {
@@ -32,8 +33,25 @@ RECORD = """async (seconds) => {
 }"""
 
 
+def watch(context):
+    """Remembers the secrets that pages use. The bodies of answers cannot be asked for while Playwright tells of them."""
+    context.on("request", watch_request)
+    context.on("page", lambda page: page.on("websocket", watch_socket))
+
+
+def watch_request(request):
+    leaks.in_request(request.url, request.headers)
+    leaks.in_body(request.post_data_buffer)
+
+
+def watch_socket(socket):
+    leaks.in_request(socket.url)
+    socket.on("framesent", leaks.in_message)
+    socket.on("framereceived", leaks.in_message)
+
+
 @contextmanager
-def chromium(microphone: Path, *arguments: str):
+def chromium(microphone: Path, *arguments: str, autoplay: str = "no-user-gesture-required"):
     """A browser; the microphone starts at the file's beginning when a page first asks for it, and repeats."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -44,12 +62,13 @@ def chromium(microphone: Path, *arguments: str):
                 "--use-fake-ui-for-media-stream",
                 "--use-fake-device-for-media-stream",
                 f"--use-file-for-fake-audio-capture={microphone}",
-                "--autoplay-policy=no-user-gesture-required",
+                f"--autoplay-policy={autoplay}",
                 "--disable-features=WebRtcHideLocalIpsWithMdns",
                 "--allow-loopback-in-peer-connection",
                 *arguments,
             ],
         )
+        browser.on("context", watch)
         try:
             yield browser
         finally:

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import leaks
 from gateway import TURN_SECRET, Gateway, changed_config, embed_session, write_config
 from network import Internet, Namespace, network
 
@@ -233,7 +234,9 @@ class Running:
         words += [] if self.cell.caller_turn else ["--no-turn", "--stun", STUN]
         words += ["--rate", rate] if rate else []
         with self.start(*words) as process:
-            return json.loads(process.communicate(timeout=seconds + 90 + runs / (rate or runs))[0])["calls"]
+            said, _ = process.communicate(timeout=seconds + 90 + runs / (rate or runs))
+            leaks.check("patchbay call", said)
+            return json.loads(said)["calls"]
 
     def start(self, *words, **options):
         """Starts a program at the caller's."""

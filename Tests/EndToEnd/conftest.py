@@ -1,4 +1,5 @@
 import contextlib
+import fcntl
 import socket
 import subprocess
 
@@ -11,6 +12,19 @@ from gateway import BINARY, OWN_GATEWAY, ROOT, Gateway, write_config
 def pytest_sessionstart(session):
     if not BINARY.exists():
         pytest.exit(f"there is no {BINARY}; build it, or name another in PATCHBAY_BINARY", returncode=2)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Tests of several processes (`pytest -n 3`) run beside each other, but for those that are marked as `alone`."""
+    mode = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+    with open(__file__) as door, open(speech.__file__) as room:
+        # At the door wait those who come after one who wants to be alone: he would never be, otherwise.
+        fcntl.flock(door, mode)
+        fcntl.flock(room, mode)
+        if mode == fcntl.LOCK_SH:
+            fcntl.flock(door, fcntl.LOCK_UN)
+        return (yield)
 
 
 @pytest.fixture(scope="session")

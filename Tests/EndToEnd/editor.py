@@ -26,16 +26,21 @@ for _tag, _pattern, _first in (
 
 
 @functools.cache
-def schema(binary) -> dict:
+def schema(binary, *options) -> dict:
     """The schema that a program prints, which is one."""
-    printed = patchbay("schema", binary=binary)
+    printed = patchbay("schema", *options, binary=binary)
     assert printed.returncode == 0, printed.stderr
     found = json.loads(printed.stdout)
     jsonschema.Draft202012Validator.check_schema(found)
     return found
 
 
+def read(text: str):
+    """What a text of YAML is."""
+    return yaml.load(text, _Core)
+
+
 def complaint(schema: dict, text: str) -> str | None:
     """What it underlines first; nothing where it is content."""
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(yaml.load(text, _Core)))
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(read(text)))
     return error and f"{error.json_path}: {error.message}"

@@ -34,7 +34,6 @@ version: 1
 server:
   listen: {listen}
   admin: 127.0.0.1:0
-  playground: emb_demo
   drain: {drain}
 media:
   addresses: [127.0.0.1]
@@ -66,6 +65,7 @@ tenants:
     pipeline: parrot
     pipelines: {{ "2": echo, "3": player }}
     ice: {{ inbound: none, outbound: none }}
+    playground: emb_demo
     limits: {{ call: 30m, connect: {connect}, grace: {grace} }}
 """
 
@@ -212,6 +212,7 @@ class Gateway:
         self.pid = self.process.pid
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._said: list[str] = []
+        self._answered: list[tuple[str, str]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.url = self.admin = ""
@@ -250,10 +251,16 @@ class Gateway:
         assert status == 200, answer
         return f"{self.url.replace('http', 'ws', 1)}/api/v1/ws/public/signaling/{json.loads(answer)['session_token']}"
 
+    def ask(self, method: str, path: str, headers=None) -> tuple[int, bytes]:
+        """What the admin listener answers, where nothing secret is to be either."""
+        with self.namespace.entered() if self.namespace else contextlib.nullcontext():
+            status, _, body = http(method, self.admin + path, headers=headers)
+        self._answered.append((f"{method} {path}", body.decode()))
+        return status, body
+
     def look(self) -> dict:
         """What the admin listener says about calls."""
-        with self.namespace.entered() if self.namespace else contextlib.nullcontext():
-            status, _, body = http("GET", f"{self.admin}/calls")
+        status, body = self.ask("GET", "/calls")
         assert status == 200
         now = json.loads(body)
         return {**now, "peer_connections": now["media"]["connections"]}
@@ -341,6 +348,8 @@ class Gateway:
                 raise AssertionError(f"SIGTERM did not end the gateway:\n{self.log.read_text()[-4000:]}") from None
         self._reader.join()
         self.process.stdout.close()
+        for asked in {asked for asked, _ in self._answered}:
+            leaks.check(asked, "\n".join(answer for each, answer in self._answered if each == asked))
         leaks.check("the gateway", self.log.read_text() + "".join(self._said))
         return self.process.returncode
 
@@ -350,11 +359,30 @@ def idle_faults(now: dict) -> list[str]:
     return [name for name in ("calls", "peer_connections", "sockets", "leases") if now[name]]
 
 
-def patchbay(*arguments, binary=BINARY, timeout=60, **options) -> subprocess.CompletedProcess:
-    """Runs a command of the program, and looks for secrets in what it writes. `token` prints one, which is its task."""
-    run = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, **options)
-    is_token = arguments[0] == "token"
+def begin(*arguments, binary=BINARY, machine=None, **options) -> subprocess.Popen:
+    """Starts a command of the program, on a machine of a test's network where one is named. `finish` has what it wrote."""
+    words = [binary, *map(str, arguments)]
+    config = Path(options.get("cwd") or ".", words[words.index("-c") + 1] if "-c" in words else "config.yaml")
+    if config.is_file():
+        leaks.in_configuration(config, options.get("env") or os.environ)
+    command = machine.command(*words) if machine else words
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def finish(process: subprocess.Popen, what: str, timeout=60) -> subprocess.CompletedProcess:
+    """Waits for a command's end, and looks for secrets in what it wrote. `token` prints one, which is its task."""
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+        process.wait()
+    is_token = what == "token"
     if is_token:
-        leaks.secret("what `patchbay token` made", run.stdout.strip())
-    leaks.check(f"patchbay {arguments[0]}", run.stderr + ("" if is_token else run.stdout))
-    return run
+        leaks.secret("what `patchbay token` made", stdout.strip())
+    leaks.check(f"patchbay {what}", stderr + ("" if is_token else stdout))
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def patchbay(*arguments, timeout=60, **options) -> subprocess.CompletedProcess:
+    """Runs a command of the program to its end."""
+    return finish(begin(*arguments, **options), str(arguments[0]), timeout)

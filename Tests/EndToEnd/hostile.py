@@ -54,7 +54,6 @@ def config(*changes: tuple[str, str]) -> str:
     """A gateway that listens everywhere, for tenants of three policies."""
     text = changed_config(
         ("admin: 127.0.0.1:0", f"admin: 0.0.0.0:{ADMIN}"),
-        ("  playground: emb_demo\n", ""),
         ("  addresses: [127.0.0.1]\n", f'  addresses: [{HERE}, "{HERE6}"]\n  public_address: {PUBLIC}\n'),
         ("  player: {{ type: player, path: {player} }}\n", ""),
     )

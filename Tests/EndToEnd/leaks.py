@@ -1,5 +1,6 @@
 """What is secret of all that tests give to gateways and get from them, and the search for it in what these have written."""
 
+import contextlib
 import json
 import os
 import re
@@ -62,18 +63,25 @@ def in_body(body: bytes | None):
             secret(name, value.decode())
 
 
+def in_message(message: str | bytes):
+    """What goes over a signaling socket, either way."""
+    in_body(message if isinstance(message, bytes) else message.encode(errors="replace"))
+    with contextlib.suppress(ValueError, TypeError, LookupError):  # others are about no description
+        in_description(json.loads(message)["payload"]["sdp"])
+
+
 def in_description(sdp):
     for password in re.findall(r"a=ice-pwd:(\S+)", sdp if isinstance(sdp, str) else ""):
         secret("an ICE password", password)
 
 
-def in_configuration(path: Path):
+def in_configuration(path: Path, environment=os.environ):
     """What the configuration has from files and from the environment."""
-    text = path.read_text()
+    text = path.read_text(errors="replace")
     for file in re.findall(r"\bfile: *([^\s,}]+)", text):
         if (path.parent / file).is_file():
-            content = (path.parent / file).read_text().strip()
+            content = (path.parent / file).read_text(errors="replace").strip()
             if "PUBLIC KEY" not in content:
                 secret(f"what is in {Path(file).name}", content)
     for variable in re.findall(r"\benv: *(\w+)", text):
-        secret(f"what is in ${variable}", os.environ.get(variable, ""))
+        secret(f"what is in ${variable}", environment.get(variable, ""))

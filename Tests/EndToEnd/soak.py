@@ -16,7 +16,7 @@ from pathlib import Path
 from aiohttp import WSMsgType, web
 
 import speech
-from gateway import BINARY, Gateway, changed_config, write_config
+from gateway import Gateway, changed_config, patchbay, write_config
 
 FRAME = 20.0  # milliseconds
 EDGE = 15  # seconds at either end of a call that are compared; `patchbay call` takes as many for its latency
@@ -154,9 +154,8 @@ def start_gateway(directory: Path, port: int, minutes: float) -> Gateway:
 async def call(gateway: Gateway, workflow: int, seconds: float, said: Path) -> dict:
     """One call of `patchbay call`, and how it went."""
     words = ["call", gateway.signaling(workflow), "--in", said, "--seconds", seconds, "--json"]
-    process = await asyncio.create_subprocess_exec(BINARY, *map(str, words), stdout=asyncio.subprocess.PIPE)
-    out, _ = await process.communicate()
-    return json.loads(out)["calls"][0]
+    run = await asyncio.to_thread(patchbay, *words, timeout=seconds + 60)
+    return json.loads(run.stdout)["calls"][0]
 
 
 def processor_seconds(pid: int) -> float:

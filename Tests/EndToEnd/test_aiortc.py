@@ -10,6 +10,7 @@ from gateway import http
 from peer import calling, in_call
 
 
+@pytest.mark.alone
 def test_the_echo_returns_what_was_said(gateway, sentences, noisy):
     said = speech.read(noisy["harbour"])[: 8 * speech.RATE]
 
@@ -52,6 +53,7 @@ def test_an_offer_that_has_its_candidates_needs_no_trickle(gateway):
     asyncio.run(call())
 
 
+@pytest.mark.alone
 def test_the_embed_flow_reaches_its_workflow(gateway, sentences):
     said = speech.read(sentences["kitchen"])[: 7 * speech.RATE]
     url = gateway.embed_session("emb_echo", context_variables={"customer_name": "Ada"})
@@ -99,6 +101,7 @@ def test_the_end_of_media_is_told_before_the_socket_closes(gateway):
     gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_the_player_plays_its_file(gateway, sentences):
     async def call():
         async with in_call(gateway.signaling(workflow=3)) as caller:
@@ -113,6 +116,7 @@ def test_health_is_there_for_clients(gateway):
     assert status == 200 and b'"status":"ok"' in body.replace(b" ", b"")
 
 
+@pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.rare
 def test_two_hundred_calls_leave_nothing_behind(start):

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from gateway import SECRET, changed_config, patchbay, upgrade
+from test_reload import change, reload
 
 USERS = "type: jwt, algorithms: [HS256], secret: {{ file: {directory}/jwt.secret }}"
 ISSUER = changed_config((USERS, 'type: jwt, jwks: "{jwks}", issuer: us, audience: voice'))
@@ -173,6 +174,7 @@ def test_a_token_of_the_issuer_is_good_and_no_other(believing, keys, algorithm):
     with believing.nothing_started():
         for reason, token in refused.items():
             assert status(believing, token) == 403, reason
+    believing.await_log("signature does not match")
     log_without(believing, good, good.split(".")[2], refused["another signer"].split(".")[2])
 
 
@@ -204,6 +206,9 @@ def test_a_gateway_starts_without_the_issuer_finds_it_and_does_without_it_again(
         assert status(gateway, key.token()) == 101
     assert status(gateway, key.token()) == 101
     assert status(gateway, Key("ES256", "unknown").token()) == 503, "it may be a new one"
+    change(gateway, "audience: voice", "audience: voice, leeway: 10s")
+    assert reload(gateway)[1]["made"] == 1
+    assert status(gateway, key.token()) == 101, "the new instance has the keys of the one before it"
 
 
 @pytest.mark.parametrize(
@@ -229,6 +234,7 @@ def test_an_issuer_that_answers_with_no_key_set_is_no_issuer(start, answer):
         with Server(late if answer == "late" else lambda _: answer or redirect) as issuer:
             gateway = start(template=ISSUER, jwks=issuer.url)
             gateway.await_log("the key set cannot be fetched")
+            assert f" jwks={issuer.url.removesuffix('/path')}" in gateway.log.read_text()
             assert status(gateway, key.token()) == 503
         assert not elsewhere.requests
 
@@ -283,6 +289,44 @@ def test_an_api_key_that_is_saved_is_good_at_once_and_until_it_is_taken_out(star
     assert upgrade(gateway.signaling(query=f"api_key={key}"))[0] == 403
     assert key.encode() not in gateway.config.with_name("patchbay.db").read_bytes()
     log_without(gateway, key)
+
+
+def test_a_saved_api_key_is_revoked_by_the_hash_that_the_command_said(start):
+    gateway = start(template=MACHINES, keys="")
+
+    def token(*words):
+        return patchbay("token", *words, "-c", gateway.config, cwd=gateway.config.parent)
+
+    for by_hash in True, False:
+        made = token("api-key", "--user", "checker", "--save")
+        key = made.stdout.strip()
+        assert upgrade(gateway.signaling(query=f"api_key={key}"))[0] == 101
+        saved = made.stderr.strip().splitlines()[-1]
+        assert saved.startswith("saved as key-") and " in store local, under api_key:" in saved
+        taken = token("revoke", saved.rpartition(":")[2] if by_hash else key)
+        assert (taken.returncode, taken.stdout) == (0, ""), taken.stderr
+        assert taken.stderr.strip().splitlines()[-1] == "revoked in users"
+        assert upgrade(gateway.signaling(query=f"api_key={key}"))[0] == 403
+        again = token("revoke", "--instance", "users", key)
+        assert again.returncode == 64 and "'users'" in again.stderr and key not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        pytest.param(["api-key", "--user", "x", "--lifetime", "4h"], "say --expires", id="key with a lifetime"),
+        pytest.param(["embed", "--lifetime", "4h"], "say --expires", id="embed token with a lifetime"),
+        pytest.param(["jwt", "--user", "7", "--expires", "30d"], "say --lifetime", id="JWT that expires"),
+        pytest.param(["jwt", "--user", "7", "--workflow", "2"], "no --workflow", id="JWT for a workflow"),
+        pytest.param(["jwt", "--user", "7", "--save"], "no --save", id="JWT that is saved"),
+        pytest.param(["api-key", "--user", "x", "--domain", "a.example"], "for embed", id="key for a page"),
+        pytest.param(["api-key", "--user", "x", "--usage-limit", "4"], "for embed", id="key with a limit"),
+        pytest.param(["embed", "--usage-limit", "0"], "1 or more", id="no use"),
+    ],
+)
+def test_an_option_that_a_credential_cannot_have_is_an_error(gateway, words, hint):
+    run = patchbay("token", *words, "-c", gateway.config, cwd=gateway.config.parent)
+    assert run.returncode == 64 and hint in run.stderr and not run.stdout
 
 
 def test_an_api_key_is_somebodys(start):

@@ -86,6 +86,7 @@ def bots():
         each.__exit__()
 
 
+@pytest.mark.alone
 @pytest.mark.long
 def test_good_calls_keep_their_time_beside_bad_bots(start, bots, noisy):
     good, bad = bots

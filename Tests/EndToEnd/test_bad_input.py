@@ -7,7 +7,6 @@ import random
 import re
 import socket
 import struct
-import subprocess
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,9 +16,10 @@ import aiohttp
 import pytest
 
 import speech
-from gateway import BINARY, http, jwt
+from gateway import begin, finish, http, jwt
 from peer import calling, in_call
 
+pytestmark = pytest.mark.alone
 OFFERS = Path(__file__).parents[1] / "Vectors/offers"
 GOOD = (OFFERS / "chromium-156-audio-gathered.sdp").read_text().replace("\r\n", "\n").replace("\n", "\r\n")
 
@@ -28,13 +28,13 @@ GOOD = (OFFERS / "chromium-156-audio-gathered.sdp").read_text().replace("\r\n", 
 def good_call(gateway, sentences, tmp_path):
     """A call through the echo, in a process of its own: it must outlast the test and come out unharmed, each packet, each word."""
     heard = tmp_path / "heard.wav"
-    words = [BINARY, "call", gateway.signaling(), "--in", sentences["harbour"], "--out", heard]
-    process = subprocess.Popen([*words, "--seconds", "8", "--json"], stdout=subprocess.PIPE, text=True)
+    words = ["--in", sentences["harbour"], "--out", heard, "--seconds", 8, "--json"]
+    process = begin("call", gateway.signaling(), *words)
     try:
         gateway.await_state(lambda now: [each["state"] for each in now["calls"]] == ["connected"], timeout=5)
         yield
         assert process.poll() is None, "the good call was over before the bad ones"
-        report = json.loads(process.communicate(timeout=20)[0])
+        report = json.loads(finish(process, "call", timeout=20).stdout)
     finally:
         process.kill()
         process.wait()

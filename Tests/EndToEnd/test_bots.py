@@ -66,6 +66,7 @@ def documented(request, tmp_path):
     process.stdout.close()
 
 
+@pytest.mark.alone
 def test_the_bots_of_the_documents_repeat_the_caller_and_are_interrupted(with_bot, documented, sentences):
     url, process = documented
     gateway = with_bot(url)
@@ -146,6 +147,7 @@ def loudness(samples: np.ndarray, frequency: float) -> np.ndarray:
     return 2 * np.abs(frames @ np.exp(-2j * np.pi * frequency * time_of)) / 960
 
 
+@pytest.mark.alone
 def test_a_bot_hears_and_is_heard(with_bot, sentences):
     with Bot("echo") as bot:
         gateway = with_bot(bot.url)
@@ -184,6 +186,7 @@ def test_a_bot_is_called_at_the_address_and_with_the_header_fields_that_are_set(
     assert SECRET not in log and PASSPHRASE not in log
 
 
+@pytest.mark.alone
 def test_a_bot_that_is_done_ends_the_call_when_it_was_heard(with_bot):
     with Bot("goodbye") as bot:
         gateway = with_bot(bot.url)
@@ -212,6 +215,7 @@ def test_a_bot_that_is_lost_before_it_spoke_is_called_once_more(with_bot):
         gateway.await_idle()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("announces", [True, False])
 @pytest.mark.parametrize("fate", ["killed", "stopped", "garbage", "crash"])
 def test_a_bot_that_is_lost_ends_the_call_in_3_s(with_bot, announcement, fate, announces):
@@ -249,6 +253,7 @@ def test_a_bot_that_is_lost_ends_the_call_in_3_s(with_bot, announcement, fate, a
             assert line.startswith("closed with 1007: a message is no JSON object"), line
 
 
+@pytest.mark.alone
 def test_a_bot_that_is_far_ahead_and_dies_is_missed_all_the_same(with_bot, announcement):
     """What it sent is not read to its end first."""
     with Bot("flood") as bot:
@@ -269,6 +274,7 @@ def test_a_bot_that_is_far_ahead_and_dies_is_missed_all_the_same(with_bot, annou
         assert gateway.look()["leases"] == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("there", ["nobody", "stopped"])
 def test_a_bot_that_cannot_be_reached_ends_the_call_in_3_s(with_bot, announcement, there):
     with Bot("echo") as bot:
@@ -300,6 +306,7 @@ def test_a_bot_that_never_reads_is_lost(with_bot):
         gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_a_bot_that_floods_is_held_back_and_heard_in_real_time(with_bot):
     with Bot("flood") as bot:
         gateway = with_bot(bot.url, ", buffer: 5s")
@@ -349,6 +356,7 @@ def test_a_bot_behind_tls_is_spoken_to_when_it_is_who_it_should_be(with_bot, cer
         gateway.await_log(why.get(name, "pipeline failed"))
 
 
+@pytest.mark.alone
 def test_a_bot_for_phones_is_told_what_was_played_and_hangs_up_by_rest(with_bot):
     with Bot("twilio") as bot:
         gateway = with_bot(bot.url, ", twilio: {{ account_sid: AC7, auth_token: {{ file: {directory}/jwt.secret }} }}", "twilio")
@@ -371,7 +379,7 @@ def test_a_bot_for_phones_is_told_what_was_played_and_hangs_up_by_rest(with_bot)
                 # The call outlives the pipeline that it began with.
                 config = gateway.config.read_text()
                 gateway.config.write_text(config.replace("dialect: twilio", "dialect: twilio, ping_timeout: 3s"))
-                assert http("POST", f"{gateway.admin}/reload")[0] == 200
+                assert gateway.ask("POST", "/reload")[0] == 200
                 status, _, body = await asyncio.to_thread(http, "POST", gateway.url + path, b"Status=completed", form)
                 assert (status, json.loads(body)["status"]) == (200, "completed")
                 assert (await end_of(caller))["reason"] == "pipeline_finished"
@@ -393,6 +401,7 @@ def last_heard(samples: np.ndarray) -> float:
     return (frequency - SWEEP_FROM) / SWEEP_BY * 1000 + 10
 
 
+@pytest.mark.alone
 def test_an_item_that_is_interrupted_is_cut_to_what_was_heard(with_bot, sentences):
     """To within 40 ms of what the caller's end received, which is a browser's."""
     more = ", openai_realtime: {{ session: {{ instructions: 'Greet {{{{name}}}}.' }} }}"
@@ -414,6 +423,7 @@ def test_an_item_that_is_interrupted_is_cut_to_what_was_heard(with_bot, sentence
     assert texts == ["I am i1.", "I am i2."]
 
 
+@pytest.mark.alone
 def test_an_interrupted_bot_falls_silent_and_learns_what_was_heard(with_bot):
     with Bot("barge") as bot:
         gateway = with_bot(bot.url)

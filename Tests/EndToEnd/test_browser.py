@@ -42,6 +42,7 @@ def talk(page, gateway):
     await_state(page, "connected")
 
 
+@pytest.mark.alone
 def test_the_playground_talks_with_the_parrot(gateway, sentences):
     """Speech goes in by the microphone, and the same words come back out of the page's loudspeaker."""
     with chromium(sentences["harbour"]) as browser:
@@ -60,6 +61,7 @@ def test_the_playground_talks_with_the_parrot(gateway, sentences):
         assert problems == []
 
 
+@pytest.mark.alone
 def test_a_page_hears_the_echo_of_itself(gateway, browser, sentences):
     page = open_caller(browser)
     page.evaluate("url => place(url).then(() => null)", gateway.signaling(run=11))
@@ -71,6 +73,7 @@ def test_a_page_hears_the_echo_of_itself(gateway, browser, sentences):
     gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_a_browser_that_prefers_redundancy_is_heard(gateway, browser, sentences):
     """RED (RFC 2198): each packet has the frame before it too. Chromium's figures call that Opus; but it is twice as much."""
     page = open_caller(browser)
@@ -116,11 +119,14 @@ def test_the_playground_shows_how_the_call_is_at_the_server(gateway, browser):
     gateway.await_idle()
 
 
-def test_the_playground_comes_back_when_its_socket_is_lost(gateway, browser):
+@pytest.mark.parametrize("code", [1006, 1011])
+def test_the_playground_comes_back_when_its_socket_is_lost(gateway, browser, code):
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
     relay = asyncio.run_coroutine_threadsafe(Relay(gateway.url).__aenter__(), loop).result(5)
     page = browser.new_page()
+    told = f"{{ code: code === 1006 ? {code} : code, reason }}"
+    page.add_init_script(f"window.WebSocket = class extends WebSocket {{ set onclose(tell) {{ super.onclose = tell && (({{ code, reason }}) => tell({told})); }} }};")
     page.goto(relay.url)
     page.get_by_role("button", name="Talk").click()
     await_state(page, "connected")
@@ -270,6 +276,8 @@ def test_a_closed_tab_gives_its_seat_back(gateway, browser):
     gateway.await_idle()
 
 
+@pytest.mark.rare
+@pytest.mark.alone
 @pytest.mark.long
 def test_two_hundred_calls_from_one_page_leave_nothing_behind(start, browser):
     gateway = start()

@@ -1,6 +1,7 @@
 """`patchbay check --connect` starts what a configuration has, and `patchbay test` tries what it says of callers."""
 
 import json
+import socket
 import sqlite3
 
 import pytest
@@ -25,6 +26,67 @@ def make(tmp_path, sentences):
     return make
 
 
+# -- check
+
+
+@pytest.mark.parametrize("secret", ["change-me-in-production-change-me-in-production", "s" * 64, "too short"])
+def test_a_secret_that_can_be_guessed_is_a_fault_and_is_not_shown(make, tmp_path, secret):
+    config = make()
+    (tmp_path / "jwt.secret").write_text(secret)
+    run = patchbay("check", "-c", config)
+    assert run.returncode == CONFIGURATION and "auth.users.secret" in run.stderr, run.stdout + run.stderr
+    assert secret not in run.stderr + run.stdout
+
+
+def test_a_configuration_is_named_by_an_argument_as_by_its_option(make, tmp_path):
+    """No other is read then: the one that need not be named is full of faults here."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/config.yaml").write_text("nonsense: 1\n")
+    config, more, broken = with_tests(make(), GOOD), tmp_path / "more.yaml", tmp_path / "broken.yaml"
+    more.write_text(f"tests:{GOOD}")
+    broken.write_text("version: 1\ntests: [\n")
+
+    def run(*arguments):
+        done = patchbay(*arguments, cwd=tmp_path / "here")
+        return done.returncode, done.stdout, done.stderr
+
+    assert run("check", config)[:2] == (0, f"{config} is fine\n")
+    assert run("test", config)[1].endswith("\n5 tests, 0 failed\n")
+    assert run("test", more, config)[1].endswith("\n10 tests, 0 failed\n")
+    assert run("test", more, "-c", config)[1].endswith("\n10 tests, 0 failed\n")
+    for command in "check", "serve", "test":
+        code, _, said = run(command, broken)
+        assert code == CONFIGURATION and said.endswith("\n1 fault\n") and f"{broken}:3:1: error: " in said, said
+        code, _, said = run(command, config, "-c", config)
+        assert code == USAGE and f"there is one configuration: say {config}, or -c {config}" in said, said
+    code, _, said = run("test", config, config)
+    assert code == USAGE and "there is one configuration" in said, said
+
+
+def test_faults_that_have_nothing_to_do_with_each_other_are_told_at_once(make):
+    """Among them what shows only when the instances are made."""
+    run = patchbay("check", "-c", with_tests(
+        make(("type: parrot", "type: parrot, pausee: 1s"), ("auth: [users, embeds]", "auth: [users]")),
+        f" [{{ name: a, connect: {{ path: {SOCKET} }}, expect: {{ by: nobody }} }}]\n"))
+    assert run.returncode == CONFIGURATION and run.stderr.endswith("\n3 faults\n"), run.stderr
+    for path in "pipelines.parrot: unknown key 'pausee'", "tenants.default.playground: ", "tests[0].expect.by: ":
+        assert f"error: {path}" in run.stderr, run.stderr
+
+
+def test_what_nobody_would_want_is_warned_of_and_is_no_fault(make):
+    config = make(("auth: [users, embeds]", "auth: [users, embeds, users]"), ("limit: {seats}", "limit: 0"))
+    expected = [("quotas.seats.limit", "warning"), ("tenants.default.auth[2]", "warning")]
+    run = patchbay("check", config)
+    assert run.returncode == 0 and run.stdout.endswith("is fine\n"), run.stdout + run.stderr
+    for path, severity in expected:
+        assert f": {severity}: {path}: " in run.stderr, run.stderr
+    listed = patchbay("check", config, "--format", "json")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    warnings = json.loads(listed.stdout)
+    assert [(each["path"], each["severity"]) for each in warnings] == expected
+    assert all(set(each) == {"file", "line", "column", "length", "path", "severity", "message", "help"} for each in warnings)
+
+
 # -- check --connect
 
 
@@ -45,7 +107,8 @@ SHUT = (
 def test_every_instance_that_cannot_start_is_told_with_its_place(make, tmp_path):
     config = make(*SHUT)
     (tmp_path / "file").write_text("not a folder")
-    assert patchbay("check", "-c", config).returncode == 0, "it is no fault"
+    plain = patchbay("check", "-c", config)
+    assert plain.returncode == 0 and "warning: stores.other: nothing names it" in plain.stderr, plain.stdout + plain.stderr
     run = patchbay("check", "--connect", "-c", config)
     assert run.returncode == INTERNAL, run.stdout + run.stderr
     lines = config.read_text().splitlines()
@@ -59,6 +122,16 @@ def test_every_instance_that_cannot_start_is_told_with_its_place(make, tmp_path)
     listed = patchbay("check", "--connect", "--format", "json", "-c", config)
     assert listed.returncode == INTERNAL
     assert {each["path"] for each in json.loads(listed.stdout)} == {"stores.local", "stores.other", "auth.embeds"}
+
+
+def test_keys_that_nobody_hands_out_are_told(make):
+    """`serve` starts without them: others may sign in in other ways."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        users = "type: jwt, algorithms: [HS256], secret: {{ file: {directory}/jwt.secret }}"
+        config = make((users, f'type: jwt, jwks: "http://127.0.0.1:{nobody.getsockname()[1]}/keys", issuer: us'))
+        run = patchbay("check", "--connect", "-c", config)
+    assert run.returncode == INTERNAL and "error: auth.users: starts, and is of no use: cannot check a token" in run.stderr, run.stderr
 
 
 def test_a_configuration_with_faults_is_not_started(make, tmp_path):
@@ -182,10 +255,22 @@ def test_faults_in_tests_are_faults_with_a_place(make, tmp_path):
         assert run.returncode == CONFIGURATION and "tests[0].connect: unknown key 'tokn'" in run.stderr, run.stderr
     both = patchbay("test", "-c", config, more, "--format", "json")
     assert both.returncode == CONFIGURATION
-    assert {each["file"]: each["message"] for each in json.loads(both.stdout)} == {
-        str(config): "unknown key 'tokn'", str(more): "there is no tenant named 'defualt'",
+    assert {(each["file"], each["message"]) for each in json.loads(both.stdout)} == {
+        (str(config), "unknown key 'tokn'"), (str(config), "there is no auth instance named 'usres'"),
+        (str(more), "there is no tenant named 'defualt'"),
     }
     assert patchbay("test", "-c", config, tmp_path / "nowhere.yaml").returncode == CONFIGURATION
+
+
+def test_a_token_that_no_instance_makes_is_a_fault_in_the_words_of_a_test(make):
+    config = with_tests(make(), f"""
+  - {{ name: a, connect: {{ path: {SOCKET}, token: {{ mint: users, workflow: 3 }} }}, expect: {{ outcome: refused }} }}
+""")
+    for command in "check", "test":
+        run = patchbay(command, "-c", config)
+        assert run.returncode == CONFIGURATION and run.stderr.endswith("\n2 faults\n"), run.stdout + run.stderr
+        assert "tests[0].connect.token: a JWT speaks for a user" in run.stderr and "= add user: ID" in run.stderr, run.stderr
+        assert "tests[0].connect.token.workflow: a JWT is good for every workflow" in run.stderr and "--user" not in run.stderr
 
 
 def test_without_tests_there_is_nothing_to_be_content_with(make):

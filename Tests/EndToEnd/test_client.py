@@ -17,6 +17,7 @@ def browser(sentences):
         yield browser
 
 
+@pytest.mark.alone
 def test_a_call_is_set_up_quickly(gateway, browser):
     """On loopback there is no way to wait for: what is measured is the work, and timers that should not be in it."""
     page = open_caller(browser)
@@ -46,6 +47,7 @@ CALL = """async (url) => {
 }"""
 
 
+@pytest.mark.alone
 def test_the_client_of_the_documents_hears_itself(gateway, page, sentences):
     page.evaluate(CALL, gateway.signaling())
     heard = record(page, 14)

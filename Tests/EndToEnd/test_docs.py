@@ -1,15 +1,18 @@
 """What the documents show is run: configurations are checked, commands executed, Swift found in what is compiled."""
 
+import contextlib
 import json
 import os
 import re
 import shlex
 import signal
 import subprocess
+import time
 
 import pytest
 
 import editor
+import leaks
 from gateway import BINARY, ROOT, http, patchbay
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -66,9 +69,9 @@ class Shown:
         (folder / "config.yaml").write_text(self.text)
         for secret in re.findall(r"file: ([\w./-]+)", self.text):
             (folder / secret).parent.mkdir(parents=True, exist_ok=True)
-            (folder / secret).write_text(PUBLIC_KEY if secret.endswith(".pem") else "0123456789abcdef" * 4)
+            (folder / secret).write_text(PUBLIC_KEY if secret.endswith(".pem") else "2b7e151628aed2a6abf7158809cf4f3c" * 2)
             (folder / secret).chmod(0o600)
-        variables = {name: "0123456789abcdef" * 4 for name in re.findall(r"env: (\w+)", self.text)}
+        variables = {name: "2b7e151628aed2a6abf7158809cf4f3c" * 2 for name in re.findall(r"env: (\w+)", self.text)}
         self.environment = {**os.environ, **variables}
         is_own = re.search("type: (backwards|guest_list)", self.text)
         self.binary = request.getfixturevalue("own_gateway") if is_own else BINARY
@@ -90,10 +93,11 @@ def test_a_configuration_is_good(shown):
 
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_an_editor_is_content_with_a_configuration(block, shown):
-    schema = editor.schema(shown.binary)
-    assert editor.complaint(schema, shown.text) is None
+    assert editor.complaint(editor.schema(shown.binary), shown.text) is None
     if shown.tenant:
-        assert editor.complaint(schema["properties"]["tenants"]["additionalProperties"], block) is None
+        assert editor.complaint(editor.schema(shown.binary, "--tenant"), block) is None
+    if "tests" in sections(block):
+        assert editor.complaint(editor.schema(shown.binary, "--tests"), sections(block)["tests"]) is None
 
 
 @pytest.mark.parametrize("block", [each for each in blocks("yaml") if "tests" in sections(each.values[0])])
@@ -114,6 +118,13 @@ def test_an_editor_is_content_with_the_stock_configuration_and_the_example(own_g
 def test_an_editor_sees_a_mistake(old, new):
     assert old in STOCK
     assert editor.complaint(editor.schema(BINARY), STOCK.replace(old, new, 1)) is not None
+
+
+@pytest.mark.parametrize("option", ["--tenant", "--tests"])
+def test_an_editor_sees_a_mistake_in_a_file_beside_the_first(option):
+    schema = editor.schema(BINARY, option)
+    for text in STOCK, "nothing: 1", "tests: [{ name: a, expect: { kept: maybe }, candidate: {} }]", "pipeline: 7":
+        assert editor.complaint(schema, text) is not None, text
 
 
 def test_the_reference_is_what_the_program_writes(tmp_path):
@@ -146,6 +157,7 @@ ELSEWHERE = {
     "script/server": "test_script_server_serves_the_stock_configuration, below",
     "script/test": "it runs this",
     "script/setup": "script/server and script/test run it first",
+    "patchbay token revoke emb_x": "test_auth.py",
     **dict.fromkeys(
         (
             "export ADA_PASSPHRASE=open-sesame",
@@ -196,6 +208,16 @@ ELSEWHERE = {
 PARTS = ("format", "house", "unit", "example", "peers", "quality")
 
 
+def run_shown(command: str):
+    """Runs a command that a document shows, from the project's folder, with `patchbay` in the path."""
+    path = f"{BINARY.parent}:{os.environ['PATH']}"
+    run = subprocess.run(
+        command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=90, env={**os.environ, "PATH": path}
+    )
+    leaks.check(command, run.stdout + run.stderr)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 def commands() -> list:
     found = []
     for block in blocks("sh"):
@@ -206,23 +228,30 @@ def commands() -> list:
     return found
 
 
+@contextlib.contextmanager
+def served(command, log):
+    """The address of the gateway that a command starts, in the project's folder; what that writes goes to `log`."""
+    leaks.in_configuration(ROOT / "config.yaml")
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True)
+    try:
+        while not (listening := re.search(r"^Patchbay is listening on (\S+)$", log.read_text(), re.MULTILINE)):
+            assert process.poll() is None, f"{command} ended with {process.returncode}: {log.read_text()}"
+            time.sleep(0.1)
+        yield listening[1]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        code = process.wait(20)
+        leaks.check(str(command), log.read_text())
+        assert code == 0
+
+
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory):
-    """The gateway that `script/server` starts, in a folder of its own, on the ports of the stock configuration."""
-    process = subprocess.Popen([ROOT / "script/server"], stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
-    try:
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith("Patchbay is listening on "):
-                break
-        else:
-            raise AssertionError(f"script/server ended with {process.wait()}: {''.join(lines)}")
-        yield line.split()[-1]
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        assert process.wait(20) == 0
-        process.stdout.close()
+    """The gateway that `script/server` starts, on the ports of the stock configuration."""
+    with served(ROOT / "script/server", tmp_path_factory.mktemp("stock") / "log") as url:
+        yield url
 
 
 @pytest.mark.long
@@ -235,16 +264,12 @@ def test_script_server_serves_the_stock_configuration(stock):
 @pytest.mark.long
 @pytest.mark.parametrize("command", commands())
 def test_a_command_does_what_the_document_says(command, stock):
-    """Run from the project's folder, with `patchbay` in the path and the stock gateway serving."""
+    """With the stock gateway serving."""
     words = shlex.split(command)
     if command in ELSEWHERE or (words[0] == "script/test" and words[1] in PARTS):
         return
     assert words[0] in ("patchbay", ".build/release/patchbay", "curl"), f"nobody runs this: {command}"
-    path = f"{BINARY.parent}:{os.environ['PATH']}"
-    run = subprocess.run(
-        command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=90, env={**os.environ, "PATH": path}
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    run_shown(command)
 
 
 def test_links_between_documents_lead_somewhere():

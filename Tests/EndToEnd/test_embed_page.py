@@ -21,6 +21,7 @@ from relay import Relay
 TOKENS = """\
       - {{ token: emb_echo, workflow: 2 }}
       - {{ token: emb_shop, workflow: 2, allowed_domains: [shop.example] }}
+      - {{ token: emb_here, workflow: 2, allowed_domains: [127.0.0.1] }}
       - {{ token: emb_off, workflow: 2, active: false }}
       - {{ token: emb_old, workflow: 2, expires: "2020-01-01T00:00:00Z" }}
       - {{ token: emb_auto, workflow: 2, settings: {{ autoStart: true }} }}
@@ -141,6 +142,7 @@ def test_the_script_is_not_served_where_no_page_could_call(gateway):
 # MARK: - Calls
 
 
+@pytest.mark.alone
 def test_a_page_of_another_origin_calls_and_hears(gateway, host, sentences):
     """Speech goes in by the microphone, and the parrot's words come out of what plays them."""
     with chromium(sentences["harbour"]) as browser:
@@ -158,6 +160,16 @@ def test_a_page_of_another_origin_calls_and_hears(gateway, host, sentences):
         expect(page.get_by_role("status")).to_contain_text("Call ended")
         gateway.await_idle()
         speech.assert_heard("harbour", sentences, heard)
+
+
+def test_the_meters_of_a_call_that_nobody_pressed_for_move(gateway, host, noisy):
+    with chromium(noisy["kitchen"], autoplay="document-user-activation-required") as browser:
+        page = browser.new_page()
+        page.goto(host.add(TEXT + tag(gateway, "emb_auto")))
+        await_state(page, "connected")
+        page.evaluate("() => { window.loudest = 0; Patchbay.on('level', ({ up, down }) => { loudest = Math.max(loudest, Math.min(up, down)); }); }")
+        page.wait_for_function("loudest > 0.2")
+    gateway.await_idle()
 
 
 @pytest.mark.parametrize("tenant", ["", "/t/acme"])
@@ -227,6 +239,39 @@ def test_muted_means_silence(gateway, host, visit):
     expect(mute).to_have_attribute("aria-pressed", "false")
 
 
+# What the floating button shows, and where.
+PILL = """() => {
+  const pill = document.querySelector("[data-patchbay]").shadowRoot.querySelector(".pill");
+  const [icon] = [...pill.querySelectorAll("svg")].filter((each) => each.checkVisibility());
+  const { color, backgroundColor } = getComputedStyle(icon), box = (each) => Object.values(each.getBoundingClientRect().toJSON());
+  return { shape: icon.innerHTML, color, background: backgroundColor, places: [box(pill), ...[...pill.querySelectorAll("b")].map(box)] };
+}"""
+
+
+@pytest.mark.parametrize("colors", ["none", "active"])
+def test_who_is_muted_sees_and_hears_it_with_the_card_and_without(gateway, host, visit, colors):
+    page = visit(host.add(TEXT + tag(gateway)), SHIFTS, forced_colors=colors)
+    page.evaluate("Patchbay.start()")
+    await_state(page, "connected")
+    status, pill = page.get_by_role("status"), page.get_by_role("button", name="On a call")
+    expect(pill).to_have_accessible_name("On a call")
+    before = page.evaluate(PILL)
+    page.evaluate("Patchbay.mute()")  # not by a press, which may move things
+    expect(pill).to_have_accessible_name("On a call You are muted.")
+    muted = page.evaluate(PILL)
+    assert muted["places"] == before["places"] and muted["shape"] != before["shape"]
+    assert muted["color"] not in (muted["background"], before["color"]), "it can be told at a glance"
+    pill.click()
+    expect(status).to_have_text("You are connectedYou are muted.")
+    page.evaluate("document.querySelector('[data-patchbay]').shadowRoot.querySelector('.hide').click(); Patchbay.mute()")
+    expect(pill).to_have_accessible_name("On a call")
+    expect(status).to_have_text("You are connectedGo ahead and speak.")
+    assert page.evaluate(PILL) == before
+    page.evaluate("Patchbay.mute(); Patchbay.stop()")
+    expect(page.get_by_role("button", name=CALL)).to_have_accessible_name(CALL)
+    assert page.evaluate("shifts") == []
+
+
 def test_a_page_may_call_before_it_is_known_how_the_button_looks(gateway, host, visit):
     slow = f"<script src='{gateway.url}/embed/patchbay.js'></script><script>window.mine = Patchbay.create({{ token: 'emb_styled' }}); window.outcome = mine.start();</script>"
     page = visit(host.add(TEXT + slow))
@@ -238,9 +283,12 @@ def test_a_page_may_call_before_it_is_known_how_the_button_looks(gateway, host, 
     assert page.evaluate("[mine.state, mine.muted]") == ["ended", False]
 
 
+# A browser that keeps the sound back until something is pressed, and the page has set `isHeld` to false.
+HELD = "const play = HTMLMediaElement.prototype.play; HTMLMediaElement.prototype.play = function () { return navigator.userActivation.isActive && window.isHeld === false ? play.call(this) : Promise.reject(new DOMException('no', 'NotAllowedError')); };"
+
+
 def test_a_browser_that_keeps_the_sound_back_has_a_button_for_it(gateway, host, visit):
-    held = "const play = HTMLMediaElement.prototype.play; HTMLMediaElement.prototype.play = function () { return navigator.userActivation.isActive && window.isHeld === false ? play.call(this) : Promise.reject(new DOMException('no', 'NotAllowedError')); };"
-    page = visit(host.add(TEXT + tag(gateway)), held)
+    page = visit(host.add(TEXT + tag(gateway)), HELD)
     page.get_by_role("button", name=CALL).click()
     await_state(page, "connected")
     sound = page.get_by_role("button", name="Turn the sound on")
@@ -251,6 +299,16 @@ def test_a_browser_that_keeps_the_sound_back_has_a_button_for_it(gateway, host, 
     expect(sound).to_be_hidden()
     assert not page.evaluate("Patchbay.audio.paused")
     assert focused(page) == "End call"
+
+
+def test_a_call_that_nobody_pressed_for_is_heard_once_somebody_presses_anything(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway, "emb_auto")), HELD)
+    await_state(page, "connected")
+    expect(page.get_by_role("button", name="Turn the sound on")).to_be_visible()
+    page.evaluate("window.isHeld = false")
+    page.locator("h1").click()
+    expect(page.get_by_role("button", name="Turn the sound on")).to_be_hidden()
+    assert not page.evaluate("Patchbay.audio.paused")
 
 
 def test_a_token_may_start_by_itself(gateway, host, visit):
@@ -265,11 +323,15 @@ def test_a_token_may_start_by_itself(gateway, host, visit):
     gateway.await_idle()
 
 
-def test_a_call_outlives_its_socket(gateway, host, visit):
+@pytest.mark.parametrize("code", [1006, 1011])
+def test_a_call_outlives_its_socket(gateway, host, visit, code):
+    """1011 is what the gateway closes with that has heard nothing for long."""
+    told = f"{{ code: code === 1006 ? {code} : code, reason }}"
+    lost = f"window.WebSocket = class extends WebSocket {{ set onclose(tell) {{ super.onclose = tell && (({{ code, reason }}) => tell({told})); }} }};"
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
     relay = asyncio.run_coroutine_threadsafe(Relay(gateway.url).__aenter__(), loop).result(5)
-    page = visit(host.add(TEXT + tag(gateway).replace(gateway.url, relay.url)))
+    page = visit(host.add(TEXT + tag(gateway).replace(gateway.url, relay.url)), lost)
     page.get_by_role("button", name=CALL).click()
     await_state(page, "connected")
     answers = """() => { window.answers = 0; const set = RTCPeerConnection.prototype.setRemoteDescription;
@@ -293,6 +355,153 @@ def test_a_page_that_is_left_hangs_up(gateway, host, visit):
     await_state(page, "connected")
     page.goto(host.add("<p>Another page</p>"))
     gateway.await_idle()
+
+
+# MARK: - What goes wrong in a call
+
+SPY = """
+  window.microphones = []; window.sockets = []; window.connections = [];
+  const open = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = async function (...all) { const stream = await open.apply(this, all); microphones.push(...stream.getTracks()); return stream; };
+  window.WebSocket = class extends WebSocket { constructor(...all) { super(...all); sockets.push(this); } };
+  window.RTCPeerConnection = class extends RTCPeerConnection { constructor(...all) { super(...all); connections.push(this); } };
+"""
+NO_SOCKET = "window.WebSocket = class { readyState = 0; close() {} send() {} };"
+
+
+def assert_microphone_off(page):
+    assert page.evaluate("microphones.map(({ readyState }) => readyState)") == ["ended"]
+
+
+@pytest.mark.parametrize("silent", ["init", "socket"])
+def test_a_service_that_says_nothing_is_given_up_and_the_microphone_let_go(gateway, host, visit, silent):
+    page = visit(host.add(TEXT + tag(gateway)), SPY + (NO_SOCKET if silent == "socket" else ""))
+    if silent == "init":
+        page.route("**/embed/init", lambda route: None)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "failed", timeout=14)
+    expect(page.get_by_role("status")).to_contain_text("No answer")
+    assert_microphone_off(page)
+
+
+def test_a_call_whose_socket_and_sound_are_lost_is_given_up(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway)), SPY)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    page.evaluate(f"() => {{ const [old] = sockets; {NO_SOCKET} old.onclose({{ code: 1006, reason: '' }}); old.close(); }}")
+    expect(page.get_by_role("status")).to_contain_text("Trying to get it back.")
+    await_state(page, "failed", timeout=16)
+    expect(page.get_by_role("status")).to_contain_text("Connection lost")
+    assert_microphone_off(page)
+
+
+def test_a_path_that_is_lost_is_looked_for_again(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway)), SPY)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    page.evaluate("""() => {
+      const [connection] = connections;
+      window.before = connection.remoteDescription.sdp;
+      Object.defineProperty(connection, "connectionState", { get: () => "failed", configurable: true });
+      connection.onconnectionstatechange();
+      delete connection.connectionState;
+    }""")
+    page.wait_for_function("connections[0].remoteDescription.sdp !== before")
+    await_sound(gateway, packets(gateway) + 100)
+    assert page.evaluate("Patchbay.state") == "connected"
+
+
+def test_a_candidate_that_is_none_ends_no_call(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway)), SPY)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    candidate = {"type": "ice-candidate", "payload": {"candidate": {"candidate": "candidate:rubbish", "sdpMid": "0"}}}
+    page.evaluate("message => sockets[0].onmessage({ data: JSON.stringify(message) })", candidate)
+    page.wait_for_timeout(300)
+    assert page.evaluate("Patchbay.state") == "connected"
+
+
+def test_the_reason_of_an_end_counts_more_than_how_the_socket_went(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway)), SPY)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    page.evaluate("""() => {
+      sockets[0].onmessage({ data: JSON.stringify({ type: "call-ended", payload: { reason: "time_limit" } }) });
+      sockets[0].onclose({ code: 1006, reason: "" });
+    }""")
+    assert page.evaluate("Patchbay.state") == "ended"
+    expect(page.get_by_role("status")).to_contain_text("longest time")
+    assert_microphone_off(page)
+
+
+@pytest.mark.parametrize("broken", ["AudioContext.prototype.createMediaStreamSource = () => { throw new DOMException('no', 'NotSupportedError'); };", "window.AudioContext = undefined;"])
+def test_a_call_needs_no_meter(gateway, host, visit, broken):
+    page = visit(host.add(TEXT + tag(gateway)), broken)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    await_sound(gateway)
+    assert not page.evaluate("Patchbay.audio.paused")
+
+
+LOSE_MICROPHONE = "() => { microphones[0].stop(); microphones[0].dispatchEvent(new Event('ended')); }"
+
+
+def test_another_microphone_takes_the_place_of_one_that_is_unplugged(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway)), SPY)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    page.evaluate(LOSE_MICROPHONE)
+    page.wait_for_function("microphones.length === 2")
+    assert page.evaluate("new Promise((resolve) => Patchbay.on('level', ({ up, down }) => { if (up > 0.3 && down > 0.3) resolve(true); }))")
+    page.get_by_role("button", name="End call").click()
+    assert page.evaluate("microphones.map(({ readyState }) => readyState)") == ["ended", "ended"]
+
+
+def test_a_call_without_a_microphone_any_more_ends_and_says_why(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway)), SPY)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    page.evaluate("() => { MediaDevices.prototype.getUserMedia = async () => { throw new DOMException('none', 'NotFoundError'); }; }")
+    page.evaluate(LOSE_MICROPHONE)
+    await_state(page, "failed")
+    expect(page.get_by_role("status")).to_contain_text("There is none.")
+
+
+@pytest.mark.parametrize("gone", ["document.getElementById('talk').remove()", "document.body.replaceWith(document.createElement('body'))"])
+def test_a_widget_that_the_page_takes_away_hangs_up(gateway, host, visit, gone):
+    page = visit(host.add(inline(gateway)), SPY)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    page.evaluate("document.body.prepend(document.getElementById('talk'))")
+    page.wait_for_timeout(600)
+    assert page.evaluate("Patchbay.state") == "connected", "it was only moved"
+    page.evaluate(gone)
+    page.wait_for_function("Patchbay.widgets.length === 0")
+    assert_microphone_off(page)
+    gateway.await_idle()
+
+
+def test_a_page_that_puts_another_in_its_place_has_one_button_in_its_corner(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway)))
+    expect(page.get_by_role("button", name=CALL)).to_be_visible()
+    box = page.get_by_role("button", name=CALL).bounding_box()
+    for _ in range(2):
+        page.evaluate("() => { document.body.replaceWith(document.createElement('body')); window.mine = Patchbay.create({ token: 'emb_echo' }); }")
+        expect(page.get_by_role("button", name=CALL)).to_have_count(1)
+        assert page.evaluate("Patchbay.widgets.length") == 1
+        assert page.get_by_role("button", name=CALL).bounding_box() == box
+
+
+def test_a_corner_is_filled_where_it_is_free(gateway, host, visit):
+    page = visit(host.add(f'<script src="{gateway.url}/embed/patchbay.js"></script>'))
+    made = """async (names) => {
+      for (const token of names) Patchbay.create({ token, position: "bottom-right" });
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return Patchbay.widgets.map(({ element }) => element.shadowRoot.querySelector(".pill").getBoundingClientRect().bottom);
+    }"""
+    low, high = page.evaluate(made, ["emb_echo", "emb_demo"])
+    page.evaluate("Patchbay.widgets[0].remove()")
+    assert page.evaluate(made, ["emb_player"]) == [high, low]
 
 
 # MARK: - No call
@@ -321,18 +530,107 @@ def test_a_page_that_may_not_call_is_told_so_in_words_and_nobody_is_asked_for_a_
             told = page.evaluate("new Promise((resolve) => { Patchbay.on('state', (event) => event.state === 'refused' && resolve(event)); Patchbay.start(); })")
             assert (told["detail"], told["code"]) == (words, code)
         else:
-            page.get_by_role("button", name=CALL if mode == "floating" else "Retry").click()
-            expect(page.get_by_role("status")).to_contain_text(words)
-            expect(page.get_by_role("button", name="Retry")).to_be_visible()
+            if mode == "floating":
+                page.get_by_role("button", name=CALL).click()
+                expect(page.get_by_role("status")).to_contain_text(words)
+                assert focused(page) == "Hide the call"
+            expect(page.get_by_role("region")).to_contain_text(words)
+            # None that would only be refused again.
+            assert [focusable.get_attribute("aria-label") for focusable in page.get_by_role("button").all()] == ["Hide the call"] * (mode == "floating")
         assert page.evaluate("asked") == 0
+
+
+# Answers an offer with an error, or opens no socket at all.
+REFUSING = "window.WebSocket = class extends WebSocket { constructor(url) { super(url + '%(suffix)s'); } send() { this.onmessage({ data: JSON.stringify({ type: 'error', payload: { error_type: '%(code)s', message: 'Words.' } }) }); } };"
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [("socket_refused", "failed"), ("quota_check_failed", "failed"), ("workflow_run_already_active", "failed"), ("too_many_calls", "failed"), ("call_minutes_exceeded", "refused")],
+)
+def test_only_what_may_go_well_another_time_can_be_tried_again(gateway, host, visit, code, state):
+    page = visit(host.add(inline(gateway)), REFUSING % {"code": code, "suffix": "x" if code == "socket_refused" else ""})
+    page.evaluate("() => { window.told = []; Patchbay.on('state', ({ code }) => told.push(code)); }")
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, state)
+    assert page.evaluate("told.at(-1)") == code
+    expect(page.get_by_role("button", name="Retry")).to_have_count(int(state == "failed"))
+    assert page.evaluate("document.activeElement.dataset.patchbay") == "inline", "the focus does not get lost with the button that had it"
+
+
+def test_a_token_that_is_good_on_one_page_is_none_on_another(gateway, host, visit):
+    url = host.add(TEXT + tag(gateway, "emb_here"))
+    page = visit(url)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    page.goto(url.replace("127.0.0.1", "localhost"))
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "refused")
+    expect(page.get_by_role("status")).to_contain_text("This page may not start calls.")
+
+
+def test_the_microphone_is_let_go_when_a_call_ends_or_comes_to_nothing(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway)), SPY)
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    page.get_by_role("button", name="End call").click()
+    assert_microphone_off(page)
+    for status, state in (429, "failed"), (403, "refused"):
+        page = visit(host.add(TEXT + tag(gateway)), SPY)
+        page.route("**/embed/init", lambda route, _, status=status: route.fulfill(status=status, json={"detail": "No"}, headers={"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*"}))
+        page.get_by_role("button", name=CALL).click()
+        await_state(page, state)
+        assert_microphone_off(page)
+
+
+def test_a_page_that_may_not_have_the_microphone_says_that_and_not_to_allow_it(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway), Permissions_Policy="microphone=()"))
+    page.get_by_role("button", name=CALL).click()
+    expect(page.get_by_role("status")).to_contain_text("This site does not let the page use it.")
+
+
+@pytest.mark.parametrize("allow", ["", "microphone"])
+def test_a_page_in_a_frame_calls_where_the_page_around_it_allows_that(gateway, host, visit, allow):
+    inner = host.add(TEXT + tag(gateway)).replace("127.0.0.1", "localhost")
+    page = visit(host.add(f'<iframe src="{inner}" allow="{allow}" width="600" height="500"></iframe>'))
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("button", name=CALL).click()
+    expect(frame.get_by_role("status")).to_contain_text("You are connected" if allow else "This site does not let the page use it.")
+
+
+def test_an_element_of_the_pages_cannot_name_another_gateway(gateway, host, visit):
+    page = visit(host.add(TEXT + '<img name="currentScript" src="http://127.0.0.1:9/embed/x.js" data-token="emb_evil">' + tag(gateway).replace("async", "")))
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+
+
+def test_the_gateway_hears_the_pages_origin_and_not_its_address(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway)))
+    asked = []
+    page.on("request", lambda request: asked.append(request))
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    assert {request.all_headers().get("referer") for request in asked if "/public/embed/" in request.url} == {host.origin + "/"}
+
+
+def test_a_button_that_could_not_be_dressed_is_at_the_call(gateway, host, visit):
+    page = visit(host.add(TEXT), None)
+    page.route("**/embed/config/*", lambda route: route.abort())
+    page.goto(host.add(TEXT + tag(gateway, "emb_styled")))
+    expect(page.get_by_role("button", name=CALL)).to_be_visible()
+    page.unroute("**/embed/config/*")
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    expect(page.get_by_role("button", name="Auflegen")).to_be_focused()
+    assert page.get_by_role("button", name="Stumm").bounding_box()["y"] < 300
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("NotAllowedError", "Allow it for this page"),
+        ("NotAllowedError", "Allow it in the address bar"),
         ("NotFoundError", "There is none. Connect one"),
-        ("NotReadableError", "Another program holds it"),
+        ("NotReadableError", "Another program is using it"),
     ],
 )
 def test_without_a_microphone_there_is_no_call_and_none_is_counted(gateway, host, visit, name, words):
@@ -340,7 +638,7 @@ def test_without_a_microphone_there_is_no_call_and_none_is_counted(gateway, host
     page = visit(host.add(TEXT + tag(gateway)), refuse)
     with gateway.nothing_started():
         page.get_by_role("button", name=CALL).click()
-        expect(page.get_by_role("status")).to_contain_text("The microphone is needed")
+        expect(page.get_by_role("status")).to_contain_text("Microphone needed")
         expect(page.get_by_role("status")).to_contain_text(words)
         assert page.evaluate("Patchbay.state") == "failed"
 
@@ -383,7 +681,7 @@ def test_a_gateway_that_is_not_there_is_said_so(gateway, start, host, visit):
     expect(page.get_by_role("button", name=CALL)).to_be_visible()
     gone.stop()
     page.get_by_role("button", name=CALL).click()
-    expect(page.get_by_role("status")).to_contain_text("The service does not answer")
+    expect(page.get_by_role("status")).to_contain_text("No answer")
     assert page.evaluate("Patchbay.state") == "failed"
 
 
@@ -396,7 +694,7 @@ def focused(page) -> str:
         """() => {
           let element = document.activeElement;
           while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
-          return element?.getAttribute("aria-label") || [...element?.childNodes ?? []].map((each) => each.innerText ?? each.textContent).join(" ").trim();
+          return element?.getAttribute("aria-label") || [...element?.childNodes ?? []].filter((each) => each.checkVisibility?.() ?? true).map((each) => each.innerText ?? each.textContent).join(" ").trim();
         }"""
     )
 
@@ -439,10 +737,151 @@ def test_a_call_is_made_by_keyboard_alone(gateway, host, visit):
 
 
 @pytest.mark.parametrize("mode", ["floating", "inline"])
+def test_the_rest_of_a_double_click_does_not_hang_up(gateway, host, visit, mode):
+    page = visit(host.add(inline(gateway) if mode == "inline" else tag(gateway)))
+    button = page.get_by_role("button", name=CALL)
+    expect(button).to_be_visible()
+    page.evaluate("() => { window.states = []; Patchbay.on('state', ({ state }) => states.push(state)); }")
+    button.dblclick(delay=30)
+    await_state(page, "connected")
+    assert set(page.evaluate("states")) == {"connecting", "connected"}
+
+
+def test_a_held_key_makes_one_call(gateway, host, visit):
+    page = visit(host.add(tag(gateway)))
+    page.get_by_role("button", name=CALL).focus()
+    page.evaluate("() => { window.states = []; Patchbay.on('state', ({ state }) => states.push(state)); }")
+    for _ in range(30):  # a second of it, which goes on when the call is there
+        page.keyboard.down("Enter")
+        page.wait_for_timeout(33)
+    page.keyboard.up("Enter")
+    await_state(page, "connected")
+    assert set(page.evaluate("states")) == {"connecting", "connected"}
+    page.keyboard.press("Enter")
+    await_state(page, "ended")
+
+
+def test_an_inline_call_is_made_by_keyboard_alone(gateway, host, visit):
+    page = visit(host.add("<a href='#' id='link'>A link</a>" + inline(gateway)))
+    expect(page.get_by_role("button", name=CALL)).to_be_visible()
+    page.locator("#link").focus()
+    assert tab(page) == CALL
+    page.keyboard.press("Space")
+    await_state(page, "connected")
+    assert focused(page) == "End call"
+    assert tab(page, "Shift+Tab") == "Mute"
+    page.keyboard.press("Enter")
+    assert page.evaluate("Patchbay.muted")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="End call")).to_be_visible()
+    tab(page)
+    page.keyboard.press("Enter")
+    await_state(page, "ended")
+    assert focused(page) == CALL
+
+
+def test_a_page_that_loads_says_nothing_to_screen_readers(gateway, host, visit):
+    page = visit(host.add(TEXT + tag(gateway)))
+    expect(page.get_by_role("button", name=CALL)).to_be_visible()
+    assert page.get_by_role("status").count() == 0
+    page.get_by_role("button", name=CALL).click()
+    expect(page.get_by_role("status")).to_contain_text("You are connected")
+
+
+def test_words_are_read_in_their_language(gateway, host, visit):
+    """English ones are on a page of another language too; what the settings say is in the page's."""
+    page = visit(host.add("<script>document.documentElement.lang = 'de';</script>" + tag(gateway, "emb_styled", mode="inline", target="body")))
+    page.get_by_role("button", name="Mit uns sprechen").click()
+    await_state(page, "connected")
+    languages = page.evaluate(
+        """() => Object.fromEntries([...document.querySelector("[data-patchbay]").shadowRoot.querySelectorAll("strong, .main span, .mute, .meter")]
+          .map((each) => [each.getAttribute("aria-label") ?? each.textContent, each.closest("[lang]")?.lang ?? ""]))"""
+    )
+    assert languages == {"You are connected": "en", "Auflegen": "", "Stumm": "", "Your voice": "en"}
+
+
+@pytest.mark.parametrize("width", [320, 375, 600])
+@pytest.mark.parametrize("mode", ["floating", "inline"])
+def test_no_words_are_cut_off(gateway, host, visit, mode, width):
+    """Nothing that it says by itself, in the least room that it may have."""
+    page = visit(host.add(inline(gateway, height="192px") if mode == "inline" else tag(gateway)), viewport={"width": width, "height": 500})
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    _, _, script = http("GET", f"{gateway.url}/embed/patchbay.js")
+    words = dict(re.findall(r'^  (voice\w+): "(.*)",$', script.decode(), re.MULTILINE))
+    titles = [text for name, text in words.items() if name.endswith("Title")] + [words["voiceConnectingText"]]
+    details = [text for name, text in words.items() if name.endswith(("Text", "Subtext")) and text.endswith(".")]
+    assert len(titles) > 10 and len(details) > 20
+    cut = page.evaluate(
+        """([titles, details]) => {
+          const root = document.querySelector("[data-patchbay]").shadowRoot, words = root.querySelector(".words"), card = root.querySelector(".card");
+          const [title, detail] = words.children;
+          return titles.flatMap((one) => details.filter((other) => {
+            [title.textContent, detail.textContent] = [one, other];
+            return words.scrollHeight > words.clientHeight + 1 || card.scrollHeight > card.clientHeight + 1 || card.getBoundingClientRect().top < 0;
+          }).map((other) => [one, other]));
+        }""",
+        [titles, details],
+    )
+    assert cut == []
+
+
+def test_in_little_room_nothing_leaves_the_screen(gateway, host, visit):
+    page = visit(host.add(tag(gateway)), SPY, viewport={"width": 320, "height": 256})
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    page.evaluate("sockets[0].onmessage({ data: JSON.stringify({ type: 'rtf-bot-text', payload: { text: 'Hello.' } }) })")
+    tops = "[...document.querySelector('[data-patchbay]').shadowRoot.querySelectorAll('.panel > *')].map((each) => each.getBoundingClientRect().top)"
+    assert min(page.evaluate(tops)) >= 0
+    page.set_viewport_size({"width": 320, "height": 420})
+    expect(page.get_by_role("log")).to_be_visible()
+    assert min(page.evaluate(tops)) >= 0
+
+
+@pytest.mark.parametrize("mode", ["floating", "inline"])
+def test_the_pages_size_of_text_is_not_the_widgets(gateway, host, visit, mode):
+    sizes = """() => [...document.querySelector("[data-patchbay]").shadowRoot.querySelectorAll("*")].filter((each) => each.checkVisibility())
+      .map((each) => [each.className.baseVal ?? each.className, getComputedStyle(each).fontSize, each.getBoundingClientRect().width, each.getBoundingClientRect().height])"""
+    seen = []
+    for size in "100%", "62.5%", "150%":
+        style = f"<style>html {{ font-size: {size} }} body {{ margin: 0 }}</style>"
+        page = visit(host.add(style + (inline(gateway, height="400px") if mode == "inline" else tag(gateway))))
+        expect(page.get_by_role("button", name=CALL)).to_be_visible()
+        seen.append([page.evaluate(sizes)])
+        page.evaluate("() => { MediaDevices.prototype.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }; }")
+        page.get_by_role("button", name=CALL).click()
+        await_state(page, "failed")
+        page.wait_for_timeout(200)
+        seen[-1].append(page.evaluate(sizes))
+    assert seen[0] == seen[1] == seen[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_focus_can_be_seen_on_a_page_of_any_brightness(gateway, host, visit, theme):
+    page = visit(host.add(tag(gateway, theme=theme)))
+    expect(page.get_by_role("button", name=CALL)).to_be_visible()
+    page.keyboard.press("Tab")
+    ring, outline = page.evaluate("(({ boxShadow, outlineColor }) => [boxShadow, outlineColor])(getComputedStyle(document.querySelector('[data-patchbay]').shadowRoot.querySelector('.pill')))")
+    inner = re.match(r"rgb\((\d+), \d+, \d+\) 0px 0px 0px 2px,", ring)
+    assert inner, ring
+    # One of the two is bright and the other dark.
+    assert abs(int(inner[1]) - int(re.match(r"rgb\((\d+)", outline)[1])) > 180, (ring, outline)
+
+
+@pytest.mark.parametrize("color", ["var(--brand)", "inherit", "nonsense"])
+def test_a_colour_that_is_none_is_the_usual_one(gateway, host, visit, color):
+    page = visit(host.add(tag(gateway, button_color=color)))
+    pill = page.get_by_role("button", name=CALL)
+    expect(pill).to_be_visible()
+    red, _, blue = map(int, re.findall(r"\d+", pill.evaluate("each => getComputedStyle(each).backgroundColor")))
+    assert red < 70 and blue > 200
+
+
+@pytest.mark.parametrize("mode", ["floating", "inline"])
 def test_a_screen_reader_is_told_what_everything_is(gateway, host, visit, mode):
     page = visit(host.add(inline(gateway) if mode == "inline" else tag(gateway)))
     region = page.get_by_role("region", name="Voice call")
-    expect(region.get_by_role("status")).to_contain_text("Ready when you are")
+    expect(region).to_contain_text("Ready when you are")
     expect(region.get_by_role("button")).to_have_count(1)
     region.get_by_role("button", name=CALL).click()
     await_state(page, "connected")
@@ -519,6 +958,37 @@ def test_who_wants_no_motion_has_none(gateway, host, visit):
     await_state(page, "connected")
 
 
+# What has a border to be seen by, and the bar of the meter; and the system's own colours, in the same place.
+FORCED = """(adjust) => {
+  const root = document.querySelector("[data-patchbay]").shadowRoot.querySelector(".root");
+  root.style.setProperty("forced-color-adjust", adjust);
+  const look = (which) => [...root.querySelectorAll(which)].map((each) => ({ ...getStyle(each), which: each.className }));
+  const getStyle = (each) => {
+    const { color, backgroundColor, borderTopStyle, borderTopWidth, borderTopColor } = getComputedStyle(each);
+    return { color, background: backgroundColor, border: [borderTopStyle, parseFloat(borderTopWidth) > 0, borderTopColor] };
+  };
+  const probe = root.appendChild(document.createElement("i"));
+  probe.style.cssText = "forced-color-adjust: none; color: ButtonText; background: Highlight";
+  const system = getStyle(probe);
+  probe.remove();
+  return { system, bordered: look(".pill, .buttons button, .meter, .hide"), bars: look(".meter i") };
+}"""
+
+
+# With `none` nothing is left but what the widget's own style says: else the browser might draw the borders by itself.
+@pytest.mark.parametrize("adjust", ["auto", "none"])
+def test_where_colours_are_forced_each_button_has_a_border_and_the_meter_a_bar(gateway, host, visit, adjust):
+    page = visit(host.add(tag(gateway)), forced_colors="active")
+    expect(page.get_by_role("button", name=CALL)).to_be_visible()
+    seen = page.evaluate(FORCED, adjust)
+    assert [each["which"] for each in seen["bordered"]] == ["hide", "meter", "mute", "sound", "main", "pill"]
+    for each in seen["bordered"]:
+        assert each["border"] == ["solid", True, seen["system"]["color"]], each
+        assert each["border"][2] != each["background"], each
+    [bar], [meter] = seen["bars"], [each for each in seen["bordered"] if each["which"] == "meter"]
+    assert bar["background"] == seen["system"]["background"] != meter["background"], (bar, meter)
+
+
 # MARK: - What the page notices
 
 SHIFTS = """
@@ -557,21 +1027,27 @@ def test_nothing_on_the_page_moves(gateway, host, visit, mode, width):
     page.wait_for_function("shifts.length > 0")
 
 
-STRICT = "default-src 'none'; script-src {url}; connect-src {url} {socket}; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+# What the documents ask for.
+POLICIES = re.findall(r"^```text\n(script-src.*?)^```$", (ROOT / "docs/embed.md").read_text(), re.MULTILINE | re.DOTALL)
+NOTHING_ELSE = "default-src 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'; "
 
 
-def strict(gateway) -> dict[str, str]:
-    """The policy that the documents ask for, on a page that allows nothing else."""
-    return {"Content_Security_Policy": STRICT.format(url=gateway.url, socket=gateway.url.replace("http", "ws", 1))}
+def strict(gateway, policy=POLICIES[0]) -> dict[str, str]:
+    """A policy of the documents, on a page that allows nothing else."""
+    for documented, url in ("https://voice.example.org", gateway.url), ("wss://voice.example.org", gateway.url.replace("http", "ws", 1)), ("nonce-…", "nonce-abc"):
+        policy = policy.replace(documented, url)
+    return {"Content_Security_Policy": NOTHING_ELSE + policy.replace("\n", " ")}
 
 
 VIOLATIONS = "window.violations = []; addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => violations.push([violatedDirective, blockedURI]));"
 
 
 @pytest.mark.parametrize("mode", ["floating", "inline"])
-def test_a_page_with_a_strict_policy_has_nothing_else_to_allow(gateway, host, visit, mode):
-    body = f'<h1>A shop</h1><div id="talk"></div>{tag(gateway, mode=mode, target="#talk")}'
-    page = visit(host.add(body, **strict(gateway)), VIOLATIONS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_page_with_a_strict_policy_has_nothing_else_to_allow(gateway, host, visit, mode, policy):
+    assert len(POLICIES) == 2 and "strict-dynamic" in POLICIES[1]
+    body = f'<h1>A shop</h1><div id="talk"></div>{tag(gateway, mode=mode, target="#talk")}'.replace("<script", '<script nonce="abc"')
+    page = visit(host.add(body, **strict(gateway, policy)), VIOLATIONS)
     page.get_by_role("button", name=CALL).click()
     await_state(page, "connected")
     await_sound(gateway)
@@ -638,6 +1114,101 @@ def test_a_page_makes_a_widget_by_itself(gateway, host, visit):
     assert page.locator("#talk").inner_html() == ""
 
 
+# Where the parts of an inline widget are: its place, the card, and what is in it from above to below.
+PARTS = """() => [document.querySelector("#talk"), ...["card", "words strong", "gauge", "buttons"].map((each) => document.querySelector("[data-patchbay]").shadowRoot.querySelector("." + each))]
+  .map((each) => each.getBoundingClientRect()).map(({ top, bottom }) => [top, bottom])"""
+
+
+@pytest.mark.parametrize(("height", "pixels"), [("24rem", 384), ("192px", 192), ("auto", 192)])
+def test_an_inline_card_fills_its_place_whatever_it_shows(gateway, host, visit, height, pixels):
+    page = visit(host.add(inline(gateway, height=height)), SPY)
+    button = page.get_by_role("button", name=CALL)
+    expect(button).to_be_visible()
+    first = page.evaluate(PARTS)
+    place, card, *_, (_, last) = first
+    assert card == place and card[1] - card[0] == pixels
+    assert 0 < card[1] - last < 20, "the buttons are at its foot"
+    button.click()
+    await_state(page, "connected")
+    assert page.evaluate(PARTS) == first
+    page.evaluate("text => sockets[0].onmessage({ data: JSON.stringify({ type: 'rtf-bot-text', payload: { text } }) })", "The large one comes in green. " * 50)
+    expect(page.get_by_role("log")).to_be_visible(visible=pixels >= 288)
+    assert page.evaluate(PARTS) == first
+    page.get_by_role("button", name="End call").click()
+    assert page.evaluate(PARTS) == first
+
+
+# MARK: - What the page's author gets wrong
+
+
+@pytest.fixture
+def heard(visit, host):
+    """What the console hears of a page, of warnings and errors of the script's, from before it has the script."""
+
+    def make(body: str):
+        page, said = visit(host.add(TEXT)), []
+        page.on("console", lambda message: said.append((message.type, message.text)) if message.text.startswith("Patchbay:") else None)
+        page.goto(host.add(TEXT + body))
+        return page, said
+
+    yield make
+
+
+def test_only_true_starts_a_call(gateway, heard):
+    values = {"emb_echo": "False", "emb_demo": "0", "emb_player": "", "emb_here": "yes", "emb_styled": "TRUE"}
+    with gateway.nothing_started():
+        page, said = heard("".join(tag(gateway, token, auto_start=value) for token, value in values.items()))
+        # A widget is dressed and calls in one go.
+        page.wait_for_function("[...document.querySelectorAll('[data-patchbay]')].filter(({ shadowRoot }) => shadowRoot.querySelector('.root:not(.waiting)')).length === 5")
+        assert page.evaluate("Patchbay.widgets.map(({ state }) => state)") == ["ready"] * 5
+    assert sorted(said) == sorted(("warning", f'Patchbay: data-auto-start="{value}" counts as not written; it takes true or false.') for value in values.values())
+
+
+MISTAKES = {
+    "position": ("left", "bottom-right or bottom-left or top-right or top-left"),
+    "size": ("huge", "medium or small or large"),
+    "theme": ("purple", "light or dark or auto"),
+    "button_color": ("notacolor", "a CSS colour"),
+    "transcript": ("no", "on or off"),
+}
+
+
+def test_what_an_attribute_does_not_take_is_said_once_and_counts_as_not_written(gateway, heard):
+    page, said = heard(tag(gateway, "emb_styled", buton_text="Hi", tokn="x", nscript="afterInteractive", **{name: value for name, (value, _) in MISTAKES.items()}))
+    pill = page.get_by_role("button", name="Mit uns sprechen")
+    expect(pill).to_be_visible()
+    box = pill.bounding_box()
+    assert box["x"] < 30 and box["y"] < 30 and box["height"] >= 56, "it is as the token's settings say"
+    assert pill.evaluate("each => getComputedStyle(each).backgroundColor") == "rgb(255, 213, 74)"
+    wanted = [f'data-{name.replace("_", "-")}="{value}" counts as not written; it takes {takes}' for name, (value, takes) in MISTAKES.items()]
+    wanted += ["data-buton-text is no option. Did you mean data-button-text?", "data-tokn is no option. Did you mean data-token?"]
+    assert all(kind == "warning" for kind, _ in said)
+    for each in wanted:
+        assert [text.startswith(f"Patchbay: {each}") for _, text in said].count(True) == 1, (each, said)
+    assert len(said) == len(wanted)
+
+
+def test_what_a_script_gets_wrong_is_said_too(gateway, heard):
+    page, said = heard(f'<script src="{gateway.url}/embed/patchbay.js"></script>')
+    page.evaluate("() => { Patchbay.create({ token: 'emb_echo', autoStart: 'false', transcript: false, size: undefined, buttonTxt: 'Hi' }); }")
+    expect(page.get_by_role("button", name=CALL)).to_be_visible()
+    page.evaluate("() => { Patchbay.create({ token: 'emb_echo', voice: 'x', mode: 'headless' }); }")
+    assert said.pop()[1].startswith("Patchbay: voice is no option. There are token, mode, ")
+    assert [text for _, text in said] == ['Patchbay: autoStart="false" counts as not written; it takes true or false.', "Patchbay: buttonTxt is no option. Did you mean buttonText?"]
+
+
+def test_a_script_without_a_token_is_named_unless_the_page_makes_its_widgets_itself(gateway, heard):
+    cases = [
+        ("", "", ["warning"]), ("data-tokn='emb_echo'", "", ["warning"]), ("data-token='' data-mode='headless'", "", ["error"]),
+        ("", "Patchbay.create({ token: 'emb_echo' });", []),
+    ]
+    seen = [heard(f'<script src="{gateway.url}/embed/patchbay.js" {attributes}></script><script>{after}</script>') for attributes, after, _ in cases]
+    for page, _ in seen:
+        page.wait_for_function("performance.now() > 1200")
+    for (_, said), case in zip(seen, cases, strict=True):
+        assert [kind for kind, text in said if "this script has no data-token" in text] == case[2], case
+
+
 # MARK: - What the token's settings say
 
 
@@ -648,7 +1219,7 @@ def test_the_tokens_settings_dress_it_and_the_page_has_the_last_word(gateway, ho
     box = pill.bounding_box()
     assert box["x"] < 30 and box["y"] < 30 and box["height"] >= 56
     assert pill.evaluate("each => [getComputedStyle(each).backgroundColor, getComputedStyle(each).color]") == ["rgb(255, 213, 74)", "rgb(17, 17, 17)"]
-    expect(page.get_by_role("status")).to_contain_text("Bereit")
+    expect(page.get_by_role("region")).to_contain_text("Bereit")
     pill.click()
     await_state(page, "connected")
     assert [each.get_attribute("aria-label") or each.inner_text() for each in page.get_by_role("button").all()] == ["Hide the call", "Stumm", "Auflegen"]
@@ -744,15 +1315,29 @@ class Firefox:
         self.until(f"const part = document.querySelector('[data-patchbay]').shadowRoot.querySelector('{part}'); return part.checkVisibility({{ visibilityProperty: true }}) && (part.click(), true)")
 
     def words(self) -> str:
-        return self.run("return document.querySelector('[data-patchbay]').shadowRoot.querySelector('[role=status]').textContent")
+        return self.run("return document.querySelector('[data-patchbay]').shadowRoot.querySelector('.words').textContent")
+
+
+# How loud what comes is, as `loudest`. Firefox has no meters where it has no loudspeaker.
+LISTEN = """<script>
+  window.loudest = 0;
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...all) {
+      super(...all);
+      setInterval(async () => { for (const each of (await this.getStats()).values()) loudest = Math.max(loudest, each.audioLevel ?? 0); }, 200);
+    }
+  };
+</script>"""
+PLACED = "return JSON.stringify([...document.querySelectorAll('h1, #talk, p')].map((each) => each.getBoundingClientRect()))"
 
 
 def test_firefox_calls_in_every_mode_is_refused_and_keeps_a_strict_policy(gateway, host):
     with firefox() as made:
         page = Firefox(made)
         for mode in "floating", "inline", "headless":
-            body = f'<h1>A shop</h1><div id="talk"></div>{tag(gateway, mode=mode, target="#talk")}'
+            body = f'<h1>A shop</h1><div id="talk"></div><p>After.</p>{tag(gateway, mode=mode, target="#talk")}'
             page.open(host.add(body, **strict(gateway)))
+            before = page.run(PLACED)
             if mode == "headless":
                 page.run("window.wrappedJSObject.Patchbay.start()")
             else:
@@ -766,13 +1351,27 @@ def test_firefox_calls_in_every_mode_is_refused_and_keeps_a_strict_policy(gatewa
                 page.press(".mute")
                 assert page.run("return window.wrappedJSObject.Patchbay.muted")
                 page.press(".main")
+                assert page.run(PLACED) == before, "nothing on the page has moved"
             page.await_state("ended")
             gateway.await_idle()
+        url = host.add(TEXT + LISTEN + tag(gateway, "emb_here"))
+        page.open(url)
+        page.press(".pill")
+        page.await_state("connected")
+        page.until("const page = window.wrappedJSObject; return page.loudest > 0.03 && page.Patchbay.audio.currentTime > 1")
+        page.press(".main")
+        gateway.await_idle()
         with gateway.nothing_started():
-            page.open(host.add(tag(gateway, "emb_shop")))
+            page.open(url.replace("127.0.0.1", "localhost"))
             page.press(".pill")
             page.await_state("refused")
             assert "This page may not start calls." in page.words()
+            page.open(host.add(inline(gateway, "emb_here")).replace("127.0.0.1", "localhost"))
+            page.await_state("refused")
+            assert "This page may not start calls." in page.words()
+            page.open(host.add(tag(gateway, "emb_here", mode="headless")).replace("127.0.0.1", "localhost"))
+            page.run("window.wrappedJSObject.Patchbay.start()")
+            page.await_state("refused")
 
 
 # MARK: - What the documents show
@@ -810,3 +1409,8 @@ def test_the_example_calls_from_its_own_origin(gateway, host, visit):
         gateway.await_state(lambda now: len(now["calls"]) == 1)
         page.evaluate("Patchbay.widgets.forEach((widget) => widget.stop())")
         gateway.await_idle()
+    page.get_by_role("button", name="Call", exact=True).click()
+    expect(page.locator("#state")).to_have_text("connected: Go ahead and speak.")
+    page.get_by_role("button", name="Hang up").click()
+    expect(page.locator("#state")).to_have_text("ended: Thank you for calling.")
+    gateway.await_idle()

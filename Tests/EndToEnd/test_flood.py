@@ -18,12 +18,12 @@ from aiortc import RTCDtlsTransport, RTCSessionDescription
 from OpenSSL import SSL
 
 import peer
-from gateway import BINARY
+from gateway import patchbay
 from hostile import DESK, HERE, HERE6, HTTP, outpost
 from packets import datagram, processor_time
 from test_never_dialled import request
 
-pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"), pytest.mark.long]
+pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"), pytest.mark.long, pytest.mark.alone]
 
 CALLER = "10.77.0.2"
 CHANCE = random.Random(20_231_117)
@@ -234,9 +234,9 @@ def assert_metered(post):
 
 def calls(post, count: int, rate: int, seconds: int) -> list[dict]:
     """Set-ups by `patchbay call`, whose DTLS server is the caller."""
-    words = [BINARY, "call", f"http://{DESK}:{HTTP}/", "--token", "emb_echo", "--calls", count, "--rate", rate]
+    words = ["call", f"http://{DESK}:{HTTP}/", "--token", "emb_echo", "--calls", count, "--rate", rate]
     words += ["--seconds", seconds, "--count-only", "--json"]
-    run = subprocess.run(post.caller.command(*words), capture_output=True, text=True, timeout=count / rate + seconds + 60)
+    run = patchbay(*words, machine=post.caller, timeout=count / rate + seconds + 60)
     return json.loads(run.stdout)["calls"]
 
 
@@ -276,7 +276,7 @@ def here(monkeypatch):
 A_PORT = 5_000  # a second
 
 
-@pytest.mark.parametrize("kind", ["ClientHellos", "other records"])
+@pytest.mark.parametrize("kind", ["ClientHellos", pytest.param("other records", marks=pytest.mark.rare)])
 def test_a_hundred_calls_are_set_up_in_a_flood_of_records(post, here, kind):
     assert_metered(post)
     ports = post.media_ports()
@@ -305,7 +305,7 @@ def test_a_hundred_calls_are_set_up_in_a_flood_of_records(post, here, kind):
 PASSWORD_OF_NOBODY = "x" * 24
 
 
-@pytest.mark.parametrize("kind", ["wrong name", "wrong password"])
+@pytest.mark.parametrize("kind", [pytest.param("wrong name", marks=pytest.mark.rare), "wrong password"])
 def test_binding_requests_of_strangers_are_not_answered(post, kind):
     """Neither those for no call, nor those for a live one by who does not know its password; beside a call that loses nothing."""
     assert_metered(post)

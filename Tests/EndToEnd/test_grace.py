@@ -242,7 +242,9 @@ def test_without_a_window_a_lost_socket_ends_its_call_at_once(start):
 
 
 @pytest.mark.long
+@pytest.mark.rare
 def test_a_silent_socket_is_noticed_by_the_keep_alive(gateway):
+    """As `test_wire_timing.py` has it; and its caller comes back as others do, above."""
     url = gateway.signaling()
 
     async def call():

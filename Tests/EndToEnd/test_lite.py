@@ -22,6 +22,7 @@ def gateway(_gateways):
     yield from _gateways(template=changed_config(("  addresses: [127.0.0.1]\n", media)))
 
 
+@pytest.mark.alone
 def test_chromium_hears_itself(gateway, noisy, sentences):
     with chromium(noisy["kitchen"]) as browser:
         page = open_caller(browser)
@@ -41,6 +42,7 @@ def test_firefox_gets_through(gateway):
     gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_aiortc_hears_itself(gateway, noisy, sentences):
     said = speech.read(noisy["harbour"])[: 8 * speech.RATE]
 

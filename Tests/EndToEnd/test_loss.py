@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 import speech
-from gateway import BINARY
+from gateway import patchbay
 
 LOSS, SECONDS = 0.05, 30
 CANDIDATE = re.compile(r"(candidate:\S+ \d+ udp \d+ )(\S+) (\d+)", re.IGNORECASE)
@@ -90,6 +90,7 @@ async def relay(gateway):
             way.transport.close()
 
 
+@pytest.mark.alone
 @pytest.mark.long
 def test_one_packet_in_twenty_is_lost_and_the_words_are_not(gateway, sentences, noisy, tmp_path):
     heard = tmp_path / "heard.wav"
@@ -98,14 +99,12 @@ def test_one_packet_in_twenty_is_lost_and_the_words_are_not(gateway, sentences, 
         seen = []
         async with relay(gateway) as (path, url):
             words = [gateway.signaling().replace(gateway.url.replace("http", "ws", 1), url), "--in", noisy["harbour"]]
-            call = await asyncio.create_subprocess_exec(
-                BINARY, "call", *words, "--out", heard, "--seconds", str(SECONDS), "--json", stdout=asyncio.subprocess.PIPE
-            )
-            report = asyncio.ensure_future(call.communicate())
+            words += ["--out", heard, "--seconds", SECONDS, "--json"]
+            report = asyncio.ensure_future(asyncio.to_thread(patchbay, "call", *words))
             while not report.done():
                 seen += [each["media"] for each in (await asyncio.to_thread(gateway.look))["calls"] if "media" in each]
                 await asyncio.wait([report], timeout=1)
-            return json.loads((await report)[0])["calls"][0], seen, [(way.passed, way.lost) for way in path.ways]
+            return json.loads((await report).stdout)["calls"][0], seen, [(way.passed, way.lost) for way in path.ways]
 
     report, seen, relayed = asyncio.run(main())
     gateway.await_idle()

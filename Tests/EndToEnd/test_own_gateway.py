@@ -4,6 +4,7 @@ import asyncio
 import os
 
 import numpy as np
+import pytest
 
 import speech
 from browser import chromium, open_caller
@@ -11,6 +12,7 @@ from gateway import PASSPHRASE, ROOT, patchbay, upgrade
 from peer import in_call
 
 
+@pytest.mark.alone
 def test_it_answers_in_its_own_way(start_own, sentences):
     gateway = start_own()
     said = speech.read(sentences["winter"])[: 7 * speech.RATE]

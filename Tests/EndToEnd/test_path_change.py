@@ -12,7 +12,7 @@ from cells import STUN, Cell, running, settings, template
 from gateway import changed_config
 from network import NO_UDP, Internet
 
-pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"), pytest.mark.long]
+pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"), pytest.mark.long, pytest.mark.alone]
 
 # The longest silence in ms: in any case, where another address is found without Chromium, and where that has another pair. It
 # begins to check that one after 2.5 s and sends there a second later; an echo cannot be back sooner.

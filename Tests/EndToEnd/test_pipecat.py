@@ -20,6 +20,7 @@ from browser import chromium, open_caller, record
 from gateway import ROOT, SECRET, changed_config
 from peer import in_call
 
+pytestmark = pytest.mark.alone
 PYTHON = ROOT / ".venv-pipecat/bin/python"
 DIALECTS = {
     "twilio": ("/twilio", ", twilio: {{ account_sid: AC7, auth_token: {{ file: {directory}/jwt.secret }} }}"),
@@ -181,6 +182,7 @@ def test_it_greets_is_interrupted_answers_and_hangs_up(bot, gateway, sentences):
         assert gateway.tap.answers == []
 
 
+@pytest.mark.rare
 def test_a_browser_interrupts_it_and_hears_its_answer(gateway, sentences):
     """The microphone speaks from 1 s on, for 5: into the greeting. After that pause comes the answer."""
     with chromium(sentences["kitchen"]) as browser:

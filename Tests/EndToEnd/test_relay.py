@@ -71,7 +71,7 @@ def test_every_url_gets_its_chance(tmp_path):
     urls = [f"turn:{TURN}:4000", f"turn:{TURN}:4001?transport=tcp", "turn:203.0.113.77", f"turn:{TURN}?transport=tcp"]
     with relayed(tmp_path, urls) as made:
         started = time.monotonic()
-        made.gateway.await_log(f"server={urls[3]}")
+        made.gateway.await_log(f'server="{urls[3]}"')
         assert time.monotonic() - started < 5
         [call] = made.call()
     assert call["connected"], call

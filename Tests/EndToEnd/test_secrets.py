@@ -7,17 +7,23 @@ Each gateway of each test logs all that there is to log, and what it has written
 import asyncio
 import base64
 import json
+import os
 import re
 
 import pytest
 
 import leaks
 from bot import Bot
-from gateway import PASSPHRASE, SECRET, TURN_SECRET, Gateway, changed_config, http, jwt, patchbay, upgrade, with_turn, write_config
+from browser import await_state, chromium
+from gateway import (
+    BINARY, PASSPHRASE, SECRET, TURN_SECRET, Gateway, begin, changed_config, finish, http, jwt, patchbay, upgrade, with_turn, write_config,
+)
 from peer import calling
 from test_auth import ENDPOINT, Server, status
+from test_docs import run_shown, served
+from test_embed_page import SPY
 
-PLANTED = "a secret that a test has planted"
+PLANTED, CHEESE = "a secret that a test has planted", "the-moon-is-made-of-cheese"
 
 
 @pytest.fixture
@@ -28,8 +34,8 @@ def of_this_test(monkeypatch):
 
 def test_a_secret_in_the_log_is_found(of_this_test, tmp_path, sentences):
     """An endpoint that decides has its reason logged."""
-    leaks.secret(PLANTED, "the-moon-is-made-of-cheese")
-    with Server(lambda _: (403, {}, b'{"message":"Yes, the-moon-is-made-of-cheese."}')) as endpoint:
+    leaks.secret(PLANTED, CHEESE)
+    with Server(lambda _: (403, {}, f'{{"message":"Yes, {CHEESE}."}}'.encode())) as endpoint:
         config = write_config(tmp_path, ENDPOINT, player=sentences["winter"], endpoint=endpoint.url, cache="0s")
         gateway = Gateway(config)
         assert status(gateway, "somebody's") == 403
@@ -45,11 +51,76 @@ def test_a_secret_on_standard_output_is_found(of_this_test, tmp_path, sentences)
         gateway.stop()
 
 
-def test_a_secret_that_a_command_prints_is_found(of_this_test, tmp_path, sentences):
+def checks(config):
+    patchbay("check", "-c", config)
+
+
+def serves_in_vain(config):
+    config.write_text(config.read_text().replace("listen: 127.0.0.1:0", "listen: 192.0.2.1:1"))
+    patchbay("serve", "-c", config, timeout=20)
+
+
+def calls(config):
+    patchbay("call", "http://127.0.0.1:1/", "--seconds", 1, "--json")
+
+
+def calls_beside_the_test(config):
+    finish(begin("call", "http://127.0.0.1:1/", "--seconds", 1, "--json"), "call")
+
+
+def runs_what_a_document_shows(config):
+    run_shown(f"echo {CHEESE}")
+
+
+def starts_as_script_server_does(config):
+    with served(["sh", "-c", f"echo {CHEESE}; exec {BINARY} serve -c {config}"], config.with_suffix(".log")):
+        pass
+
+
+def starts_as_script_server_does_and_says_it_on_standard_error(config):
+    with served(["sh", "-c", f"echo {CHEESE} >&2; exec {BINARY} serve -c {config}"], config.with_suffix(".log")):
+        pass
+
+
+WRITTEN = {
+    checks: "config.yaml is fine",
+    serves_in_vain: "cannot listen on 192.0.2.1",
+    calls: '"packets_received":0',
+    calls_beside_the_test: '"packets_received":0',
+    runs_what_a_document_shows: CHEESE,
+    starts_as_script_server_does: CHEESE,
+    starts_as_script_server_does_and_says_it_on_standard_error: CHEESE,
+}
+
+
+@pytest.mark.parametrize("run", WRITTEN, ids=lambda run: run.__name__.replace("_", " "))
+def test_a_secret_that_a_command_prints_is_found(of_this_test, tmp_path, sentences, run):
     config = write_config(tmp_path, player=sentences["winter"])
-    leaks.secret(PLANTED, str(config))
-    with pytest.raises(AssertionError, match=f"patchbay check has written {PLANTED}"):
-        patchbay("check", "-c", config)
+    leaks.secret(PLANTED, WRITTEN[run])
+    with pytest.raises(AssertionError, match=f"has written {PLANTED}"):
+        run(config)
+
+
+@pytest.mark.parametrize("asked", ["GET /calls", "POST /reload"])
+def test_a_secret_in_an_answer_of_the_admin_port_is_found(of_this_test, tmp_path, sentences, asked):
+    gateway = Gateway(write_config(tmp_path, player=sentences["winter"]))
+    gateway.config.write_text(f"{gateway.config.read_text()}{CHEESE}: 1\n")
+    gateway.ask(*asked.split())
+    leaks.secret(PLANTED, CHEESE if asked == "POST /reload" else '"unknown_source"')
+    with pytest.raises(AssertionError, match=f"{asked} has written {PLANTED}"):
+        gateway.stop()
+
+
+def test_what_a_command_has_from_files_and_from_the_environment_is_a_secret(of_this_test, tmp_path, sentences):
+    """Also where no gateway has it."""
+    config = write_config(tmp_path, player=sentences["winter"])
+    (tmp_path / "jwt.secret").write_text(f"{CHEESE}, says a file, and it is long enough")
+    config.write_text(f"{config.read_text()}ice_servers:\n  - {{ urls: ['turn:192.0.2.1'], secret: {{ env: CHEESE }} }}\n")
+    said = f"{CHEESE}, says a variable, and it is long enough"
+    run = patchbay("check", "-c", "config.yaml", cwd=tmp_path, env={**os.environ, "CHEESE": said})
+    assert run.returncode == 0, run.stderr
+    assert leaks.found((tmp_path / "jwt.secret").read_text()) == {"what is in jwt.secret"}
+    assert leaks.found(said) == {"what is in $CHEESE"}
 
 
 def test_whatever_tests_use_as_a_secret_is_looked_for(of_this_test, start, turn_server):
@@ -76,6 +147,28 @@ def test_whatever_tests_use_as_a_secret_is_looked_for(of_this_test, start, turn_
         assert leaks.found(f"x{each}x"), each
     assert leaks.found("a%20key%20of%20test_secrets") and leaks.found(f'"{json.dumps(SECRET)}"')
     assert not leaks.found(token.rpartition(".")[0]), "claims are no secret"
+
+
+def test_whatever_a_page_in_chromium_uses_as_a_secret_is_looked_for(of_this_test, start, noisy):
+    """Nobody but the page knows any of them before."""
+    gateway = start()
+    shown = "what-a-page-of-test_secrets-shows"
+    with chromium(noisy["kitchen"]) as browser:
+        page = browser.new_page()
+        page.add_init_script(SPY)
+        page.goto(gateway.url)
+        page.get_by_role("button", name="Talk").click()
+        await_state(page, "connected")
+        page.evaluate("shown => fetch('/', { headers: { Authorization: `Bearer ${shown}` } }).then(() => null)", shown)
+        urls = page.evaluate("sockets.map(({ url }) => url)")
+        descriptions = page.evaluate("connections.flatMap((each) => [each.localDescription.sdp, each.remoteDescription.sdp])")
+        page.get_by_role("button", name="Hang up").click()
+        gateway.await_idle()
+    [session] = set(re.findall(r"emb_session_[^/? ]+", " ".join(urls)))
+    passwords = re.findall(r"a=ice-pwd:(\S+)", "".join(descriptions))
+    assert len(set(passwords)) == 2
+    for each in shown, session, *passwords:
+        assert leaks.found(f"x{each}x"), each
 
 
 # MARK: - Those who say secrets back

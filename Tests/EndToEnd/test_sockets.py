@@ -52,6 +52,7 @@ async def many(gateway, count: int):
         await asyncio.to_thread(gateway.await_idle)
 
 
+@pytest.mark.alone
 @pytest.mark.long
 def test_ten_thousand_sockets_leave_nothing_behind(start):
     gateway = start()

@@ -1,5 +1,6 @@
 """What keeps the gateway from starting is said once, clearly, with the right exit code, and before it listens."""
 
+import contextlib
 import json
 import re
 import signal
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway import BINARY, CONFIG, http, patchbay, write_config
+from test_auth import ISSUER
 
 USAGE, INTERNAL, CONFIGURATION = 64, 70, 78
 
@@ -161,12 +163,53 @@ def test_a_gateway_tells_that_it_is_alive_and_ready(gateway):
     assert now["calls"] == [] and (now["peer_connections"], now["sockets"], now["leases"]) == (0, 0, 0)
 
 
+@contextlib.contextmanager
+def starting(tmp_path, sentences):
+    """A gateway that waits for an issuer's keys, the issuer's end of the connection, and where the log is."""
+    with socket.create_server(("127.0.0.1", 0)) as issuer, (tmp_path / "log").open("wb") as log:
+        issuer.settimeout(20)
+        url = f"http://127.0.0.1:{issuer.getsockname()[1]}/keys"
+        config = write_config(tmp_path, ISSUER, player=sentences["winter"], jwks=url)
+        process = subprocess.Popen([BINARY, "serve", "-c", config], stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            connection, _ = issuer.accept()
+            with connection:
+                yield process, connection, tmp_path / "log"
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def test_sighup_during_the_start_reloads_after_it(tmp_path, sentences):
+    with starting(tmp_path, sentences) as (process, issuer, log):
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert process.poll() is None, "it was killed"
+        issuer.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        assert "listening" in process.stdout.readline()
+        deadline = time.monotonic() + 10
+        while "configuration reloaded" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert log.read_text().count("configuration reloaded") == 1
+
+
+def test_sigterm_during_the_start_ends_it(tmp_path, sentences):
+    with starting(tmp_path, sentences) as (process, _, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+        assert "listening" not in process.stdout.read()
+
+
 def test_a_second_gateway_says_why_it_cannot(gateway):
     """The first one's address is taken; the first goes on."""
     config = gateway.config.with_name("second.yaml")
     address = gateway.url.removeprefix("http://")
     config.write_text(gateway.config.read_text().replace("listen: 127.0.0.1:0", f"listen: {address}"))
-    run = subprocess.run([BINARY, "serve", "-c", config], capture_output=True, text=True, timeout=20)
+    run = patchbay("serve", "-c", config, timeout=20)
     assert run.returncode == INTERNAL and "listening" not in run.stdout
     assert http("GET", f"{gateway.admin}/livez")[0] == 200
 

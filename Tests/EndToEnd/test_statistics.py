@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from gateway import ROOT
+from gateway import ROOT, jwt
 from peer import in_call
 
 REASONS = {"unvalidated", "early", "unauthentic", "malformed", "too_many", "unknown_stream", "stun"}
@@ -53,6 +53,23 @@ def test_the_wire_the_admin_listener_and_the_log_say_the_same(gateway):
     logged = dict(re.findall(r"(\w+)=(\S+)", line))
     assert set(logged) >= documented() - {"dropped", "audio_level_dbov"}
     assert int(logged["packets_received"]) >= last["packets_received"] and float(logged["mos_received"]) > 4
+
+
+def test_operators_see_whose_a_call_is_but_of_a_visitor_no_token(start):
+    gateway = start()
+
+    async def main(url: str) -> dict:
+        async with in_call(url):
+            [call] = (await asyncio.to_thread(gateway.look))["calls"]
+            return call
+
+    users, embeds = (asyncio.run(main(url)) for url in (gateway.signaling(run=77, token=jwt(user="grace")), gateway.embed_session("emb_echo")))
+    assert users.items() >= {"tenant": "default", "workflow": 2, "run": 77, "auth": "users", "user": "grace"}.items()
+    assert embeds["auth"] == "embeds" and "user" not in embeds
+    gateway.await_idle()
+    ended = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in gateway.log.read_text().splitlines() if line.endswith("call ended")]
+    assert [(each["call"], each["run"], each["auth"], each.get("user")) for each in ended] == [
+        (users["id"], "77", "users", "grace"), (embeds["id"], str(embeds["run"]), "embeds", None)]
 
 
 def test_nobody_is_told_of_a_call_that_is_not_theirs(gateway):

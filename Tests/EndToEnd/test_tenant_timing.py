@@ -17,9 +17,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway import UPGRADE
-from test_tenants import EMBED, MESSAGES, NAMES, ROWS, Answer, Tenant, header_fields, make_world, telephones, unheard
+from test_tenants import (
+    ASKED, EMBED, INTRUDERS, MESSAGES, ROWS, Answer, AskedWorld, Tenant, header_fields, intruder_in, make_world, telephones, unheard,
+)
 
 __all__ = ["make_world"]
+pytestmark = pytest.mark.alone
 REQUESTS = 300  # of each kind
 AT_ONCE = 50  # messages of a socket, which may say 60
 READ = 50e-6  # what is read and passed over takes less
@@ -51,9 +54,9 @@ def world(make_world):
         yield world
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=INTRUDERS)
 def intruder(request, world) -> Tenant:
-    return world.tenants[request.param]
+    return intruder_in(world, request.param)
 
 
 @pytest.fixture
@@ -98,6 +101,23 @@ def test_an_answer_about_another_tenant_takes_as_long_as_one_about_nobody(world,
         kinds = {"another's": lambda: row.ask(host, intruder.has), "nobody's": lambda: row.ask(host, world.nobody)}
         # Chance may make a difference once; what is there is there each time.
         assert not all(differ(row.name, measured(kinds), READ if row.is_stored else 0) for _ in range(3))
+
+
+@pytest.fixture(scope="module")
+def asked(_gateways):
+    with AskedWorld(_gateways, "path") as world:
+        yield world
+
+
+# The endpoint is in this process, and takes most of the time; each question about a token or a key is the same to it.
+@pytest.mark.parametrize("row", [row for row in ASKED if "?" in row.name or row.name.startswith("TURN")], ids=lambda row: row.name)
+def test_an_answer_about_who_is_remembered_at_another_tenant_takes_as_long(asked, row):
+    """As one about who is remembered at none: both are asked about."""
+    home, host = asked.tenants.values()
+    assert row.ask(home, home.has)[0] in (101, 200)
+    host = QuickTenant(host)
+    kinds = {"another's": lambda: row.ask(host, home.has), "nobody's": lambda: row.ask(host, asked.nobody)}
+    assert not all(differ(row.name, measured(kinds, 90)) for _ in range(3))
 
 
 def test_the_clock_would_tell(host):

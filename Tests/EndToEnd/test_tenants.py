@@ -28,6 +28,7 @@ import speech
 from bot import Bot
 from gateway import CONFIG, FRESH_RUNS, ROOT, http, jwt, upgrade
 from peer import Caller, calling, in_call
+from test_auth import Server
 from test_never_dialled import request
 from test_reload import change, reload
 from test_wire_messages import MISSING, OWNED, trickled
@@ -75,6 +76,7 @@ def of_tenant(name: str) -> dict[str, str]:
     pipeline: echo
     pipelines: {{{{ "{PHONE}": {name}-phone, "{BOT}": bot, "{SHARED_PHONE}": phone }}}}
     ice: {{{{ inbound: none, outbound: none }}}}
+    playground: emb_{name}
     events: {EVENTS[name]}
     limits: {{{{ call: {SEATS[name]}m, connect: 60s }}}}
 """,
@@ -96,7 +98,7 @@ def configuration() -> str:
 """,
         "tenants": "",
     }
-    text = CONFIG[: CONFIG.index("auth:")].replace("emb_demo", "emb_same")
+    text = CONFIG[: CONFIG.index("auth:")]
     text += 'ice_servers:\n  - {{ urls: ["turn:turn.example.org:3478"], secret: {{ file: {directory}/turn.secret }} }}\n'
     both = [of_tenant(name) for name in NAMES]
     for section, entries in shared.items():
@@ -525,11 +527,19 @@ ROWS = [
 ]
 
 
-@pytest.fixture(params=NAMES)
+# Of two tenants that are alike it is often the first where they are matched by host, and the second where it is by path.
+INTRUDERS = ["one", pytest.param("the other", marks=pytest.mark.rare)]
+
+
+def intruder_in(world, param: str) -> Tenant:
+    """Whose belongings are used at the other tenant."""
+    return world.tenants[NAMES[(param == "the other") != (world.match == "path")]]
+
+
+@pytest.fixture(params=INTRUDERS)
 def intruder(request, world) -> Tenant:
-    """Whose belongings are used at the other."""
     before = world.look()
-    yield world.tenants[request.param]
+    yield intruder_in(world, request.param)
     world.await_look(before)
 
 
@@ -558,6 +568,12 @@ def test_it_would_have_been_seen(world, intruder, row):
     """What belongs to a tenant makes a difference at home, so that none elsewhere means something."""
     with telephones(world, row, intruder):
         assert (row.ask(intruder, intruder.has) != row.ask(intruder, world.nobody)) == row.at_home
+
+
+def test_a_playground_calls_with_the_token_of_its_own_tenant(intruder, host):
+    status, _, page = intruder.http("GET", "/")
+    assert status == 200 and f'data-token="emb_{intruder.name}"'.encode() in page
+    assert f"emb_{host.name}".encode() not in page
 
 
 def test_a_call_that_was_touched_would_have_been_seen(world, intruder):
@@ -813,6 +829,85 @@ def test_users_of_two_tenants_are_two_at_the_turn_server(world):
     ):
         names = [json.loads(ask(tenant)[2])["username"].partition(":")[2] for tenant in world.tenants.values()]
         assert len(set(names)) == 2, names
+
+
+# MARK: - An endpoint that decides
+
+
+class AskedWorld:
+    """A gateway whose two tenants ask one endpoint by one instance, which remembers its answers.
+
+    The endpoint lets each token and key in at one tenant only.
+    """
+
+    def __init__(self, gateways, match: str):
+        self.gateways, self.match = gateways, match
+        self.nobody = of_nobody(match)
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.endpoint = stack.enter_context(Server(self._answer))
+            start = contextlib.contextmanager(self.gateways)
+            gateway = stack.enter_context(start(template=self._configuration(), endpoint=self.endpoint.url))
+            self.tenants = {}
+            for name in NAMES:
+                address = address_of(name, self.match)
+                # The run is of the same number at both.
+                has = replace(self.nobody, token=token_of(name), key=key_of(name), address=address)
+                where = (gateway.url, {"Host": address}) if self.match == "host" else (gateway.url + address, {})
+                self.tenants[name] = Tenant(name, has, *where)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def _configuration(self) -> str:
+        text = CONFIG[: CONFIG.index("auth:")].replace("  playground: emb_demo\n", "")
+        text += 'ice_servers:\n  - {{ urls: ["turn:turn.example.org:3478"], secret: {{ file: {directory}/turn.secret }} }}\n'
+        text += 'auth:\n  app: {{ type: http, url: "{endpoint}", cache: 5m, refusals_per_address: 100000 }}\npipelines:\n  echo: {{ type: echo }}\ntenants:\n'
+        for name in NAMES:
+            text += f"  {name}: {{{{ match: {{{{ {self.match}: {address_of(name, self.match)} }}}}, auth: [app], pipeline: echo }}}}\n"
+        return text
+
+    def _answer(self, body: str):
+        question = json.loads(body)
+        if (question["token"] or question["api_key"]) in (self.tenants[question["tenant"]].has.token, key_of(question["tenant"])):
+            return 200, {}, b'{"user":"7","organization":"9"}'
+        return 403, {}, b"{}"
+
+    def questions(self) -> int:
+        return len(self.endpoint.requests)
+
+
+# By a token or a key that is shown.
+ASKED = [row for row in ROWS if row.covers in (SOCKET, TURN) and row.is_timed and not row.is_stored and " by " in row.name]
+
+
+@pytest.fixture(scope="module", params=["host", "path"])
+def asked(request, _gateways):
+    with AskedWorld(_gateways, request.param) as world:
+        yield world
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("row", ASKED, ids=lambda row: row.name)
+def test_who_is_remembered_at_one_tenant_is_asked_about_at_the_other(asked, row, name):
+    """The question of before, but for the tenant: its answer is not good for another's."""
+    home = asked.tenants[name]
+    [host] = (each for each in asked.tenants.values() if each is not home)
+    let_in = row.ask(home, home.has)[0]
+    assert let_in in (101, 200)
+    before = asked.questions()
+    assert row.ask(home, home.has)[0] == let_in
+    assert asked.questions() == before, "nobody was remembered, so that this would show nothing"
+    answer = row.ask(host, home.has)
+    assert asked.questions() == before + 1
+    assert answer == row.ask(host, asked.nobody) and answer[0] in (401, 403)
+    assert [json.loads(body)["tenant"] for *_, body in asked.endpoint.requests[before:]] == [host.name] * 2
+    assert row.ask(home, asked.nobody)[0] == answer[0]
+    assert row.ask(home, home.has)[0] == let_in
+    assert asked.questions() == before + 3, "at home it is still remembered"
 
 
 # MARK: - What one uses up

@@ -23,7 +23,7 @@ from aioice import stun, turn
 from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnection
 
 import speech
-from gateway import ROOT, TURN_SECRET, Gateway, changed_config, http, write_config
+from gateway import ROOT, TURN_SECRET, Gateway, changed_config, http, patchbay, write_config
 from network import network
 from packets import UDP, capturing
 from peer import Microphone, calling
@@ -425,6 +425,7 @@ def gateway(machines):
         assert made.stop() == 0, made.log.read_text()[-4000:]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_call_through_it_has_sound_both_ways(machines, gateway, sentences, noisy, transport):
     said = speech.read(noisy["harbour"])[: 7 * speech.RATE]
@@ -531,6 +532,7 @@ def await_relays(gateway, count: int) -> str:
     return log
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("caller, listen", [(OUTSIDE[0], GATEWAY), (OUTSIDE[3], f"[{GATEWAY6}]")], ids=["IPv4", "IPv6"])
 def test_six_calls_share_one_allocation_of_a_gateway_that_relays(machines, noisy, caller, listen):
     machines.move_caller(caller)
@@ -539,7 +541,7 @@ def test_six_calls_share_one_allocation_of_a_gateway_that_relays(machines, noisy
         with relayed(machines, machines.directory / "gateway", loops=1, listen=listen) as gateway:
             await_relays(gateway, 2)
             words = "call", f"{gateway.url}/", "--token", "emb_echo", "--in", noisy["harbour"], "--seconds", 8, "--calls", 6, "--json"
-            run = subprocess.run(machines.caller.command(gateway.binary, *words), capture_output=True, text=True, timeout=60)
+            run = patchbay(*words, machine=machines.caller)
     calls = json.loads(run.stdout)["calls"]
     for call in calls:
         print({name: call[name] for name in ("connected", "packets_sent", "packets_received", "packets_lost", "remote_lost")})

@@ -192,6 +192,7 @@ class Session:
         pytest.param(lambda gateway, session: gateway.change(TOKEN, workflow=5), id="5 another workflow's token"),
         pytest.param(lambda gateway, session: gateway.change(session.run, mode="textchat"), id="6 text chat"),
         pytest.param(lambda gateway, session: gateway.change(TOKEN, allowed_domains=["x.example"]), id="7 domain"),
+        pytest.param(lambda gateway, session: gateway.change(TOKEN, alowed_domains=["x.example"]), id="a slip in the token"),
         pytest.param(lambda gateway, session: gateway.change(TOKEN, owner=None), id="8 nobody's token"),
     ],
 )
@@ -202,6 +203,14 @@ def test_an_embed_session_that_is_not_good_is_403_without_a_body(gateway, spoil)
         assert answer(session.url) == (101, b"")
         spoil(gateway, session)
         assert answer(session.url) == FORBIDDEN
+
+
+def test_a_slip_in_a_stored_credential_is_in_the_log(gateway):
+    session = Session(gateway)
+    gateway.change(TOKEN, alowed_domains=["x.example"])
+    assert answer(session.url) == FORBIDDEN
+    gateway.await_log("unknown key 'alowed_domains'")
+    gateway.delete(TOKEN)
 
 
 @pytest.mark.parametrize(

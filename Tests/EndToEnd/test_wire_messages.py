@@ -303,8 +303,10 @@ def test_a_candidate_that_the_policy_drops_has_no_reply(start):
 
     async def main():
         async with calling(gateway.signaling()) as caller:
-            await caller.offer(trickle=True)
-            await caller.offer(trickle=True)
+            for number in 1, 2:
+                await caller.offer(trickle=True)
+                await caller.until(lambda number=number: len(caller.messages) == 2 * number, 10, "the end of candidates")
+            await asyncio.sleep(0.2)
             assert caller.remote_candidates == 0
             assert [each["type"] for each in caller.messages] == ["answer", "ice-candidate"] * 2
 

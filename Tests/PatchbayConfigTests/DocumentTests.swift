@@ -8,7 +8,6 @@ struct DocumentTests {
     func stockConfiguration() throws {
         let configuration = try load(stock())
         #expect(configuration.server.listen == ListenAddress(host: "127.0.0.1", port: 8080))
-        #expect(configuration.server.playground == "emb_demo")
         #expect(configuration.media.ports.ports == 40_000...40_063 && configuration.media.loops == nil)
         let opus = configuration.media.opus
         #expect(opus.complexity == 5 && opus.bitrate == 32_000 && opus.bandwidth == .full)
@@ -28,7 +27,7 @@ struct DocumentTests {
         #expect(tenant.auth == ["users", "embeds"] && tenant.quotas == ["seats"])
         #expect(tenant.pipeline == "parrot" && tenant.pipelines == [2: "echo"])
         #expect(tenant.inboundPolicy == "none" && tenant.outboundPolicy == "none")
-        #expect(tenant.runs == .open && tenant.store == "local")
+        #expect(tenant.runs == .open && tenant.store == "local" && tenant.playground == "emb_demo")
         #expect(tenant.limits.call == .seconds(1800) && tenant.limits.connect == .seconds(60))
         #expect(tenant.limits.grace == .seconds(10))
         #expect(tenant.limits.idle == .seconds(300) && configuration.server.drain == .seconds(20))
@@ -109,6 +108,21 @@ struct DocumentTests {
 
     }
 
+    @Test("has a JSON Schema for a tenant's own file and one for a file of tests, which say what the whole one says")
+    func schemasOfOtherFiles() throws {
+        let whole = try JSONValue(parsing: schema(catalogue), maximumDepth: 32)
+        let tenant = try JSONValue(parsing: schema(catalogue, of: .tenant), maximumDepth: 32)
+        #expect(tenant["$schema"] == whole["$schema"])
+        #expect(
+            tenant["properties"]?["match"] != nil
+                && tenant["properties"] == whole["properties"]?["tenants"]?["additionalProperties"]?["properties"])
+        let tests = try JSONValue(parsing: schema(catalogue, of: .tests), maximumDepth: 32)
+        #expect(tests["$schema"] == whole["$schema"] && tests["required"] == ["tests"])
+        #expect(tests["properties"]?.object?.keys.sorted() == ["tests"])
+        let items = tests["properties"]?["tests"]?["items"]
+        #expect(items?["properties"]?["expect"] != nil && items == whole["properties"]?["tests"]?["items"])
+    }
+
     @Test("is accepted by its JSON Schema, and with a key misspelled it is not")
     func schemaAccepts() throws {
         struct Holder: PluginSettings {
@@ -140,6 +154,36 @@ struct DocumentTests {
         }
     }
 
+    @Test("is accepted by its JSON Schema with a variable where a word may stand")
+    func schemaAcceptsVariables() throws {
+        struct Holder: PluginSettings {
+            @Field("Anything") var root: JSONValue
+        }
+        let schema = try JSONValue(parsing: schema(catalogue), maximumDepth: 32)
+        let text = """
+            root:
+              version: "${VERSION:-1}"
+              media: { addresses: "${ADDRESSES:-auto}", opus: { bandwidth: "${BAND:-full}" } }
+              auth: { users: { type: jwt, algorithms: ["${ALGORITHM:-HS256}"], secret: { env: SECRET } } }
+              quotas: { seats: { type: concurrency, limit: "${LIMIT:-1}", on_unavailable: "${THEN:-deny}" } }
+              pipelines: { echo: { type: echo } }
+              tenants:
+                a: { match: "${MATCH:-any}", pipeline: echo, ice: "${ICE:-auto}", runs: "${RUNS:-open}" }
+                b: { match: [{ path: "${PREFIX:-/b}" }], pipeline: echo, events: "${EVENTS:-all}" }
+                c: { match: { path: /c }, pipeline: echo, origins: "${ORIGINS:-any}" }
+            """
+        // As an editor sees it: not replaced.
+        let written = text.replacing("${", with: "$${")
+        #expect(accepts(schema, try decodeSettings(Holder.self, yaml: written).root))
+        for name in [
+            "VERSION:-1", "ADDRESSES:-auto", "BAND:-full", "ALGORITHM:-HS256", "THEN:-deny", "MATCH:-any",
+            "ICE:-auto", "RUNS:-open", "PREFIX:-/b", "EVENTS:-all", "ORIGINS:-any",
+        ] {
+            let wrong = try decodeSettings(Holder.self, yaml: written.replacing("$${\(name)}", with: "nonsense")).root
+            #expect(!accepts(schema, wrong), "\(name)")
+        }
+    }
+
     @Test("explains a plugin")
     func described() throws {
         let embeds = try #require(catalogue[.auth]?.last)
@@ -164,14 +208,29 @@ struct DocumentTests {
     }
 }
 
-/// The part of JSON Schema that says which keys there are and how they nest.
+private func isOfType(_ type: JSONValue?, _ value: JSONValue) -> Bool {
+    if case .array(let types)? = type { return types.contains { isOfType($0, value) } }
+    return switch (type?.string, value) {
+    case (nil, _), ("null", .null), ("boolean", .bool), ("string", .string), ("array", .array): true
+    case ("object", .object), ("integer", .integer), ("number", .integer), ("number", .number): true
+    case (_?, _): false
+    }
+}
+
+private func matches(_ pattern: String?, _ text: String?) -> Bool {
+    guard let pattern, let text else { return true }
+    return (try? Regex(pattern)).map { text.firstMatch(of: $0) != nil } ?? false
+}
+
+/// The part of JSON Schema that says which keys there are, how they nest, and what may stand behind them.
 private func accepts(_ schema: JSONValue, _ value: JSONValue) -> Bool {
     func all(_ name: String, _ check: ([JSONValue]) -> Bool) -> Bool {
         if case .array(let list)? = schema[name] { check(list) } else { true }
     }
     guard all("oneOf", { $0.count { accepts($0, value) } == 1 }), all("anyOf", { $0.contains { accepts($0, value) } }),
         all("enum", { $0.contains(value) }), schema["const"].map({ $0 == value }) ?? true,
-        all("required", { $0.allSatisfy { value[$0.plain] != nil } })
+        all("required", { $0.allSatisfy { value[$0.plain] != nil } }), isOfType(schema["type"], value),
+        matches(schema["pattern"]?.string, value.string)
     else { return false }
     for (name, member) in value.object ?? [:] {
         if let known = schema["properties"]?[name] {

@@ -79,14 +79,32 @@ struct FaultTests {
         arguments: [
             ("ice: { inbound: privat }", "there is no ICE policy instance named 'privat'"),
             ("match: { path: t/acme }", "expected a path that starts with / and does not end with it, found 't/acme'"),
+            ("match: { path: /api }", "expected a path that starts with / and does not end with it, found '/api'"),
+            (
+                "match: { path: /embed/a }",
+                "expected a path that starts with / and does not end with it, found '/embed/a'"
+            ),
+            (
+                "match: { path: /2010-04-01 }",
+                "expected a path that starts with / and does not end with it, found '/2010-04-01'"
+            ),
             ("match: { host: a, path: /b }", "expected either a host or a path"),
             ("match: [any, any]", "the tenant 'default' has the same match: any"),
+            ("match: [any, any]", "  |     match: [any, any]"),
+            ("match: { host: '*.acme.example' }", "  = there are no wildcards: write each host"),
+            ("match: { host: 'https://voice.acme.example' }", "  = without the scheme, the path and the port"),
+            ("match: { host: bücher.example }", "  = write it as it is in the DNS: xn--bcher-kva.example"),
+            ("match: { host: acme.example. }", "  = without the dot at its end"),
+            ("match: { host: 'acme.example:8080' }", "  = requests at any port match"),
+            ("match: { host: acme.example/t }", "  = a path is a match of its own: { path: /t/acme }"),
+            ("match: { host: '[::1]' }", "  = an IPv6 address is no name"),
             ("match: nowhere", "expected any, { host: NAME } or { path: /PREFIX }, found 'nowhere'"),
             ("auth: []", "the auth chain is empty, so nobody could call"),
             ("auth: ~", "expected a list, found '~'"),
             ("pipelines: { seven: bot }", "expected a workflow id, found 'seven'"),
             ("pipelines: { \"7\": bt }", "there is no pipeline instance named 'bt'"),
             ("quotas: [seats]", "there is no quota instance named 'seats'"),
+            ("quotas: [bot]", "  = 'bot' is an instance under pipelines. quotas has: nothing"),
             ("allow_anonymous: yes", "expected true or false, found 'yes'"),
             ("limits: { call: 25h }", "expected a duration from 1s to 1d, found '25h'"),
             ("limits: { grace: 121s }", "expected a duration from 0 to 2m, found '121s'"),
@@ -101,7 +119,79 @@ struct FaultTests {
         let text = "version: 1\npipelines: { bot: { type: echo } }\ntenants:\n  default:\n\(tenant)\n"
         let printed = faults(in: text)
         #expect(printed.components(separatedBy: "error: ").count == 2, "\(printed)")
-        #expect(printed.contains(": \(message)\n"), "\(printed)")
+        #expect(printed.contains(message.hasPrefix("  ") ? message : ": \(message)\n"), "\(printed)")
+    }
+
+    @Test(
+        "a list of names that is none has one fault, which says what to write and lets nobody in",
+        arguments: [
+            ("auth: door", "expected a list, found 'door'", "write [door]"),
+            ("auth: door, gate", "expected a list, found 'door, gate'", "write [door, gate]"),
+            ("auth: dor", "expected a list, found 'dor'", "write [one, two], or a line '- one' for each"),
+            (
+                "auth: { own: { type: jwt, secret: hunter2 } }", "expected a list, found keys and values",
+                "instances are declared under `auth` in config.yaml; name them here: [own]"
+            ),
+            (
+                "auth: { type: jwt, secret: { file: data/jwt.secret } }", "expected a list, found keys and values",
+                "instances are declared under `auth` in config.yaml; name them here: [NAME]"
+            ),
+            (
+                "auth: {}", "expected a list, found keys and values",
+                "instances are declared under `auth` in config.yaml; name them here: [NAME]"
+            ),
+            ("auth: []", "the auth chain is empty, so nobody could call", "name instances in it. auth has: door, gate"),
+            ("auth:", "the auth chain is empty, so nobody could call", "name instances in it. auth has: door, gate"),
+            (
+                "runs: open", "the auth chain is empty, so nobody could call",
+                "name instances of 'auth', or write allow_anonymous: true to let everybody in"
+            ),
+            ("auth: [door]\n    quotas: seats", "expected a list, found 'seats'", "write [seats]"),
+            (
+                "auth: [door]\n    quotas: { own: { type: concurrency } }", "expected a list, found keys and values",
+                "instances are declared under `quotas` in config.yaml; name them here: [own]"
+            ),
+        ])
+    func lists(lines: String, message: String, help: String) {
+        let text = """
+            version: 1
+            auth:
+              door: { type: jwt, algorithms: [], secret: { file: data/jwt.secret } }
+              gate: { type: jwt, algorithms: [], secret: { file: data/jwt.secret } }
+            quotas: { seats: { type: concurrency, limit: 1 } }
+            pipelines: { bot: { type: echo } }
+            tenants:
+              t:
+                match: any
+                pipeline: bot
+                \(lines)
+            """
+        let error = #expect(throws: Faults.self) { try load(text) }
+        #expect(error?.faults.map(\.message) == [message])
+        #expect(error?.faults.first?.help == help)
+        #expect(error?.description.contains("hunter2") == false)
+    }
+
+    @Test("what is no tenant at all has one fault")
+    func noTenant() {
+        let error = #expect(throws: Faults.self) { try load("version: 1\ntenants: { t: nobody }\n") }
+        #expect(
+            error?.faults.map { "\($0.path): \($0.message)" } == ["tenants.t: expected keys and values, found 'nobody'"]
+        )
+    }
+
+    @Test("callers whom nobody knows have events only where they are let in")
+    func anonymousEvents() {
+        let text = """
+            version: 1
+            auth: { door: { type: jwt, algorithms: [], secret: { file: data/jwt.secret } } }
+            pipelines: { bot: { type: echo } }
+            tenants: { t: { match: any, auth: [door], pipeline: bot, events: { anonymous: all } } }
+            """
+        let printed = faults(in: text)
+        #expect(
+            printed.contains("tenants.t.events.anonymous: the tenant has no callers whom nobody knows"), "\(printed)")
+        #expect(printed.contains("= add allow_anonymous: true"), "\(printed)")
     }
 
     @Test(
@@ -116,6 +206,12 @@ struct FaultTests {
             ("server:\n\tlisten: a:1", "2:1: error: a tab cannot indent YAML"),
             ("server: [1,\n  2", "2:4: error: did not find expected ',' or ']' while parsing a flow sequence"),
             ("server: [1,\n  2", "  = it begins in line 1"),
+            ("origins: [shop.example, *.shop.example]", "= what begins with * is quoted: '*.shop.example'"),
+            ("origins: [*]", "= what begins with * is quoted: '*.shop.example'"),
+            ("match: { host: ${ACME_HOST} }", "= a variable inside { } or [ ] is quoted: \"${NAME}\""),
+            ("auth: [${ACME}]", "= a variable inside { } or [ ] is quoted: \"${NAME}\""),
+            ("\u{FEFF}version: 1\nmeida: {}\ntenants: {}", "2:1: error: unknown key 'meida'"),
+            ("\u{FEFF}verson: 1", "1:1: error: unknown key 'verson'"),
             ("media: {}\nserver\n", "2:1: error: could not find expected ':' while scanning a simple key"),
             ("server:\n  listen: 'a\u{7}b'", "2:13: error: control characters are not allowed"),
             ("[a]: b", "1:1: error: a key is one word, not a list or a map"),
@@ -162,7 +258,13 @@ struct FaultTests {
                 "server: { trusted_proxies: [10.0.0.0/33] }",
                 "expected an IP address or a range such as 10.0.0.0/8, found '10.0.0.0/33'"
             ),
+            (
+                "server: { playground: emb_demo, drain: 61m }",
+                "1:11: error: server: 'playground' is a tenant's setting\n  | server: { playground: emb_demo, drain: 61m }"
+            ),
+            ("server: { playground: emb_demo, drain: 61m }", "1:40: error: server.drain: expected a duration"),
             ("server: { drain: 61m }", "1:18: error: server.drain: expected a duration from 0 to 1h, found '61m'"),
+            ("tenants: { t: { ice: auto, origins: any, match: any } }", "{ ice: auto, origins: any, match: any }"),
             ("media: { addresses: [localhost] }", "expected an IP address, found 'localhost'"),
             ("media: { public_address: gateway.example }", "expected an IP address, found 'gateway.example'"),
             (
@@ -203,6 +305,39 @@ struct FaultTests {
             configuration.fault(SettingsFault("no"), in: instance).description.contains("  |   users:\n  |   ^~~~~"))
     }
 
+    @Test(
+        "one about a part of the setting is shown at that part, or as near as there is one",
+        arguments: [
+            ([], "tokens", 7, 7, 14), ([1], "tokens[1]", 9, 9, 12), ([1, "token"], "tokens[1].token", 9, 16, 5),
+            ([1, "allowed_domains", 1], "tokens[1].allowed_domains[1]", 11, 38, 10),
+            ([1, "active"], "tokens[1]", 9, 9, 12), ([1, 0], "tokens[1]", 9, 9, 12),
+            ([1, "token", "x"], "tokens[1].token", 9, 16, 5), ([7], "tokens", 7, 7, 14),
+            ([.index(-1)], "tokens", 7, 7, 14),
+            (["token"], "tokens", 7, 7, 14),
+        ] as [([SettingsFault.Step], String, Int, Int, Int)])
+    func partOfSetting(place: [SettingsFault.Step], path: String, line: Int, column: Int, length: Int) throws {
+        let configuration = try load(
+            """
+            version: 1
+            auth:
+              embeds:
+                type: embed_token
+                store: memory
+                tokens:
+                  - token: emb_a
+                    workflow: 1
+                  - token: emb_b
+                    workflow: 1
+                    allowed_domains: [b.example, b..example]
+            pipelines: { e: { type: echo } }
+            tenants: { t: { match: any, auth: [embeds], pipeline: e } }
+            """)
+        let instance = try #require(configuration.instances[.auth]?["embeds"])
+        let fault = configuration.fault(SettingsFault("no", field: "tokens", at: place), in: instance)
+        #expect(fault.path == "auth.embeds.\(path)")
+        #expect(fault.line == line && fault.column == column && fault.length == length, "\(fault)")
+    }
+
     @Test("a name with a line break in it stays in one line")
     func lineBreak() {
         let printed = faults(in: "version: 1\nauth: { \"a\\nb\": { type: none } }\ntenants: {}\n")
@@ -214,9 +349,40 @@ struct FaultTests {
         let error = #expect(throws: Faults.self) { try load("version: 1\ntenants: {}\nmeida: {}\n") }
         let fault: JSONValue = [
             "file": "config.yaml", "line": 3, "column": 1, "length": 5, "path": "", "message": "unknown key 'meida'",
-            "help": "did you mean 'media'?",
+            "help": "did you mean 'media'?", "severity": "error",
         ]
         #expect(error?.json == [try #require(error?.faults.first?.json), fault])
+    }
+
+    @Test("what passes though nobody would want it is warned of where it stands")
+    func warnings() throws {
+        struct Seats: PluginSettings {
+            @Field("Calls at the same time", in: 0...10) var limit: Int
+        }
+        var plugins = catalogue
+        plugins[.quota] = [PluginDescription(type: "seats", summary: "", settings: Seats.self)]
+        let text = """
+            version: 1
+            stores: { memory: { type: sqlite, path: a.db }, disk: { type: sqlite, path: b.db } }
+            auth: { users: { type: jwt, algorithms: [], secret: { env: KEY } } }
+            quotas: { shut: { type: seats, limit: 0 }, one: { type: seats, limit: 1 } }
+            pipelines: { bot: { type: echo } }
+            ice_policies: { private: { type: public }, all: { type: all } }
+            tenants:
+              t: { match: any, auth: [users, users], quotas: [one, shut, one], pipeline: bot, store: disk }
+            """
+        let warnings = try GatewayConfiguration.load(text: text, environment: ["KEY": "k"], catalogue: plugins)
+            .warnings
+        #expect(
+            warnings.map { "\($0.line):\($0.column) \($0.path): \($0.message)" } == [
+                "2:11 stores.memory: it takes the place of the built-in 'memory', and is of type sqlite",
+                "4:39 quotas.shut.limit: a limit of 0 lets no call in",
+                "6:17 ice_policies.private: it takes the place of the built-in 'private', and is of type public",
+                "8:34 tenants.t.auth[1]: 'users' is in the list already",
+                "8:62 tenants.t.quotas[2]: 'one' is in the list already",
+            ])
+        #expect(warnings.allSatisfy { $0.isWarning && $0.json["severity"] == "warning" })
+        #expect(warnings.first?.description.contains(": warning: stores.memory: ") == true)
     }
 
     @Test("a line too long to print is cut around the caret")

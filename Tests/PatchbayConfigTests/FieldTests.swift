@@ -71,9 +71,18 @@ struct FieldTests {
 
     @Test(
         "of text keep their text, which YAML 1.1 would have changed",
-        arguments: ["no", "on", "y", "1.10", "0123", "0x1F", "null", "~", "1:30", "2001-12-14", "1_000", ".inf"])
+        arguments: ["no", "on", "y", "1.10", "0123", "0x1F", "nil", "1:30", "2001-12-14", "1_000", ".inf"])
     func traps(text: String) throws {
         #expect(try read("text: \(text)").text == text)
+    }
+
+    @Test(
+        "of text are not YAML's words for nothing, unless they stand in quotes",
+        arguments: ["null", "Null", "NULL", "~"])
+    func nothing(word: String) throws {
+        #expect(try read("text: '\(word)'").text == word)
+        #expect(throws: (any Error).self) { try read("text: \(word)") }
+        #expect(throws: (any Error).self) { try read("maybe: \(word)") }
     }
 
     @Test(
@@ -122,7 +131,8 @@ struct FieldTests {
     @Test("of a choice among digits are in the schema as YAML reads them, with quotes and without")
     func digits() {
         enum Rate: String, FieldChoice { case low = "8000", any }
-        #expect(Rate.schema == ["enum": ["8000", "any", 8000]])
+        let variable: JSONValue = ["type": "string", "pattern": #"\$\{"#]
+        #expect(Rate.schema == ["anyOf": [["enum": ["8000", "any", 8000]], variable]])
     }
 
     @Test("without an upper end say so")

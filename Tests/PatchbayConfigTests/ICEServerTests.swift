@@ -164,6 +164,9 @@ struct ICEServerTests {
             ("turn-shared-secret-123", "the secret is a placeholder"),
             ("<your secret key>", "the secret is a placeholder"),
             ("secretsecretsecret", "the secret is a placeholder"),
+            ("my secret 83746251", "the secret is a placeholder"),
+            ("0123456789abcdef", "the secret is a row of digits, of the alphabet or of a keyboard"),
+            ("trustno1trustno1trustno1", "the secret is one piece again and again"),
             ("aaaaaaaaaaaaaaaaaaaa", "the secret is made of fewer than four different characters"),
         ])
     func weak(secret: String, message: String) {
@@ -175,7 +178,8 @@ struct ICEServerTests {
     @Test(
         "take any other secret",
         arguments: [
-            "0123456789abcdef", "my secret 83746251", "correct horse battery", "Zm9vYmFyYmF6cXV1eA==", "пароль-длинный",
+            "8f14e45fceea167a", "secret-4f1d8a0b72c39e56", "correct horse battery", "Zm9vYmFyYmF6cXV1eA==",
+            "пароль-длинный",
         ])
     func strong(secret: String) throws {
         let servers = try servers("[{ urls: [\"turn:a\"], secret: { env: TURN } }]", secret: secret)

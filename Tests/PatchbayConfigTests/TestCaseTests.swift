@@ -1,3 +1,4 @@
+import Foundation
 import PatchbayConfig
 import PatchbayPlugin
 import Testing
@@ -148,6 +149,21 @@ struct TestCaseTests {
         #expect(elsewhere?.faults.map(\.file) == ["t.yaml"])
     }
 
+    @Test("with faults have their names looked at all the same")
+    func namesBesideFaults() {
+        let tests = """
+            tests:
+              - { name: a, connect: { path: /x, tokn: y }, expect: { by: usres, tenant: acne, pipeline: ecko } }
+              - { name: b, connect: { path: /x, token: { mint: usres, user: a } }, expect: { outcom: accepted } }
+            """
+        #expect(
+            faults(tests)?.faults.map(\.message) == [
+                "unknown key 'tokn'", "there is no auth instance named 'usres'", "there is no tenant named 'acne'",
+                "there is no pipeline instance named 'ecko'", "there is no auth instance named 'usres'",
+                "unknown key 'outcom'",
+            ])
+    }
+
     @Test("may say that there is nothing, and that nobody knows the caller")
     func nothing() throws {
         let tests = try load(
@@ -169,6 +185,35 @@ struct TestCaseTests {
             faults("", files: ["a.yaml": "tests: [", "b.yaml": "tests: {}"])?.faults.map(\.file) == [
                 "a.yaml", "b.yaml",
             ])
+    }
+
+    @Test(
+        "stand in a configuration, and in no file of their own, where the file has the top of one",
+        arguments: [
+            ("version: 1\ntests: []", true), ("tests: []\nversion: 1", true), ("tenants: {}", true),
+            ("tenants_dir: tenants.d\ntests: []", true), ("\u{FEFF}version: 1", true),
+            ("version: 1\r\ntests: [\r\n", true), ("tests: [\nversion: 1", true),
+            ("tests: []", false), ("tests: [", false), ("tests:\n  - { version: 1 }", false), ("", false),
+        ])
+    func isConfiguration(text: String, isOne: Bool) throws {
+        let file = "/tmp/patchbay-\(UInt64.random(in: 0 ... .max)).yaml"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        try Data(text.utf8).write(to: URL(filePath: file))
+        #expect(ConfigurationText(reading: file).isConfiguration == isOne)
+    }
+
+    @Test("in files that cannot be read are faults beside those of the configuration")
+    func unread() throws {
+        let file = "/tmp/patchbay-\(UInt64.random(in: 0 ... .max)).yaml"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        try Data("\(base)nothing: 1".utf8).write(to: URL(filePath: file))
+        let error = #expect(throws: Faults.self) {
+            try GatewayConfiguration.load(
+                ConfigurationText(reading: file), tests: ["/nowhere/t.yaml"].map(ConfigurationText.init(reading:)),
+                environment: ["KEY": "k"], catalogue: catalogue)
+        }
+        #expect(
+            error?.faults.map(\.message) == ["cannot read it: No such file or directory", "unknown key 'nothing'"])
     }
 
     @Test(

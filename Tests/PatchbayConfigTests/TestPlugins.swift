@@ -2,7 +2,7 @@ import PatchbayConfig
 import PatchbayPlugin
 
 struct SQLiteSettings: PluginSettings {
-    @Field("Path of the database file") var path: FileReference
+    @Field("Path of the database file") var path: OwnFile
 }
 
 enum Algorithm: String, FieldChoice {

@@ -4,6 +4,7 @@ import PatchbayConfig
 import PatchbayPlugin
 import PatchbayTesting
 import Signaling
+import TestSupport
 import Testing
 
 @testable import PatchbayKit
@@ -13,10 +14,15 @@ struct TestRouter {
     let router: Router
     let deployment: Deployment
     let clock = TestClock()
-    private let environment = CallSupervisor.Environment.test(media: NoMedia())
+    private let environment: CallSupervisor.Environment
 
-    init(turn: TURNServer? = nil) throws {
-        let plugins: [PluginRegistration] = .builtin + [.auth(AwayAuth.self), .store(AwayStore.self)]
+    /// - Parameter more: further tenants.
+    init(turn: TURNServer? = nil, more: String = "", log: any LogHandler = WatchedLog()) throws {
+        var environment = CallSupervisor.Environment.test(media: NoMedia(), log: log)
+        environment.now = { [clock] in clock.now }
+        self.environment = environment
+        let plugins: [PluginRegistration] =
+            .builtin + [.auth(AwayAuth.self), .auth(BusyAuth.self), .store(AwayStore.self)]
         let yaml = """
             version: 1
             pipelines: { echo: { type: echo } }
@@ -24,17 +30,20 @@ struct TestRouter {
             auth:
               users: { type: jwt, secret: { env: SECRET } }
               away: { type: away }
+              busy: { type: busy }
               embeds: { type: embed_token, store: runs, tokens: [{ token: emb_demo, workflow: 33 }] }
             tenants:
-              page: { match: { path: /page }, auth: [users, embeds], pipeline: echo, store: runs }
+              page: { match: { path: /page }, auth: [users, embeds], pipeline: echo, store: runs, playground: emb_demo }
               open: { match: any, auth: [users], pipeline: echo, store: runs }
               registered: { match: { path: /r }, auth: [users], pipeline: echo, store: runs, runs: registered }
               door: { match: { path: /door }, auth: [away], pipeline: echo, store: runs }
               crowd: { match: { path: /crowd }, allow_anonymous: true, pipeline: echo, store: runs }
               shelf: { match: { path: /shelf }, auth: [users], pipeline: echo, store: away }
+              \(more)
             """
         let configuration = try GatewayConfiguration.load(
-            text: yaml, environment: ["SECRET": "2b7e151628aed2a6abf7158809cf4f3c"], catalogue: plugins.catalogue)
+            text: yaml, environment: ["SECRET": Leaks.secret("an HMAC secret", "2b7e151628aed2a6abf7158809cf4f3c")],
+            catalogue: plugins.catalogue)
         deployment = try Deployment(
             configuration, plugins: plugins, logger: environment.logger, wallClock: { [clock] in clock.now })
         router = Router(served: CurrentDeployment(deployment), environment: environment, turnServer: turn)
@@ -50,8 +59,8 @@ struct TestRouter {
         _ user: String, _ organization: String? = nil, lifetime: Duration = .seconds(60)
     ) async throws -> String {
         let minter = try #require(deployment.auth["users"] as? any TokenMinter)
-        return try await minter.mint(
-            TokenRequest(user: user, organization: organization, lifetime: lifetime))
+        return try await Leaks.token(
+            minter.mint(TokenRequest(user: user, organization: organization, lifetime: lifetime)))
     }
 
     static func request(_ path: String, token: String? = nil, address: String = "192.0.2.1") -> Request {
@@ -82,6 +91,13 @@ private struct AwayAuth: AuthPlugin {
     func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome { throw CallerError("unreachable") }
 }
 
+private struct BusyAuth: AuthPlugin {
+    static let type = "busy"
+    static let summary = "Is asked too much."
+    init(settings: NoSettings, context: PluginContext) {}
+    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome { .reject(.tooManyRequests) }
+}
+
 private struct AwayStore: StorePlugin {
     static let type = "away"
     static let summary = "Cannot be asked."
@@ -90,7 +106,10 @@ private struct AwayStore: StorePlugin {
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {}
     func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool { true }
     func take(_ key: String) async throws -> [UInt8]? { nil }
-    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? { nil }
+    func increment(_ key: String, limit: Int) async throws -> Int? { nil }
+    func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) async throws -> (share: Int, count: Int) { (0, 0) }
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool { true }
     func release(_ set: String, member: String) async throws {}
     func count(_ set: String) async throws -> Int { 0 }
@@ -227,7 +246,7 @@ struct AdmissionTests {
         var start = TestRouter.request("/page/api/v1/public/embed/init")
         (start.method, start.body) = ("POST", Array(#"{"token":"emb_demo"}"#.utf8))
         let session = try JSONValue(parsing: await test.router.respond(to: start).body)["session_token"]?.string
-        let path = "/page/api/v1/ws/public/signaling/\(try #require(session))"
+        let path = "/page/api/v1/ws/public/signaling/\(Leaks.secret("a session token", try #require(session)))"
         for token in [nil, "nonsense", try await test.token("7")] {
             #expect(await test.status(TestRouter.request(path, token: token)).0 == 101)
         }
@@ -242,6 +261,16 @@ struct AdmissionTests {
         let request = TestRouter.request(
             "\(prefix)/api/v1/ws/signaling/33/501", token: try await test.token("7", "acme"))
         #expect(await test.status(request) == (503, #"{"detail":"\#(detail)"}"#))
+    }
+
+    @Test("who asks too much is 429, at the socket and for TURN credentials")
+    func tooMany() async throws {
+        let test = try TestRouter(
+            more: "crush: { match: { path: /crush }, auth: [busy], pipeline: echo, store: runs }")
+        let body = #"{"detail":"Too many requests. Please try again shortly"}"#
+        #expect(await test.status(TestRouter.request("/crush/api/v1/ws/signaling/33/501", token: "x")) == (429, body))
+        let turn = await test.router.respond(to: TestRouter.request("/crush/api/v1/turn/credentials"))
+        #expect(turn.status == 429 && turn.body == Array(body.utf8))
     }
 
     @Test("while the gateway drains every good path is 503")

@@ -1,8 +1,8 @@
-import Logging
 import PatchbayBuiltin
 import PatchbayConfig
 import PatchbayPlugin
 import PatchbayTesting
+import TestSupport
 import Testing
 
 @testable import PatchbayKit
@@ -15,18 +15,24 @@ struct CaseRunnerTests {
         stores: { local: { type: memory } }
         auth:
           users: { type: jwt, secret: { env: SECRET } }
+          brief: { type: jwt, secret: { env: SECRET }, longest_life: 1h }
           embeds:
             type: embed_token
             store: local
-            tokens: [{ token: emb_demo, workflow: 33, owner: shop, allowed_domains: [shop.example], usage_limit: 1 }]
+            tokens:
+              - { token: emb_demo, workflow: 33, owner: shop, allowed_domains: [shop.example], usage_limit: 1 }
+              - { token: emb_off, workflow: 33, active: false }
+              - { token: emb_old, workflow: 33, expires: 2020-01-31 }
           slow: { type: slow }
           away: { type: slow, word: away }
+          lost: { type: slow, word: lost }
         pipelines: { echo: { type: echo }, parrot: { type: parrot } }
         ice_policies: {}
         tenants:
           acme:
             match: { host: voice.acme.example }
             auth: [users]
+            origins: [app.example]
             pipeline: echo
             pipelines: { "7": parrot }
             store: local
@@ -36,18 +42,20 @@ struct CaseRunnerTests {
           runs: { match: { path: /runs }, auth: [users], pipeline: echo, store: local, runs: registered }
           slow: { match: { path: /slow }, auth: [slow], pipeline: echo, store: local }
           away: { match: { path: /away }, auth: [away], pipeline: echo, store: local }
+          lost: { match: { path: /lost }, auth: [lost], pipeline: echo, store: local }
 
         """
 
     private func runner(_ tests: String, base: String = Self.base) throws -> CaseRunner {
         let plugins: [PluginRegistration] = .builtin + [.auth(SlowAuth.self)]
-        let environment = ["SECRET": "2b7e151628aed2a6abf7158809cf4f3c", "TOKEN": "no.such.token"]
+        let environment = [
+            "SECRET": Leaks.secret("an HMAC secret", "2b7e151628aed2a6abf7158809cf4f3c"), "TOKEN": "no.such.token",
+        ]
         let configuration = try GatewayConfiguration.load(
             text: base + tests, environment: environment, catalogue: plugins.catalogue)
         return try CaseRunner(
-            configuration, plugins: plugins, environment: environment,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, patience: .milliseconds(200),
-            wallClock: { .seconds(1_800_000_000) })
+            configuration, plugins: plugins, environment: environment, logger: .watched,
+            patience: .milliseconds(200), wallClock: { .seconds(1_800_000_000) })
     }
 
     private func reports(_ tests: String) async throws -> [CaseReport] {
@@ -118,6 +126,20 @@ struct CaseRunnerTests {
     }
 
     @Test(
+        "a caller on a page is let in from where the tenant's `origins` says, and nobody is asked about any other",
+        arguments: [
+            ("https://app.example", #"outcome: accepted, status: 101, by: users, user: "7""#),
+            ("https://other.example", #"outcome: refused, status: 403, by: "", user: "", code: origin_not_allowed"#),
+        ])
+    func origins(page: String, expected: String) async throws {
+        let report = try #require(
+            try await reports(
+                "connect: { \(acme), origin: '\(page)', \(seven) }, expect: { tenant: acme, \(expected) }"
+            ).first)
+        #expect(report.isGood, "\(report)")
+    }
+
+    @Test(
         "host and path choose the tenant, and whether there is a socket",
         arguments: [
             ("path: /open/api/v1/ws/signaling/7/12", "outcome: accepted, tenant: open, by: anonymous, user: anonymous"),
@@ -143,10 +165,15 @@ struct CaseRunnerTests {
             ),
             (
                 "token: emb_demo, path: /page, origin: 'https://other.example'",
-                "outcome: refused, tenant: page, status: 403"
+                "outcome: refused, tenant: page, status: 403, code: domain_not_allowed, by: embeds"
             ),
-            ("token: emb_other, path: /page", "outcome: refused, status: 404"),
-            ("token: emb_demo, host: voice.acme.example", "outcome: refused, tenant: acme, status: 404"),
+            ("token: emb_other, path: /page", "outcome: refused, status: 404, code: invalid_embed_token"),
+            ("token: emb_off, path: /page", "status: 403, code: embed_token_inactive"),
+            ("token: emb_old, path: /page", "status: 403, code: embed_token_expired"),
+            (
+                "token: emb_demo, host: voice.acme.example",
+                #"outcome: refused, tenant: acme, status: 404, code: no_embed_auth, by: """#
+            ),
             ("token: emb_demo", "outcome: refused, code: no_tenant"),
         ])
     func embeds(embed: String, expected: String) async throws {
@@ -198,12 +225,28 @@ struct CaseRunnerTests {
                 "auth.slow could not start: it was not done within 200ms"
             ),
             (
-                "connect: { path: /x, token: { mint: away, user: a } }, expect: { outcome: refused }",
-                "auth.away makes no tokens"
+                "connect: { path: /lost/api/v1/ws/signaling/7/12 }, expect: { outcome: refused, tenant: lost }",
+                "nobody could tell: Authentication is unavailable"
             ),
             (
-                "connect: { path: /x, token: { mint: users } }, expect: { outcome: refused }",
-                "a JWT speaks for a user"
+                "embed: { path: /lost, token: emb_demo }, expect: { outcome: refused }",
+                "nobody could tell: Internal Server Error"
+            ),
+            (
+                "connect: { path: /lost/api/v1/ws/signaling/7/12/13 }, expect: { outcome: refused }",
+                "nobody was asked: the path is not that of a signaling socket"
+            ),
+            (
+                "connect: { path: /api/v1/ws/signaling/7/12 }, expect: { outcome: refused, user: '' }",
+                "nobody was asked: no tenant matches host and path"
+            ),
+            (
+                "embed: { path: /open, token: emb_demo }, expect: { outcome: refused }",
+                "nobody was asked: pages start no sessions there"
+            ),
+            (
+                "connect: { path: /x, token: { mint: brief, user: a, lifetime: 2h } }, expect: { outcome: refused }",
+                "say lifetime 1h or less"
             ),
             (
                 "connect: { path: /x, token: { env: NONE } }, expect: { outcome: refused }",
@@ -219,6 +262,60 @@ struct CaseRunnerTests {
         }
     }
 
+    @Test(
+        "what an instance does not make is a fault where it is written, in the words of a test",
+        arguments: [
+            ("mint: users", ": a JWT speaks for a user: say which", "add user: ID"),
+            ("mint: users, user: ''", ".user: a JWT speaks for a user: say which", "add user: ID"),
+            (
+                "mint: users, user: a, workflow: 3", ".workflow: a JWT is good for every workflow",
+                "leave `workflow` out"
+            ),
+            ("mint: embeds, workflow: 33", ": the calls of an embed token run as a user: say which", "add user: ID"),
+            ("mint: embeds, user: a", ": an embed token starts a workflow: say which", "add workflow: ID"),
+            (
+                "mint: embeds, user: a, workflow: -1", ".workflow: a workflow's id is 0 or more",
+                "write a number from 0"
+            ),
+            (
+                "mint: keys, user: a",
+                ".mint: a key is made by writing its hash into the instance's store, and 'auth.keys' has none",
+                "write `store` there"
+            ),
+            (
+                "mint: issuer, user: a", ".mint: 'auth.issuer' has no `secret` to sign with",
+                "give the test a token of the issuer's, as { env: NAME } or { file: PATH }"
+            ),
+            (
+                "mint: away, user: a", ".mint: auth.away makes no tokens",
+                "these do: auth.brief, auth.embeds, auth.issuer, auth.keys, auth.users"
+            ),
+        ])
+    func unmintable(minting: String, fault: String, help: String) {
+        let hash = "sha256:" + String(repeating: "0", count: 64)
+        let keys =
+            "  keys: { type: api_key, keys: [{ id: a, hash: \"\(hash)\", user: a }] }\n"
+            + "  issuer: { type: jwt, jwks: \"https://issuer.example/keys\" }\n"
+        let test = "tests: [{ name: a, connect: { path: /x, token: { \(minting) } }, expect: { outcome: refused } }]"
+        let faults = #expect(throws: Faults.self) {
+            try runner(test, base: Self.base.replacing("pipelines: { echo", with: keys + "pipelines: { echo"))
+        }
+        #expect(faults?.faults.map { "\($0.path): \($0.message)" } == ["tests[0].connect.token\(fault)"])
+        #expect(faults?.faults.first?.help == help)
+    }
+
+    @Test(
+        "a refusal by accident can be expected, where its status or code is",
+        arguments: [
+            ("connect: { path: /lost/api/v1/ws/signaling/7/12 }", "code: unavailable"),
+            ("connect: { path: /lost/api/v1/ws/signaling/7/12 }", "outcome: refused, status: 503"),
+            ("embed: { path: /lost, token: emb_demo }", "outcome: refused, status: 500"),
+        ])
+    func accidents(test: String, expected: String) async throws {
+        let report = try #require(try await reports("\(test), expect: { \(expected) }").first)
+        #expect(report.isGood, "\(report)")
+    }
+
     @Test("one line says how a test went, and shows nothing of what the caller had")
     func lines() async throws {
         let reports = try await reports(
@@ -229,7 +326,8 @@ struct CaseRunnerTests {
         #expect(reports[0].description == "ok      a")
         let line = reports[1].description
         #expect(line.hasPrefix("FAILED  a: outcome should be accepted, is refused; user should be 7, is nothing ("))
-        #expect(line.hasSuffix("(invalid_token: Invalid or expired token) [config.yaml:\(reports[1].test.line)]"))
+        let reason = "(invalid_token: Invalid or expired token: a JWT has three parts, and this has 1)"
+        #expect(line.hasSuffix("\(reason) [config.yaml:\(reports[1].test.line)]"))
         #expect(
             reports[1].json["mismatches"] == [
                 ["key": "outcome", "expected": "accepted", "found": "refused"],
@@ -251,10 +349,10 @@ struct CaseRunnerTests {
     }
 }
 
-/// Cannot start, or not in time.
-private struct SlowAuth: AuthPlugin {
+/// Cannot start, or not in time; or cannot tell who is calling.
+private struct SlowAuth: AuthPlugin, RouteProvider {
     static let type = "slow"
-    static let summary = "Does not start."
+    static let summary = "Does not work."
 
     struct Settings: PluginSettings {
         @Field("What keeps it") var word: String = "slow"
@@ -268,9 +366,16 @@ private struct SlowAuth: AuthPlugin {
 
     func start() async throws {
         if word == "away" { throw CallerError("nobody is there") }
+        if word == "lost" { return }
         // Whoever cancels it is not heard.
         await Task.detached { try? await Task.sleep(for: .seconds(60)) }.value
     }
 
-    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome { .pass }
+    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
+        throw CallerError("nobody knows")
+    }
+
+    var routes: [Route] {
+        [Route(.post, "/api/v1/public/embed/init") { _ in throw CallerError("nobody knows") }]
+    }
 }

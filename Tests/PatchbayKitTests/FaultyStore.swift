@@ -49,9 +49,16 @@ final class FaultyStore: StorePlugin {
         return try await store.take(key)
     }
 
-    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
+    func increment(_ key: String, limit: Int) async throws -> Int? {
         try step()
-        return try await store.increment(key, by: amount, limit: limit, timeToLive: timeToLive)
+        return try await store.increment(key, limit: limit)
+    }
+
+    func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) async throws -> (share: Int, count: Int) {
+        try step()
+        return try await store.share(key, member: member, change, timeToLive: timeToLive)
     }
 
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {

@@ -30,8 +30,14 @@ struct GraceTests {
         return calls.map { $0["state"] }
     }
 
-    private func endReason(_ world: World) -> String? {
-        world.log.lines.byMessage.withLock { $0["call ended"]?["reason"]?.description }
+    /// Why the call ended, as the log has it when all is given back.
+    private func endReason(_ world: World) async -> String? {
+        var reason: String?
+        _ = await eventually {
+            reason = world.log.lines.byMessage.withLock { $0["call ended"]?["reason"]?.description }
+            return reason != nil
+        }
+        return reason
     }
 
     @Test("one that is closed on purpose ends its call at once", arguments: [1000, 1001, 1005, 1008, 1011, 1012, 4000])
@@ -42,7 +48,7 @@ struct GraceTests {
         let end = [Sent.callEnded("PC-a", run: 501, reason: "socket_closed"), .closedAfterCall]
         #expect(await socket.close(code: code) == end)
         #expect(try await world.leftovers() == [])
-        #expect(endReason(world) == "socket_closed")
+        #expect(await endReason(world) == "socket_closed")
     }
 
     @Test("keeps its call, with all that it holds, and ends it when nobody returns")
@@ -55,7 +61,7 @@ struct GraceTests {
         #expect(try await !world.tenant.runs.claim(501, owner: .user("7"), callID: "another"))
         #expect(try await eventually { try await world.leftovers() == [] })
         #expect(ContinuousClock.now - lost >= .milliseconds(1500))
-        #expect(endReason(world) == "socket_lost")
+        #expect(await endReason(world) == "socket_lost")
         let late = await world.socket()
         #expect(await late.offer("PC-a") == [.runCompleted])
         await late.close()
@@ -150,7 +156,7 @@ struct GraceTests {
         }
         if code == 1006 { #expect(states(world) == ["detached"]) }
         #expect(try await eventually { try await world.leftovers() == [] })
-        #expect(endReason(world) == (code == 1006 ? "socket_lost" : "socket_closed"))
+        #expect(await endReason(world) == (code == 1006 ? "socket_lost" : "socket_closed"))
     }
 
     @Test("who is somebody else cannot return, and hears what it would hear if there were no such call")
@@ -392,7 +398,7 @@ struct GraceTests {
         world.environment.registry.drain()
         await world.environment.registry.endAbandoned()
         #expect(try await world.leftovers() == [])
-        #expect(endReason(world) == "server_stopped")
+        #expect(await endReason(world) == "server_stopped")
     }
 
     @Test("while the gateway drains its caller may return, and only that")

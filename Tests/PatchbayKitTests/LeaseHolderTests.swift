@@ -76,15 +76,32 @@ struct LeaseHolderTests {
         #expect(environment.registry.leases.load(ordering: .relaxed) == 0)
     }
 
-    @Test("a quota that is asked at every offer is not asked by itself")
-    func notAskedAgain() async throws {
+    @Test("a call that a quota of every offer let in uncounted is counted too, and once: by itself or by a later offer")
+    func countedAtLaterOffer() async throws {
         let quota = GateQuota<AtEveryOffer>()
-        quota.set(.cannotTell)
-        var holder = LeaseHolder(patience: .zero)
-        try await holder.admit(
-            testRequest, [Tenant.Quota(name: "credits", plugin: quota, admitsWhenUnavailable: true)], environment)
-        // It has nothing to do, and ends by itself.
-        await holder.keepAlive(logger: environment.logger) { _ in }
-        #expect(quota.asked == 1)
+        let quotas = [Tenant.Quota(name: "minutes", plugin: quota, admitsWhenUnavailable: true)]
+        for comesByOffer in [false, true] {
+            quota.set(.cannotTell)
+            var holder = LeaseHolder(patience: .milliseconds(comesByOffer ? 200 : 5))
+            try await holder.admit(testRequest, quotas, environment)
+            let recheck = { [holder, environment] (isOver: Bool) in
+                try await holder.recheck(testRequest, quotas, isOver: { isOver }, logger: environment.logger)
+            }
+            let keeping = Task { [holder, environment] in await holder.keepAlive(logger: environment.logger) { _ in } }
+            try await recheck(false)
+            #expect(quota.held.isEmpty)
+            quota.set(.admits)
+            if comesByOffer { try await recheck(false) }
+            #expect(await eventually { quota.held == [testRequest.callID] })
+            // It has its lease, and is not asked any more.
+            await keeping.value
+            try await recheck(false)
+            #expect(quota.held == [testRequest.callID])
+            #expect(environment.registry.leases.load(ordering: .relaxed) == 1)
+            await holder.release(usage: CallUsage(duration: .zero), environment)
+            #expect(environment.registry.leases.load(ordering: .relaxed) == 0)
+            try await recheck(true)
+            #expect(quota.held.isEmpty)
+        }
     }
 }

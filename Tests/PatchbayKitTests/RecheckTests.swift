@@ -1,6 +1,9 @@
+import PatchbayBuiltin
+import PatchbayConfig
 import PatchbayPlugin
 import PatchbayTesting
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import PatchbayKit
@@ -113,5 +116,72 @@ struct RecheckTests {
         for number in 0..<3 { await socket.offer("PC-a", "v=\(number)") }
         #expect(auth.asked.withLock { $0 } == 3)
         await socket.close()
+    }
+}
+
+@Suite("A caller who is looked at again after a reload")
+struct RecheckAfterReloadTests {
+    private let clock = TestClock()
+
+    /// - Parameter auth: the entries under `auth`, all of which the tenant has.
+    private func deployment(_ auth: [String: String], tenant: String = "house") throws -> Deployment {
+        let plugins: [PluginRegistration] = .builtin
+        let entries = auth.map { "  \($0): \($1)" }.joined(separator: "\n")
+        let yaml = """
+            version: 1
+            stores: { local: { type: memory } }
+            pipelines: { echo: { type: echo } }
+            auth:
+            \(entries)
+            tenants: { \(tenant): { match: any, auth: [\(auth.keys.joined(separator: ", "))], pipeline: echo, store: local } }
+            """
+        return try Deployment(
+            GatewayConfiguration.load(
+                text: yaml, environment: ["SECRET": Leaks.secret("an HMAC secret", "2b7e151628aed2a6abf7158809cf4f3c")],
+                catalogue: plugins.catalogue),
+            plugins: plugins, logger: .watched, wallClock: { [clock] in clock.now })
+    }
+
+    private func visitor(of token: String) -> Principal {
+        var visitor = Principal(id: "shop", runOwner: .embedToken(token), expires: clock.now + .seconds(60))
+        visitor.authInstance = "embeds"
+        return visitor
+    }
+
+    @Test("is one whose embed token was taken out of the file, and one whose token was not")
+    func embedToken() async throws {
+        let users = "{ type: jwt, secret: { env: SECRET } }"
+        let embeds = "{ type: embed_token, store: local, tokens: [{ token: emb_a, workflow: 7 }"
+        let former = try deployment(["users": users, "embeds": embeds + ", { token: emb_b, workflow: 7 }] }"])
+        let tenant = try #require(former.tenants.first)
+        for token in ["emb_a", "emb_b"] {
+            #expect(try await former.recheck(visitor(of: token), of: tenant) == nil)
+        }
+        let present = try deployment(["users": users, "embeds": embeds + "] }"])
+        #expect(try await present.recheck(visitor(of: "emb_a"), of: tenant) == nil)
+        #expect(try await present.recheck(visitor(of: "emb_b"), of: tenant)?.code == "invalid_embed_token")
+        // So is whoever came by an instance, or to a tenant, that is no more; not who came by none.
+        for gone in [try deployment(["users": users]), try deployment(["embeds": embeds + "] }"], tenant: "other")] {
+            #expect(try await gone.recheck(visitor(of: "emb_a"), of: tenant)?.code == "credential_withdrawn")
+            #expect(try await gone.recheck(Principal(id: "anonymous", isVisitor: true), of: tenant) == nil)
+        }
+        // The session only opens sockets.
+        let early = visitor(of: "emb_a")
+        clock.advance(by: .seconds(7200))
+        #expect(try await present.recheck(early, of: tenant) == nil)
+    }
+
+    @Test("is denied a minute after the credential's end, for clocks differ by as much")
+    func expired() async throws {
+        let deployment = try deployment(["users": "{ type: jwt, secret: { env: SECRET } }"])
+        let tenant = try #require(deployment.tenants.first)
+        var caller = Principal(id: "7", expires: clock.now + .seconds(60))
+        caller.authInstance = "users"
+        clock.advance(by: .seconds(119))
+        #expect(try await deployment.recheck(caller, of: tenant) == nil)
+        clock.advance(by: .seconds(1))
+        #expect(try await deployment.recheck(caller, of: tenant)?.code == "credential_expired")
+        caller.expires = nil
+        #expect(try await deployment.recheck(caller, of: tenant) == nil)
     }
 }

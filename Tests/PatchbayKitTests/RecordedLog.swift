@@ -1,5 +1,6 @@
 import Logging
 import Synchronization
+import TestSupport
 
 /// The last line of each message.
 struct RecordedLog: LogHandler {
@@ -17,6 +18,9 @@ struct RecordedLog: LogHandler {
     }
 
     func log(event: LogEvent) {
+        var watched = WatchedLog()
+        watched.metadata = metadata
+        watched.log(event: event)
         let metadata = metadata.merging(event.metadata ?? [:]) { _, new in new }
         lines.byMessage.withLock { $0["\(event.message)"] = metadata }
     }

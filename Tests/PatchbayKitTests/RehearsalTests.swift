@@ -1,8 +1,8 @@
-import Logging
 import PatchbayBuiltin
 import PatchbayConfig
 import PatchbayPlugin
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import PatchbayKit
@@ -18,6 +18,8 @@ private struct TouchySettings: PluginSettings {
         case hangs
         /// Starts, and does not stop.
         case clings
+        /// Starts, and finds nobody to talk to.
+        case lonely
     }
 
     @Field("Where it notes its life") var book: String
@@ -27,10 +29,14 @@ private struct TouchySettings: PluginSettings {
     func start(_ name: String) async throws {
         lives.withLock { $0[book, default: []].append("\(name) starts") }
         switch mood {
-        case .good, .clings: break
+        case .good, .clings, .lonely: break
         case .away: throw CallerError("nobody is there")
         case .hangs: await Self.forever()
         }
+    }
+
+    func verify() throws {
+        if mood == .lonely { throw CallerError("nobody is there") }
     }
 
     func stop(_ name: String) async {
@@ -54,6 +60,7 @@ private struct TouchyAuth: AuthPlugin {
     }
 
     func start() async throws { try await settings.start(name) }
+    func verify() async throws { try settings.verify() }
     func stop() async { await settings.stop(name) }
     func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome { .pass }
 }
@@ -69,12 +76,16 @@ private struct TouchyStore: StorePlugin {
     }
 
     func start() async throws { try await settings.start(name) }
+    func verify() async throws { try settings.verify() }
     func stop() async { await settings.stop(name) }
     func get(_ key: String) async throws -> [UInt8]? { nil }
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {}
     func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool { true }
     func take(_ key: String) async throws -> [UInt8]? { nil }
-    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? { nil }
+    func increment(_ key: String, limit: Int) async throws -> Int? { nil }
+    func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) async throws -> (share: Int, count: Int) { (0, 0) }
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool { true }
     func release(_ set: String, member: String) async throws {}
     func count(_ set: String) async throws -> Int { 0 }
@@ -96,10 +107,34 @@ struct RehearsalTests {
             tenants: { all: { match: any, auth: [door], pipeline: echo, store: shelf } }
             """.replacing("touchy", with: "touchy, book: '\(book)'")
         let configuration = try GatewayConfiguration.load(text: yaml, environment: [:], catalogue: plugins.catalogue)
-        let gateway = try Gateway(
-            configuration, plugins: plugins, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let gateway = try Gateway(configuration, plugins: plugins, logger: .watched)
         let faults = await gateway.rehearse(patience: .milliseconds(200))
         return faults?.faults.map { "\($0.line): \($0.path) \($0.message)" } ?? []
+    }
+
+    @Test("what serves nobody is warned of: instances that nothing names, tenants that nobody reaches")
+    func warnings() throws {
+        let yaml = """
+            version: 1
+            media: { addresses: [127.0.0.1] }
+            stores: { shelf: { type: memory }, attic: { type: memory }, cellar: { type: memory } }
+            quotas:
+              seats: { type: concurrency, limit: 1, store: attic }
+              spare: { type: concurrency, limit: 1, store: cellar }
+            pipelines: { echo: { type: echo }, mute: { type: echo }, seven: { type: echo } }
+            tenants:
+              near:
+                { match: any, allow_anonymous: true, quotas: [seats], pipeline: echo, pipelines: { 7: seven }, store: shelf }
+              far: { match: { path: /far }, allow_anonymous: true, pipeline: echo, store: shelf, ice: { outbound: all } }
+            """
+        let plugins: [PluginRegistration] = .builtin
+        let configuration = try GatewayConfiguration.load(text: yaml, environment: [:], catalogue: plugins.catalogue)
+        let gateway = try Gateway(configuration, plugins: plugins, logger: .watched)
+        let warnings = gateway.warnings()
+        #expect(
+            warnings.faults.map(\.path) == ["stores.cellar", "quotas.spare", "pipelines.mute", "tenants.far.ice"])
+        #expect(warnings.description.hasPrefix("config.yaml:3:"))
+        #expect(warnings.description.contains(": warning: ") && !warnings.description.contains("error"))
     }
 
     @Test("stores start first, and all stop in reverse")
@@ -137,6 +172,18 @@ struct RehearsalTests {
         #expect(ContinuousClock.now - began < .seconds(30))
     }
 
+    @Test("one that starts, but is of no use, is told; what needs it is tried all the same")
+    func lonely() async throws {
+        let found = try await rehearse(
+            "shelf: { type: touchy, mood: lonely }", "door: { type: touchy, store: shelf, mood: lonely }")
+        #expect(
+            found == [
+                "2: stores.shelf starts, and is of no use: nobody is there",
+                "3: auth.door starts, and is of no use: nobody is there",
+            ])
+        #expect(noted == ["shelf starts", "door starts", "door stops", "shelf stops"])
+    }
+
     @Test("so is one that does not stop")
     func clings() async throws {
         let found = try await rehearse("shelf: { type: touchy, mood: clings }", "door: { type: touchy }")
@@ -162,8 +209,10 @@ struct ScratchStoreTests {
         #expect(try await store.take("old") == nil)
         #expect(try await store.get("old") == nil)
         #expect(try await store.add("old", [5], timeToLive: nil))
-        #expect(try await store.increment("uses", limit: 1) == 1)
-        #expect(try await store.increment("uses", limit: 1) == nil)
+        #expect(await store.increment("uses", limit: 1) == 1)
+        #expect(await store.increment("uses", limit: 1) == nil)
+        let minutes = await store.share("minutes", member: "a", .draw(upTo: 5, limit: 3), timeToLive: .seconds(60))
+        #expect(minutes == (3, 3))
         #expect(try await store.lease("seats", member: "y", limit: 2, timeToLive: .seconds(60)))
         #expect(try await store.lease("seats", member: "y", limit: 2, timeToLive: .seconds(60)))
         #expect(try await !store.lease("seats", member: "z", limit: 2, timeToLive: .seconds(60)))
@@ -174,6 +223,8 @@ struct ScratchStoreTests {
         #expect(try await base.get("old") == [1])
         #expect(try await base.get("new") == nil)
         #expect(try await base.increment("uses", limit: 1) == 1)
+        let look = CounterShare.Change.draw(upTo: 0, limit: 0)
+        #expect(try await base.share("minutes", member: "a", look, timeToLive: .seconds(60)) == (0, 0))
         #expect(try await base.count("seats") == 1)
     }
 }

@@ -1,9 +1,11 @@
+import Foundation
 import Glibc
 import Logging
 import PatchbayBuiltin
 import PatchbayConfig
 import PatchbayPlugin
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import PatchbayKit
@@ -22,6 +24,7 @@ private struct NotedPlugin: AuthPlugin {
         @Field("A secret to change") var secret: Secret?
         @Field("A store to change") var store: StoreReference?
         @Field("Whether it cannot start") var fails: Bool = false
+        @Field("Whether it never gets done with starting") var hangs: Bool = false
     }
 
     let settings: Settings
@@ -38,6 +41,8 @@ private struct NotedPlugin: AuthPlugin {
     func start() async throws {
         note("starts")
         if settings.fails { throw SettingsFault("no door") }
+        // Whoever cancels it is not heard.
+        if settings.hangs { await Task.detached { try? await Task.sleep(for: .seconds(60)) }.value }
     }
 
     func stop() async { note("stops") }
@@ -52,7 +57,7 @@ struct ReloadTests {
 
     private final class File: Sendable {
         let text: Mutex<String>
-        let secret = Mutex("secret")
+        let secret = Mutex(Leaks.secret("what is in $SECRET", "sesame-before-the-reload"))
 
         init(_ text: String) { self.text = Mutex(text) }
 
@@ -70,9 +75,11 @@ struct ReloadTests {
         """
     }
 
-    private func begin(_ file: File) async throws -> (CurrentDeployment, Reloader) {
+    private func begin(
+        _ file: File, log: any LogHandler = WatchedLog()
+    ) async throws -> (CurrentDeployment, Reloader) {
         let plugins: [PluginRegistration] = .builtin + [.auth(NotedPlugin.self)]
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let logger = Logger(label: "test") { _ in log }
         let load: @Sendable () throws(Faults) -> GatewayConfiguration = { () throws(Faults) in
             try GatewayConfiguration.load(
                 text: file.text.withLock(\.self), environment: ["SECRET": file.secret.withLock(\.self)],
@@ -82,12 +89,14 @@ struct ReloadTests {
         let deployment = try Deployment(configuration, plugins: plugins, logger: logger, wallClock: { .zero })
         try await deployment.start()
         let served = CurrentDeployment(deployment)
-        return (served, Reloader(served, configuration, plugins: plugins, logger: logger, load: load))
+        let reloader = Reloader(
+            served, configuration, plugins: plugins, logger: logger, patience: .milliseconds(200), load: load)
+        return (served, reloader)
     }
 
     private func description(_ outcome: Reloader.Outcome) -> String {
         switch outcome {
-        case .done(let made, let kept): "made \(made), kept \(kept)"
+        case .done(let change): "made \(change.made.count), kept \(change.kept)"
         case .faults(let faults): "\(faults.faults.count) faults"
         case .needsRestart(let settings): "restart for \(settings.joined(separator: ", "))"
         case .cannotStart(let failure): "\(failure)"
@@ -125,6 +134,32 @@ struct ReloadTests {
         #expect(noted.suffix(2) == ["1 stops", "2 stops"])
     }
 
+    @Test("the log names what became of instances and tenants, the first ten of each")
+    func log() async throws {
+        defer { sweep() }
+        let log = RecordedLog()
+        func line() -> Logger.Metadata? { log.lines.byMessage.withLock { $0["configuration reloaded"] } }
+        let file = File(file(", number: 1"))
+        let (served, reloader) = try await begin(file, log: log)
+        let more = (10...21).map {
+            "t\($0): { match: { path: /t\($0) }, allow_anonymous: true, pipeline: echo, store: shelf }"
+        }
+        file.write(
+            self.file(", number: 2").replacing(
+                "{ all: { match: any,",
+                with: "{ \(more.joined(separator: ", ")), all: { match: any, limits: { call: 5m },"))
+        _ = await reloader.reload()
+        let ten = (10...19).map { "t\($0)" }.joined(separator: ", ")
+        #expect(line()?["made"] == "auth.door")
+        #expect(line()?["tenants_added"] == "\(ten) and 2 more")
+        #expect(line()?["tenants_changed"] == "all" && line()?["tenants_removed"] == nil)
+        file.write(self.file(", number: 2").replacing("match: any,", with: "match: any, limits: { call: 5m },"))
+        _ = await reloader.reload()
+        #expect(line()?["tenants_removed"] == "\(ten) and 2 more")
+        #expect(line()?["made"] == nil && line()?["tenants_changed"] == nil)
+        await served.stop()
+    }
+
     @Test("the end stops also what only an old call still has")
     func end() async throws {
         defer { sweep() }
@@ -145,7 +180,7 @@ struct ReloadTests {
         let file = File(file(settings))
         let (served, reloader) = try await begin(file)
         let count = served.current.instances.count
-        file.secret.withLock { $0 = "rotated" }
+        file.secret.withLock { $0 = Leaks.secret("what is in $SECRET", "sesame-after-the-reload") }
         #expect(description(await reloader.reload()) == "made 1, kept \(count - 1)")
         file.write(self.file(settings, rest: "-other"))
         #expect(description(await reloader.reload()) == "made 2, kept \(count - 2)")
@@ -174,6 +209,84 @@ struct ReloadTests {
         #expect(noted == ["1 made", "1 starts", "3 made", "3 starts", "3 stops"])
         await served.stop()
     }
+
+    @Test(
+        "a variable that is not set is told with why a reload does not see it, and what to do; a check by hand has no need"
+    )
+    func variables() async throws {
+        defer { sweep() }
+        let file = File(file(", number: 1"))
+        let (served, reloader) = try await begin(file)
+        file.write(
+            self.file(", number: \"${NEW_NUMBER}\", secret: { env: NEW_SECRET }").replacing(
+                "{ echo: {", with: "{ ecko: {"))
+        let outcome = await reloader.reload()
+        guard case .faults(let faults) = outcome else {
+            Issue.record("\(description(outcome))")
+            return
+        }
+        let note = "a running gateway does not see variables that were set after its start: restart it"
+        #expect(
+            faults.faults.map(\.help) == [
+                "set it, or give it a default: ${NEW_NUMBER:-value}; \(note)", "\(note), or use { file: PATH }",
+                "did you mean 'ecko'? pipelines has: ecko",
+            ])
+        #expect(faults.json.description.contains("\(note), or use"))
+        await served.stop()
+        let plugins: [PluginRegistration] = .builtin + [.auth(NotedPlugin.self)]
+        let byHand = #expect(throws: Faults.self) {
+            try GatewayConfiguration.load(
+                text: file.text.withLock(\.self), environment: [:], catalogue: plugins.catalogue)
+        }
+        #expect(byHand?.faults.count == 3 && byHand?.description.contains("a running gateway") == false)
+    }
+
+    @Test("an instance that never gets done with starting is given up, and the next reload has its turn")
+    func hangs() async throws {
+        defer { sweep() }
+        let file = File(file(", number: 1"))
+        let (served, reloader) = try await begin(file)
+        file.write(self.file(", number: 2, hangs: true"))
+        #expect(description(await reloader.reload()) == "auth.door could not start: it was not done within 200ms")
+        file.write(self.file(", number: 3"))
+        _ = await reloader.reload()
+        let expected = ["1 made", "1 starts", "2 made", "2 starts", "2 stops", "3 made", "3 starts", "1 stops"]
+        #expect(await eventually { noted == expected }, "\(noted)")
+        await served.stop()
+    }
+
+    @Test("a file that a store reads is news when it changes, and one that it writes is not")
+    func storesFiles() throws {
+        let (roots, database) = ("/tmp/patchbay-\(book).pem", "/tmp/patchbay-\(book).db")
+        defer { for path in [roots, database] { _ = unsafe remove(path) } }
+        let certificate = try Data(contentsOf: URL(filePath: Self.vectors + "/jwt/certificate.pem"))
+        let plugins: [PluginRegistration] = .builtin
+        let yaml = """
+            version: 1
+            stores:
+              shared: { type: redis, url: "rediss://192.0.2.1", trust_roots: \(roots) }
+              local: { type: sqlite, path: \(database) }
+            pipelines: { echo: { type: echo } }
+            tenants: { all: { match: any, allow_anonymous: true, pipeline: echo, store: local } }
+            """
+        func deployment(after former: Deployment?) throws -> Deployment {
+            try Deployment(
+                GatewayConfiguration.load(text: yaml, environment: [:], catalogue: plugins.catalogue),
+                plugins: plugins, logger: .watched, wallClock: { .zero }, after: former)
+        }
+        func kept(_ old: Deployment, _ new: Deployment) -> [String] {
+            old.instances.filter { old in new.instances.contains { $0 === old } && old.kind == .store }.map(\.name)
+        }
+        try certificate.write(to: URL(filePath: roots))
+        try Data("a".utf8).write(to: URL(filePath: database))
+        let first = try deployment(after: nil)
+        #expect(kept(first, try deployment(after: first)) == ["local", "shared"])
+        try (certificate + certificate).write(to: URL(filePath: roots))
+        try Data("ab".utf8).write(to: URL(filePath: database))
+        #expect(kept(first, try deployment(after: first)) == ["local"])
+    }
+
+    private static let vectors = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/Vectors"
 
     @Test("what takes a restart is named, and nothing else is changed either")
     func fixed() async throws {

@@ -1,6 +1,7 @@
 import PatchbayPlugin
 import Signaling
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import PatchbayKit
@@ -65,7 +66,8 @@ struct SingleSocketTests {
         var start = TestRouter.request("/page/api/v1/public/embed/init")
         (start.method, start.body) = ("POST", Array(#"{"token":"emb_demo"}"#.utf8))
         let session = try JSONValue(parsing: await test.router.respond(to: start).body)["session_token"]?.string
-        let request = TestRouter.request("/page/api/v1/ws/public/signaling/\(try #require(session))")
+        let request = TestRouter.request(
+            "/page/api/v1/ws/public/signaling/\(Leaks.secret("a session token", try #require(session)))")
         var first: Upgrade? = await test.router.upgrade(request)
         guard case .accept = first else {
             Issue.record("the first was refused")

@@ -5,6 +5,7 @@ import PatchbayConfig
 import PatchbayPlugin
 import PatchbayTesting
 import Synchronization
+import TestSupport
 import WebRTC
 import Wire
 
@@ -119,7 +120,7 @@ extension Tenant.Quota {
 
 extension CallSupervisor.Environment {
     static func test(
-        media: any MediaHost, log: any LogHandler = SwiftLogNoOpLogHandler()
+        media: any MediaHost, log: any LogHandler = WatchedLog()
     ) -> CallSupervisor.Environment {
         CallSupervisor.Environment(
             media: media, registry: CallRegistry(), logger: Logger(label: "test") { _ in log })

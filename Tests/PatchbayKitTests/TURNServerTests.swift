@@ -2,6 +2,7 @@ import PatchbayConfig
 import PatchbayPlugin
 import PatchbayTesting
 import Signaling
+import TestSupport
 import Testing
 
 @testable import PatchbayKit
@@ -17,7 +18,7 @@ struct TURNServerTests {
         stun.urls = ["stun:stun.example.org"].compactMap(ICEServerURL.decode)
         turn.urls = ["turn:t.example.org:3478", "stun:t.example.org", "turns:t.example.org?transport=tcp"]
             .compactMap(ICEServerURL.decode)
-        turn.secret = secret.map { Secret($0) }
+        turn.secret = secret.map { Secret(Leaks.secret("a TURN secret", $0)) }
         turn.ttl = ttl
         return TURNServer([stun, turn])
     }
@@ -73,6 +74,7 @@ struct TURNServerTests {
     ) async throws -> (Int, JSONValue, [String: String]) {
         let response = await (try test ?? TestRouter(turn: turn)).router.respond(to: request)
         let body = try JSONValue(parsing: String(decoding: response.body, as: UTF8.self))
+        if let password = body["password"]?.string { Leaks.secret("a TURN password", password) }
         return (response.status, body, response.headers)
     }
 

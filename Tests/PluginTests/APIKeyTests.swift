@@ -2,13 +2,15 @@ import Crypto
 import Foundation
 import PatchbayPlugin
 import PatchbayTesting
+import TestSupport
 import Testing
 
 @testable import APIKeyAuth
 
 @Suite("API keys")
 struct APIKeyTests {
-    private static let key = "key_2f1c9e0b7a6d5c4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c1d0e"
+    private static let key = Leaks.secret(
+        "an API key", "key_2f1c9e0b7a6d5c4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c1d0e")
     private static let refused = Denial(code: "invalid_api_key", message: "Invalid or expired API key")
 
     private let clock = TestClock(.seconds(1_800_000_000))
@@ -23,9 +25,16 @@ struct APIKeyTests {
         "sha256:" + SHA256.hash(data: Data(key.utf8)).map { String(format: "%02x", $0) }.joined()
     }
 
+    /// As it is known by a key.
+    private static func principal(_ principal: Principal, with key: String) -> Principal {
+        var principal = principal
+        principal.credentialID = String(hash(key).dropFirst("sha256:".count))
+        return principal
+    }
+
     private func auth(_ yaml: String) throws -> APIKeyAuth {
         let written = yaml.replacing("HASH", with: Self.hash(Self.key))
-        return try APIKeyAuth.configured(written, stores: ["local": store], clock: clock)
+        return try APIKeyAuth.watched(written, stores: ["local": store], clock: clock)
     }
 
     private func outcome(_ auth: APIKeyAuth, _ key: String?) async throws -> AuthOutcome {
@@ -36,7 +45,7 @@ struct APIKeyTests {
 
     /// Puts a key into the store by hand.
     private func put(_ json: String, key: String = key) async throws {
-        let place = "api_key:" + Self.hash(key).dropFirst("sha256:".count)
+        let place = "api_key:" + Self.hash(Leaks.secret("an API key", key)).dropFirst("sha256:".count)
         try await store.set(place, Array(json.utf8), timeToLive: nil)
     }
 
@@ -51,7 +60,8 @@ struct APIKeyTests {
             ),
         ])
     func good(entry: String, principal: Principal) async throws {
-        #expect(try await outcome(auth("keys: [\(entry)]"), Self.key).principal == principal)
+        let auth = try auth("keys: [\(entry)]")
+        #expect(try await outcome(auth, Self.key).principal == Self.principal(principal, with: Self.key))
     }
 
     @Test("the hash may be written in capitals")
@@ -92,7 +102,7 @@ struct APIKeyTests {
 
     @Test("of many keys each is its own user")
     func many() async throws {
-        let keys = (0..<20).map { "key-number-\($0)-of-those-that-are-known" }
+        let keys = (0..<20).map { Leaks.secret("an API key", "key-number-\($0)-of-those-that-are-known") }
         let entries = keys.enumerated().map { "{ id: k\($0), hash: \"\(Self.hash($1))\", user: u\($0) }" }
         let auth = try auth("keys: [\(entries.joined(separator: ", "))]")
         for (number, key) in keys.enumerated() {
@@ -109,7 +119,9 @@ struct APIKeyTests {
             (#"{"instance":7,"user":"8"}"#, nil), (#"{"user":"8","expires":"2027-01-15"}"#, nil),
             (#"{"user":"8","expires":"soon"}"#, nil), (#"{"user":"8","expires":7}"#, nil), (#"{"user":8}"#, nil),
             (#"{"user":"8","workflow":"7"}"#, nil), (#"{"user":"8","organization":["acme"]}"#, nil),
-            (#"{"user":"8""#, nil),
+            (#"{"user":"8""#, nil), (#"{"user":"8","workflw":7}"#, nil), (#"{"user":"8","":null}"#, nil),
+            (#"{"user":"8","expiry":"2027-02-01"}"#, nil), (#"{"user":"8","instnace":"other"}"#, nil),
+            (#"{"id":"x","hash":"x","user":"8","instance":"api_key"}"#, "8"),
             ("[]", nil), ("", nil), ("8", nil),
         ] as [(String, String?)])
     func stored(json: String, user: String?) async throws {
@@ -137,9 +149,33 @@ struct APIKeyTests {
         #expect(try await outcome(stored, Self.key).denial == Self.refused)
     }
 
+    @Test("a caller is looked at again by the key that was shown, and not by another of the same user")
+    func rechecked() async throws {
+        let other = "another-key-of-the-same-user"
+        try await put(#"{"user":"8","expires":"2027-01-15T08:00:10Z"}"#)
+        try await put(#"{"user":"8"}"#, key: other)
+        let auth = try auth("store: local")
+        let caller = try #require(try await outcome(auth, Self.key).principal)
+        let second = try #require(try await outcome(auth, other).principal)
+        #expect(try await auth.recheck(caller) == nil)
+        clock.advance(by: .seconds(10))
+        #expect(try await auth.recheck(caller) == Self.refused)
+        clock.advance(by: .seconds(-10))
+        for json in [#"{"user":"9"}"#, #"{"user":"8","organization":"acme"}"#, #"{"user":"8","instance":"x"}"#, ""] {
+            try await put(json)
+            #expect(try await auth.recheck(caller) == Self.refused)
+        }
+        _ = try await store.take("api_key:" + Self.hash(Self.key).dropFirst(7))
+        #expect(try await auth.recheck(caller) == Self.refused)
+        #expect(try await auth.recheck(second) == nil)
+        #expect(try await auth.recheck(Principal(id: "8")) == Self.refused)
+        let away = try APIKeyAuth.watched("store: local", stores: ["local": Broken()], clock: clock)
+        await #expect(throws: Broken.Away.self) { try await away.recheck(second) }
+    }
+
     @Test("while the store cannot be asked nobody can tell")
     func noStore() async throws {
-        let auth = try APIKeyAuth.configured("store: local", stores: ["local": Broken()], clock: clock)
+        let auth = try APIKeyAuth.watched("store: local", stores: ["local": Broken()], clock: clock)
         await #expect(throws: Broken.Away.self) { try await outcome(auth, Self.key) }
     }
 
@@ -148,19 +184,45 @@ struct APIKeyTests {
         let auth = try auth("store: local")
         var request = TokenRequest(user: "7", organization: "acme", workflowID: 33, lifetime: .zero, isSaved: true)
         request.expiresAfter = .seconds(60)
-        let key = try await auth.mint(request)
+        let key = try await Leaks.secret("an API key", auth.mint(request))
         #expect(key.hasPrefix("key_") && key.utf8.count == 68)
-        #expect(auth.instructions(for: key, request) == nil)
+        let digits = Self.hash(key).dropFirst("sha256:".count)
+        #expect(
+            auth.instructions(for: key, request)
+                == "saved as key-\(digits.prefix(8)) in store local, under api_key:\(digits)")
         let principal = try await outcome(auth, key).principal
         #expect(
             principal
-                == Principal(id: "7", organization: "acme", workflowID: 33, expires: .seconds(1_800_000_060)))
+                == Self.principal(
+                    Principal(id: "7", organization: "acme", workflowID: 33, expires: .seconds(1_800_000_060)),
+                    with: key))
         let content = try await store.get("api_key:" + Self.hash(key).dropFirst(7))
         let text = String(decoding: try #require(content), as: UTF8.self)
         #expect(!text.contains(key) && !text.contains(Self.hash(key)))
         clock.advance(by: .seconds(60))
         #expect(try await outcome(auth, key).denial == Self.refused)
         #expect(try await auth.mint(request) != key)
+    }
+
+    @Test("a key is revoked by itself or by its hash, and one that is another instance's or configured is not")
+    func revoked() async throws {
+        let auth = try auth("{ store: local, keys: [{ id: ci, hash: \"HASH\", user: 7 }] }")
+        let request = TokenRequest(user: "7", lifetime: .zero, isSaved: true)
+        for name in [{ $0 }, Self.hash, { String(Self.hash($0).dropFirst("sha256:".count)) }] as [(String) -> String] {
+            let key = try await Leaks.secret("an API key", auth.mint(request))
+            #expect(try await outcome(auth, key).principal != nil)
+            #expect(try await auth.revoke(name(key)))
+            #expect(try await outcome(auth, key).denial == Self.refused)
+            #expect(try await !auth.revoke(name(key)))
+        }
+        try await put(#"{"user":"8","instance":"other"}"#, key: "theirs")
+        #expect(try await !auth.revoke("theirs"))
+        #expect(await store.keys.count == 1)
+        try await put("what is this", key: "own")
+        #expect(try await auth.revoke("own"))
+        for name in [Self.key, Self.hash(Self.key)] {
+            await #expect(throws: SettingsFault.self) { try await auth.revoke(name) }
+        }
     }
 
     @Test(
@@ -170,16 +232,18 @@ struct APIKeyTests {
         let minter = try auth("store: local")
         var request = TokenRequest(user: user, organization: "acme: a, b", workflowID: 33, lifetime: .zero)
         request.expiresAfter = .seconds(60)
-        let key = try await minter.mint(request)
+        let key = try await Leaks.secret("an API key", minter.mint(request))
         #expect(try await outcome(minter, key).denial == Self.refused)
         let instructions = try #require(minter.instructions(for: key, request))
         #expect(!instructions.contains(key))
         let line = try #require(instructions.split(separator: "\n").last)
-        let auth = try APIKeyAuth.configured("keys:\n\(line)\n", clock: clock)
+        let auth = try APIKeyAuth.watched("keys:\n\(line)\n", clock: clock)
         #expect(
             try await outcome(auth, key).principal
-                == Principal(
-                    id: user, organization: "acme: a, b", workflowID: 33, expires: .seconds(1_800_000_060)))
+                == Self.principal(
+                    Principal(
+                        id: user, organization: "acme: a, b", workflowID: 33, expires: .seconds(1_800_000_060)),
+                    with: key))
     }
 
     @Test("what it cannot mint it says")
@@ -197,17 +261,21 @@ struct APIKeyTests {
     @Test(
         "keys that nobody could tell apart are refused, and so is none at all",
         arguments: [
-            ("{}", nil), ("keys: []", nil), ("keys: [{ id: \"\", hash: \"HASH\", user: 7 }]", "keys"),
-            ("keys: [{ id: a, hash: \"HASH\", user: \"\" }]", "keys"),
-            ("keys: [{ id: a, hash: \"HASH\", user: 7 }, { id: b, hash: \"HASH\", user: 8 }]", "keys"),
+            ("{}", nil, []), ("keys: []", nil, []),
+            ("keys: [{ id: \"\", hash: \"HASH\", user: 7 }]", "keys", [0, "id"]),
+            ("keys: [{ id: a, hash: \"HASH\", user: \"\" }]", "keys", [0, "user"]),
+            (
+                "keys: [{ id: a, hash: \"HASH\", user: 7 }, { id: b, hash: \"HASH\", user: 8 }]", "keys",
+                [1, "hash"]
+            ),
             (
                 "keys: [{ id: a, hash: \"HASH\", user: 7 }, { id: a, hash: \"sha256:\(String(repeating: "0", count: 64))\", user: 8 }]",
-                "keys"
+                "keys", [1, "id"]
             ),
-        ] as [(String, String?)])
-    func contradictions(yaml: String, field: String?) {
+        ] as [(String, String?, [SettingsFault.Step])])
+    func contradictions(yaml: String, field: String?, place: [SettingsFault.Step]) {
         let fault = #expect(throws: SettingsFault.self) { try auth(yaml) }
-        #expect(fault?.field == field)
+        #expect(fault?.field == field && fault?.place == place)
     }
 
     @Test("two hashes are the same when every byte is")
@@ -260,9 +328,10 @@ private struct Broken: StorePlugin {
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws { throw Away() }
     func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool { throw Away() }
     func take(_ key: String) async throws -> [UInt8]? { throw Away() }
-    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
-        throw Away()
-    }
+    func increment(_ key: String, limit: Int) async throws -> Int? { throw Away() }
+    func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) async throws -> (share: Int, count: Int) { throw Away() }
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool { throw Away() }
     func release(_ set: String, member: String) async throws { throw Away() }
     func count(_ set: String) async throws -> Int { throw Away() }

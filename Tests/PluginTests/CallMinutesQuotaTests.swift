@@ -3,6 +3,8 @@ import Foundation
 import PatchbayPlugin
 import PatchbayTesting
 import SQLiteStore
+import Synchronization
+import TestSupport
 import Testing
 
 /// Time is the test's: 08:00 on Friday, 2027-01-15 UTC at first, whatever the store.
@@ -18,7 +20,7 @@ struct CallMinutesQuotaTests {
     private static let noneLeft = "call_minutes_exceeded"
 
     private func quota(_ settings: String) throws -> CallMinutesQuota {
-        try CallMinutesQuota.configured("{ store: shared, \(settings) }", stores: ["shared": store], clock: clock)
+        try CallMinutesQuota.watched("{ store: shared, \(settings) }", stores: ["shared": store], clock: clock)
     }
 
     private func request(
@@ -187,7 +189,8 @@ struct CallMinutesQuotaTests {
         await quota.release(lease, usage: CallUsage(duration: .seconds(60)))
         let key = "call_minutes:call_minutes:day:\(1_800_000_000 - 8 * 3_600):acme"
         clock.advance(by: .seconds(minutes * 60))
-        #expect(try await store.increment(key, by: 0, limit: .max, timeToLive: nil) == count)
+        let look = CounterShare.Change.draw(upTo: 0, limit: 0)
+        #expect(try await store.share(key, member: "look", look, timeToLive: .zero).count == count)
     }
 
     @Test("after a crash the minutes are those that were used, and at most 30 s a call more", arguments: [25, 30, 125])
@@ -205,9 +208,9 @@ struct CallMinutesQuotaTests {
         let path = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID()).db").path
         defer { for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path + suffix) } }
         for length in [60, 120, 240] {
-            let store = try SQLiteStore.configured("path: \(path)", clock: clock)
+            let store = try SQLiteStore.watched("path: \(path)", clock: clock)
             try await store.start()
-            let quota = try CallMinutesQuota.configured(
+            let quota = try CallMinutesQuota.watched(
                 "{ store: file, limit: 7m }", stores: ["file": store], clock: clock)
             let lease = try #require(try await quota.admit(request("\(length)")).lease)
             #expect(lease.maximumDuration == .seconds(480 - length))
@@ -281,19 +284,138 @@ struct CallMinutesQuotaTests {
         #expect(try await left(quota) == .seconds(470))
     }
 
-    @Test("when the store does not take a call's end, what was taken in advance stays counted")
+    @Test("when the store does not take a call's end, it is told again until it does")
     func releaseFails() async throws {
         let quota = try quota("limit: 10m")
         let lease = try #require(try await quota.admit(request("one")).lease)
         await store.fail(with: Unreachable())
         await quota.release(lease, usage: CallUsage(duration: .seconds(5)))
         await store.fail(with: nil)
-        #expect(try await left(quota) == .seconds(570))
+        // What is still to be told is told once more then.
+        await quota.stop()
+        #expect(try await left(quota) == .seconds(595))
+    }
+
+    @Test("while answers of the store are lost a live call counts at most 30 s too much, and a refused one nothing")
+    func answersLost() async throws {
+        // Room enough for what the refused ones have until the store is told that they came to nothing.
+        let quota = try quota("limit: 60m")
+        let lease = try #require(try await quota.admit(request("one")).lease)
+        await store.fail(with: Unreachable(), carryingOut: true)
+        for minute in 0..<5 {
+            for renewal in 0..<6 {
+                clock.advance(by: .seconds(10))
+                await #expect(throws: Unreachable.self) { try await quota.renew(lease) }
+                await #expect(throws: Unreachable.self) { try await quota.admit(request("\(minute) \(renewal)")) }
+            }
+        }
+        await quota.stop()
+        await store.fail(with: nil)
+        #expect(try await left(quota) == .seconds(3600 - 300 - 30))
+        try await quota.renew(lease)
+        #expect(try await left(quota) == .seconds(3600 - 300 - 30))
+        await quota.release(lease, usage: CallUsage(duration: .seconds(300)))
+        #expect(try await left(quota) == .seconds(3600 - 300))
+    }
+
+    @Test("a renewal that the store carries out when the call is over counts nothing")
+    func lateRenewal() async throws {
+        let late = LateStore(store)
+        let quota = try CallMinutesQuota.watched(
+            "{ store: shared, limit: 10m }", stores: ["shared": late], clock: clock)
+        let lease = try #require(try await quota.admit(request("one")).lease)
+        clock.advance(by: .seconds(10))
+        late.keepsBack.withLock { $0 = true }
+        await #expect(throws: Unreachable.self) { try await quota.renew(lease) }
+        await #expect(throws: Unreachable.self) { try await quota.admit(request("two")) }
+        late.keepsBack.withLock { $0 = false }
+        await quota.release(lease, usage: CallUsage(duration: .seconds(10)))
+        await quota.stop()
+        #expect(try await left(quota) == .seconds(590))
+        #expect(try await late.carryOut() == 2)
+        #expect(try await left(quota) == .seconds(590))
+    }
+
+    @Test("a call that was let in uncounted counts from then on, and with all of it at its end, beyond the limit too")
+    func countedLater() async throws {
+        let quota = try quota("limit: 1m")
+        let lease = try #require(try await quota.count(request("one")))
+        #expect(try await quota.count(request("one")) == lease)
+        #expect(try await left(quota) == .seconds(30))
+        #expect(try await talk(quota, lease, for: .seconds(40)) == .seconds(40))
+        await quota.release(lease, usage: CallUsage(duration: .seconds(60)))
+        #expect(try await left(quota) == nil)
+
+        let beyond = try #require(try await quota.count(request("two")))
+        #expect(try await talk(quota, beyond, for: .seconds(60)) == .seconds(10))
+        await quota.release(beyond, usage: CallUsage(duration: .seconds(30)))
+        let month = try #require(Timestamp.decode("2027-01-01")).sinceEpoch.components.seconds
+        let key = "call_minutes:call_minutes:month:\(month):acme"
+        let look = CounterShare.Change.draw(upTo: 0, limit: 0)
+        #expect(try await store.share(key, member: "look", look, timeToLive: .seconds(60)).count == 90_000)
+    }
+
+    @Test("a call that the limit does not concern is not counted later either")
+    func countedLaterByToken() async throws {
+        let lease = try #require(try await quota("limit: 1m, per: embed_token").count(request("one")))
+        #expect(lease == Lease(id: "one"))
     }
 
     @Test("does what every quota must")
     func conforms() async throws {
         try await PluginConformance.check(
-            CallMinutesQuota.self, yaml: "{ limit: 10m, store: memory }", stores: ["memory": MemoryStore()])
+            CallMinutesQuota.self, yaml: "{ limit: 10m, store: memory }", stores: ["memory": MemoryStore()],
+            logger: .watched)
     }
+}
+
+/// A store that can be slow: what it is asked of shares then it keeps back, and answers nothing, until it is told to carry it
+/// out.
+private final class LateStore: StorePlugin {
+    typealias Settings = MemoryStore.Settings
+    static let type = "late"
+    static let summary = ""
+
+    let keepsBack = Mutex(false)
+    private let store: MemoryStore
+    private let kept = Mutex<[@Sendable () async throws -> Void]>([])
+
+    init(_ store: MemoryStore) {
+        self.store = store
+    }
+
+    init(settings: Settings, context: PluginContext) {
+        store = MemoryStore(settings: settings, context: context)
+    }
+
+    /// - Returns: how many questions that were.
+    func carryOut() async throws -> Int {
+        let questions = kept.withLock(\.self)
+        for question in questions { try await question() }
+        return questions.count
+    }
+
+    func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) async throws -> (share: Int, count: Int) {
+        let ask = { @Sendable [store] in try await store.share(key, member: member, change, timeToLive: timeToLive) }
+        guard keepsBack.withLock(\.self) else { return try await ask() }
+        if case .draw = change { kept.withLock { $0.append { _ = try await ask() } } }
+        throw Unreachable()
+    }
+
+    func get(_ key: String) async throws -> [UInt8]? { try await store.get(key) }
+    func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {
+        try await store.set(key, value, timeToLive: timeToLive)
+    }
+    func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool {
+        try await store.add(key, value, timeToLive: timeToLive)
+    }
+    func take(_ key: String) async throws -> [UInt8]? { try await store.take(key) }
+    func increment(_ key: String, limit: Int) async throws -> Int? { try await store.increment(key, limit: limit) }
+    func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {
+        try await store.lease(set, member: member, limit: limit, timeToLive: timeToLive)
+    }
+    func release(_ set: String, member: String) async throws { try await store.release(set, member: member) }
+    func count(_ set: String) async throws -> Int { try await store.count(set) }
 }

@@ -3,6 +3,7 @@ import Foundation
 import PatchbayPlugin
 import PatchbayTesting
 import SQLiteStore
+import TestSupport
 import Testing
 
 @Suite("Concurrency quota")
@@ -106,16 +107,16 @@ struct ConcurrencyQuotaTests {
         let folder = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID())")
         defer { try? FileManager.default.removeItem(at: folder) }
         func gateway() async throws -> (SQLiteStore, ConcurrencyQuota) {
-            let store = try SQLiteStore.configured("path: \(folder.path)/store.db", clock: clock)
+            let store = try SQLiteStore.watched("path: \(folder.path)/store.db", clock: clock)
             try await store.start()
-            return (store, try ConcurrencyQuota.configured("{ limit: 1, store: shared }", stores: ["shared": store]))
+            return (store, try ConcurrencyQuota.watched("{ limit: 1, store: shared }", stores: ["shared": store]))
         }
         let ((deadStore, dead), (liveStore, live)) = try await (gateway(), gateway())
         let lease = try #require(try await dead.admit(request("one")).lease)
         clock.advance(by: .seconds(10))
         try await dead.renew(lease)
         await deadStore.stop()
-        clock.advance(by: .milliseconds(29_999))
+        clock.advance(by: .milliseconds(24_999))
         #expect(try await live.admit(request("two")).lease == nil)
         clock.advance(by: .milliseconds(1))
         #expect(try await live.admit(request("two")).lease != nil)
@@ -133,10 +134,10 @@ struct ConcurrencyQuotaTests {
         let store = MemoryStore(clock: clock)
         let quota = try quota(limit: 1, store: store)
         let lease = try #require(try await quota.admit(request("one")).lease)
-        #expect(lease.timeToLive == .seconds(30))
-        clock.advance(by: .seconds(29))
+        #expect(lease.timeToLive == .seconds(25))
+        clock.advance(by: .seconds(24))
         try await quota.renew(lease)
-        clock.advance(by: .seconds(29))
+        clock.advance(by: .seconds(24))
         #expect(try await quota.admit(request("two")).lease == nil)
         clock.advance(by: .seconds(1))
         let other = try #require(try await quota.admit(request("two")).lease)
@@ -158,7 +159,7 @@ struct ConcurrencyQuotaTests {
         await #expect(throws: Unreachable.self) { try await quota.count(request("another")) }
         await store.fail(with: nil)
         let second = try #require(try await quota.count(request("two")))
-        #expect(second.timeToLive == .seconds(30))
+        #expect(second.timeToLive == .seconds(25))
         #expect(try await store.count("concurrency:concurrency:acme") == 2)
         await quota.release(first, usage: CallUsage(duration: .zero))
         #expect(try await quota.admit(request("three")).lease == nil)
@@ -185,6 +186,20 @@ struct ConcurrencyQuotaTests {
         #expect(try await quota.admit(request("three")).lease != nil)
     }
 
+    @Test("the log, in which no secret may be, has no embed token where a seat is lost or not taken back")
+    func noToken() async throws {
+        let store = MemoryStore()
+        let quota = try quota(limit: 1, per: "embed_token", store: store)
+        let token = Leaks.secret("an embed token", "page of the emb_XyZ0123456789")
+        let lease = try #require(try await quota.admit(request("one", caller: token)).lease)
+        try await store.release("concurrency:concurrency:acme/\(token)", member: "one")
+        _ = try #require(try await quota.admit(request("two", caller: token)).lease)
+        try await quota.renew(lease)
+        #expect(try await store.count("concurrency:concurrency:acme/\(token)") == 2)
+        await store.fail(with: Unreachable())
+        await quota.release(lease, usage: CallUsage(duration: .zero))
+    }
+
     @Test("a seat that is wanted again is not given back for what was asked in vain before")
     func wantedAgain() async throws {
         let store = MemoryStore()
@@ -200,8 +215,8 @@ struct ConcurrencyQuotaTests {
     }
 
     private func quota(limit: Int, per: String = "tenant", store: MemoryStore? = nil) throws -> ConcurrencyQuota {
-        guard let store else { return try ConcurrencyQuota.configured("{ limit: \(limit), per: \(per) }") }
-        return try ConcurrencyQuota.configured(
+        guard let store else { return try ConcurrencyQuota.watched("{ limit: \(limit), per: \(per) }") }
+        return try ConcurrencyQuota.watched(
             "{ limit: \(limit), per: \(per), store: shared }", stores: ["shared": store])
     }
 

@@ -10,33 +10,38 @@ import ParrotPipeline
 import PatchbayPlugin
 import PatchbayTesting
 import SQLiteStore
+import TestSupport
 import Testing
 
 @Suite("Every plugin of ours")
 struct ConformanceTests {
     @Test("does what every plugin must")
     func ours() async throws {
-        try await PluginConformance.check(EchoPipeline.self)
-        try await PluginConformance.check(ParrotPipeline.self)
+        try await PluginConformance.check(EchoPipeline.self, logger: .watched)
+        try await PluginConformance.check(ParrotPipeline.self, logger: .watched)
         try await PluginConformance.check(
-            JWTAuth.self, yaml: "secret: { env: SECRET }", environment: ["SECRET": "2b7e151628aed2a6abf7158809cf4f3c"])
+            JWTAuth.self, yaml: "secret: { env: SECRET }",
+            environment: ["SECRET": Leaks.secret("an HMAC secret", "2b7e151628aed2a6abf7158809cf4f3c")],
+            logger: .watched)
         try await PluginConformance.check(
             JWTAuth.self,
-            yaml: "keys: [{ algorithm: ES256, file: \"\(JWTVectors.folder.path(percentEncoded: false))/p-256.pem\" }]")
+            yaml: "keys: [{ algorithm: ES256, file: \"\(JWTVectors.folder.path(percentEncoded: false))/p-256.pem\" }]",
+            logger: .watched)
         try await PluginConformance.check(
-            APIKeyAuth.self, yaml: "store: memory", stores: ["memory": MemoryStore.configured()])
+            APIKeyAuth.self, yaml: "store: memory", stores: ["memory": MemoryStore.watched()], logger: .watched)
         let endpoint = try await LoopbackServer { _ in .responds(401) }
-        try await PluginConformance.check(HTTPAuth.self, yaml: "{ url: \"\(endpoint.url)\", timeout: 10s }")
+        try await PluginConformance.check(
+            HTTPAuth.self, yaml: "{ url: \"\(endpoint.url)\", timeout: 10s }", logger: .watched)
         try await endpoint.stop()
         try await PluginConformance.check(
             EmbedTokenAuth.self, yaml: "{ store: memory, tokens: [{ token: emb_demo, workflow: 1 }] }",
-            stores: ["memory": MemoryStore.configured()])
-        try await PluginConformance.check(ConcurrencyQuota.self, yaml: "limit: 1")
-        try await PluginConformance.check(PrivateICEPolicy.self)
-        try await PluginConformance.check(MemoryStore.self)
+            stores: ["memory": MemoryStore.watched()], logger: .watched)
+        try await PluginConformance.check(ConcurrencyQuota.self, yaml: "limit: 1", logger: .watched)
+        try await PluginConformance.check(PrivateICEPolicy.self, logger: .watched)
+        try await PluginConformance.check(MemoryStore.self, logger: .watched)
         let folder = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID())")
         defer { try? FileManager.default.removeItem(at: folder) }
-        try await PluginConformance.check(SQLiteStore.self, yaml: "path: \(folder.path())/store.db")
+        try await PluginConformance.check(SQLiteStore.self, yaml: "path: \(folder.path())/store.db", logger: .watched)
     }
 
     @Test("one that does not is found out")
@@ -62,6 +67,7 @@ private struct Deaf: PipelinePlugin {
     init(settings: Settings, context: PluginContext) {}
 
     func run(_ call: Call, audio: CallAudio) async throws {
+        try? await Task.sleep(for: .seconds(3600))
         await Task.detached { try? await Task.sleep(for: .milliseconds(1300)) }.value
     }
 }

@@ -1,5 +1,4 @@
 import Foundation
-import Logging
 import PatchbayPlugin
 import PatchbayTesting
 import Redis
@@ -17,7 +16,7 @@ struct DograhSlotsTests {
     private let clock = TestClock()
 
     private func quota(_ redis: RedisFixture, _ settings: String = "") throws -> DograhSlotsQuota {
-        try DograhSlotsQuota.configured(
+        try DograhSlotsQuota.watched(
             "{ store: shared\(settings.isEmpty ? "" : ", " + settings) }", stores: ["shared": redis.store], clock: clock
         )
     }
@@ -236,7 +235,7 @@ struct DograhSlotsTests {
             let other = try RedisFixture.store(redis.server, "timeout: 10s")
             try await other.start()
             let quotas = try [redis.store, other].map {
-                try DograhSlotsQuota.configured("{ store: shared, limit: 3 }", stores: ["shared": $0])
+                try DograhSlotsQuota.watched("{ store: shared, limit: 3 }", stores: ["shared": $0])
             }
             for run in 1...2 { #expect(try await lease(quotas[0], run: run) != nil) }
             for round in 1...RedisStoreTests.rounds {
@@ -390,8 +389,7 @@ struct DograhSlotsTests {
             redis.server.pause()
             let looking = Task {
                 await Reclaimer(
-                    table: table, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-                    interval: .milliseconds(50), patience: .seconds(3)
+                    table: table, logger: .watched, interval: .milliseconds(50), patience: .seconds(3)
                 ).run()
             }
             try await Task.sleep(for: .seconds(1))
@@ -479,9 +477,9 @@ struct DograhSlotsTests {
         ])
     func settings(yaml: String, field: String) throws {
         let stores: [String: any StorePlugin] = [
-            "shared": try RedisStore.configured("url: redis://127.0.0.1:1"), "memory": try MemoryStore.configured(),
+            "shared": try RedisStore.watched("url: redis://127.0.0.1:1"), "memory": try MemoryStore.watched(),
         ]
-        let fault = #expect(throws: SettingsFault.self) { try DograhSlotsQuota.configured(yaml, stores: stores) }
+        let fault = #expect(throws: SettingsFault.self) { try DograhSlotsQuota.watched(yaml, stores: stores) }
         #expect(fault?.field == field, "\(fault?.description ?? "")")
     }
 
@@ -489,15 +487,15 @@ struct DograhSlotsTests {
     func permissions() async throws {
         let keys = ["~patchbay:*", "~concurrent_calls*", "~workflow_slot_mapping:*"]
         let rights = ["-@all", "+@read", "+@write", "+@connection", "+@scripting", "+time"]
-        let server = try await RedisServer(["--user", "gateway", "on", ">sesame"] + keys + rights)
-        let store = try RedisStore.configured(
+        let server = try await RedisServer(["--user", "gateway", "on", ">sesame-of-the-gateway"] + keys + rights)
+        let store = try RedisStore.watched(
             "{ url: \"redis://127.0.0.1:\(server.port)\", username: gateway, password: { env: PASSWORD } }",
-            environment: ["PASSWORD": "sesame"])
+            environment: ["PASSWORD": "sesame-of-the-gateway"])
         try await store.start()
         try await PluginConformance.check(
             DograhSlotsQuota.self,
             yaml: "{ store: shared, organization: 9, scope: { name: \"campaign:42\", limit: 1 } }",
-            stores: ["shared": store])
+            stores: ["shared": store], logger: .watched)
         #expect(try await SlotTable(store, lifetime: 20).reclaim() == [])
         await store.stop()
     }
@@ -506,7 +504,8 @@ struct DograhSlotsTests {
     func conforms() async throws {
         try await RedisFixture.with { redis in
             try await PluginConformance.check(
-                DograhSlotsQuota.self, yaml: "{ store: shared, organization: 9 }", stores: ["shared": redis.store])
+                DograhSlotsQuota.self, yaml: "{ store: shared, organization: 9 }", stores: ["shared": redis.store],
+                logger: .watched)
         }
     }
 }

@@ -54,11 +54,13 @@ struct EmbedAuthenticationTests {
             ([.textRun, .origin("")], "Not a voice session"),
             ([.origin("https://evil.example")], "Domain not allowed"),
             ([.origin("")], "Domain not allowed"),
-            ([.token(#"{"workflow":7,"allowed_domains":["example.com"]}"#), .origin("")], "Domain not allowed"),
-            ([.token(#"{"workflow":7,"allowed_domains":["example.com"]}"#)], "Invalid user"),
+            ([.token(#"{"workflow":7,"allowed_domains":["example.com"]}"#), .noRun], "Invalid embed token"),
             ([.origin("https://www.example.com")], "Another page started the session"),
-            ([.token(#"{"workflow":7}"#), .origin("http://example.com")], "Another page started the session"),
-            ([.token(#"{"workflow":7,"owner":null}"#)], "Invalid user"),
+            (
+                [.token(#"{"workflow":7,"owner":"u1"}"#), .origin("http://example.com")],
+                "Another page started the session"
+            ),
+            ([.token(#"{"workflow":7,"owner":null}"#)], "Invalid embed token"),
             ([.minutesLater(59)], nil),
             ([], nil),
         ] as [([Change], String?)])
@@ -109,6 +111,20 @@ struct EmbedAuthenticationTests {
         page.clock.advance(by: .seconds(3_599))
         for _ in 0..<2 { #expect(try await page.connect(session).principal != nil) }
         page.clock.advance(by: .seconds(1))
+        #expect(try await page.connect(session).denial?.message == "Session expired")
+    }
+
+    @Test("a session that has expired lets its page back to its live call, and to no other")
+    func liveCall() async throws {
+        let page = try EmbedFixture()
+        let (session, other) = (try await page.session(), try await page.session())
+        let owner = RunOwner.embedToken("emb_demo")
+        page.clock.advance(by: .seconds(3_600))
+        #expect(try await page.runs().claim(1, owner: owner, callID: "call"))
+        #expect(try await page.connect(session).principal?.workflowRunID == 1)
+        #expect(try await page.connect(other).denial?.message == "Session expired")
+        #expect(try await page.connect(session, tenant: "other").denial != nil)
+        try await page.runs().release(1, owner: owner, callID: "call")
         #expect(try await page.connect(session).denial?.message == "Session expired")
     }
 

@@ -1,6 +1,7 @@
 import EmbedTokenAuth
 import PatchbayPlugin
 import PatchbayTesting
+import TestSupport
 import Testing
 
 /// An instance for embed pages, and a page at https://example.com that uses it.
@@ -22,13 +23,13 @@ struct EmbedFixture {
         """, settings: String = ""
     ) throws {
         store = MemoryStore(clock: clock)
-        auth = try EmbedTokenAuth.configured(
+        auth = try EmbedTokenAuth.watched(
             "{ store: local, tokens: \(tokens), \(settings) }", stores: ["local": store], clock: clock)
     }
 
     /// The same gateway after its configuration was changed.
     func reconfigured(tokens: String) throws -> EmbedTokenAuth {
-        try EmbedTokenAuth.configured(
+        try EmbedTokenAuth.watched(
             "{ store: local, tokens: \(tokens) }", stores: ["local": store], clock: clock)
     }
 
@@ -49,16 +50,21 @@ struct EmbedFixture {
         let request = RouteRequest(
             tenant: tenant, method: method, parameters: ["path": path], headers: headers, remoteAddress: address,
             remoteNetwork: network, body: Array(body.utf8), runs: runs(tenant), turn: turn)
-        return try await route.handler(request)
+        let response = try await route.handler(request)
+        let json = try? response.json
+        for (member, name) in [("session_token", "a session token"), ("password", "a TURN password")] {
+            if let value = json?[member]?.string { Leaks.secret(name, value) }
+        }
+        return response
     }
 
     func post(
         token: String, headers: [String: String] = ["origin": Self.page], address: String = "192.0.2.1",
-        network: String? = nil, to auth: EmbedTokenAuth? = nil
+        network: String? = nil, tenant: String = "default", to auth: EmbedTokenAuth? = nil
     ) async throws -> RouteResponse {
         try await send(
             "POST", "init", body: #"{"token":"\#(token)"}"#, headers: headers, address: address, network: network,
-            to: auth)
+            tenant: tenant, to: auth)
     }
 
     /// A new session of `emb_demo`, or of another token.
@@ -82,6 +88,7 @@ struct EmbedFixture {
 
     /// Writes an embed token into the store.
     func save(_ token: String, _ json: String) async throws {
+        Leaks.secret("an embed token", token)
         try await store.set("embed_token:token:\(token)", Array(json.utf8), timeToLive: nil)
     }
 

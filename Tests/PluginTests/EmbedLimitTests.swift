@@ -40,9 +40,9 @@ struct EmbedLimitTests {
         let store: any StorePlugin =
             engine == "memory"
             ? MemoryStore(clock: clock)
-            : try SQLiteStore.configured("path: \(folder.appending(path: "a.db").path)", clock: clock)
+            : try SQLiteStore.watched("path: \(folder.appending(path: "a.db").path)", clock: clock)
         try await store.start()
-        let auth = try EmbedTokenAuth.configured(
+        let auth = try EmbedTokenAuth.watched(
             """
             store: local
             starts_per_token: 9000
@@ -87,6 +87,17 @@ struct EmbedLimitTests {
         #expect(try await page.post(token: "emb_demo", address: "192.0.2.1").status == 200)
         for _ in 0..<9 { #expect(try await page.post(token: "emb_demo", address: "192.0.2.1").status == 429) }
         #expect(try await page.post(token: "emb_demo", address: "192.0.2.2").status == 200)
+    }
+
+    @Test("tenants that share an instance have each their own, of a token and of an address")
+    func perTenant() async throws {
+        for setting in ["starts_per_address: 3", "starts_per_token: 3"] {
+            let page = try EmbedFixture(settings: setting)
+            #expect(try await page.post(token: "emb_demo").status == 200)
+            #expect(try await page.post(token: "emb_demo").status == 429)
+            #expect(try await page.post(token: "emb_demo", tenant: "other").status == 200)
+            #expect(try await page.post(token: "emb_demo", tenant: "other").status == 429)
+        }
     }
 
     @Test("a use is not spent on a start that comes too fast, nor speed on a refused page")
@@ -135,6 +146,17 @@ struct RateLimitTests {
         var admitted = 0
         for _ in 0..<attempts where limit.admit(key, now: now) { admitted += 1 }
         return admitted
+    }
+
+    @Test("says whether there is room, and takes nothing for that")
+    func room() {
+        let limit = RateLimit(perMinute: 3)
+        for _ in 0..<9 { #expect(limit.hasRoom("a", now: .zero)) }
+        #expect(limit.admit("a", now: .zero))
+        #expect(!limit.hasRoom("a", now: .milliseconds(19_999)))
+        #expect(limit.hasRoom("a", now: .seconds(20)))
+        #expect(limit.hasRoom("b", now: .zero))
+        #expect(limit.count == 1)
     }
 
     @Test("a clock that is put back does not shut a key out for longer than its bucket takes to fill")

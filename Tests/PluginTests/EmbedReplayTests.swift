@@ -7,7 +7,7 @@ import Testing
 struct EmbedReplayTests {
     private static let open = "[{ token: emb_open, workflow: 7 }]"
     private static let turn = TURNAccess { id, _ in
-        TURNCredentials(username: id, password: "p", timeToLive: 60, uris: ["turn:t:3478"])
+        TURNCredentials(username: id, password: "password-of-a-caller", timeToLive: 60, uris: ["turn:t:3478"])
     }
 
     @Test(

@@ -13,7 +13,8 @@ struct EmbedSessionRouteTests {
     ) -> @Sendable (String, Duration?) throws -> TURNCredentials {
         { id, lifetime in
             asked.list.withLock { $0.append((id, lifetime)) }
-            return TURNCredentials(username: "9:\(id)", password: "p", timeToLive: 60, uris: ["turn:t:3478"])
+            return TURNCredentials(
+                username: "9:\(id)", password: "password-of-a-caller", timeToLive: 60, uris: ["turn:t:3478"])
         }
     }
 
@@ -35,7 +36,10 @@ struct EmbedSessionRouteTests {
             #expect(!session.contains(name.dropFirst(6)))
             #expect(
                 try response.json
-                    == ["username": .string("9:\(name)"), "password": "p", "ttl": 60, "uris": ["turn:t:3478"]])
+                    == [
+                        "username": .string("9:\(name)"), "password": "password-of-a-caller", "ttl": 60,
+                        "uris": ["turn:t:3478"],
+                    ])
             names.append(name)
         }
         // The server's limit for one user is then one for the session.
@@ -60,6 +64,23 @@ struct EmbedSessionRouteTests {
         page.clock.advance(by: .seconds(600))
         #expect(try await status(session) == 200)
         #expect(try await status(session) == 429)
+    }
+
+    @Test("a call that outlives its session gets TURN credentials for 5 min, and no longer than its token is good")
+    func liveCall() async throws {
+        let page = try EmbedFixture(tokens: "[{ token: emb_demo, workflow: 7, expires: 2027-01-15T09:10:00Z }]")
+        let session = try await page.session()
+        page.clock.advance(by: .seconds(3_600))
+        let owner = RunOwner.embedToken("emb_demo")
+        let asked = AskedFor()
+        for lifetime in [Duration.seconds(300), .seconds(100)] {
+            #expect(try await page.runs().claim(1, owner: owner, callID: "call"))
+            let response = try await page.send(
+                "GET", "turn-credentials/\(session)", turn: TURNAccess(issuer: Self.issuer(asked)))
+            #expect(response.status == 200)
+            #expect(asked.list.withLock { $0.last?.1 } == lifetime)
+            page.clock.advance(by: .seconds(500))
+        }
     }
 
     /// What the session token is, and what happened since it was made.

@@ -118,7 +118,7 @@ struct EmbedStartTests {
         ])
     func storeFailure(token: String, prefix: String, detail: String) async throws {
         let page = try EmbedFixture()
-        let auth = try EmbedTokenAuth.configured(
+        let auth = try EmbedTokenAuth.watched(
             "{ store: local, tokens: [{ token: emb_demo, workflow: 7 }] }",
             stores: ["local": HalfStore(store: page.store, fails: prefix)], clock: page.clock)
         let route = try #require(auth.routes.first)
@@ -164,8 +164,13 @@ private struct HalfStore: StorePlugin {
         try await check(key).add(key, value, timeToLive: timeToLive)
     }
     func take(_ key: String) async throws -> [UInt8]? { try await check(key).take(key) }
-    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
-        try await check(key).increment(key, by: amount, limit: limit, timeToLive: timeToLive)
+    func increment(_ key: String, limit: Int) async throws -> Int? {
+        try await check(key).increment(key, limit: limit)
+    }
+    func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) async throws -> (share: Int, count: Int) {
+        try await check(key).share(key, member: member, change, timeToLive: timeToLive)
     }
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {
         try await check(set).lease(set, member: member, limit: limit, timeToLive: timeToLive)

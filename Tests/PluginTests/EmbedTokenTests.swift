@@ -1,6 +1,6 @@
-import Logging
 import PatchbayPlugin
 import PatchbayTesting
+import TestSupport
 import Testing
 
 @testable import EmbedTokenAuth
@@ -36,12 +36,16 @@ struct EmbedTokenTests {
     @Test(
         "a token in the store that is not as it should be opens nothing",
         arguments: [
-            "", "x", "[]", "{}", #"{"workflow":"7"}"#, #"{"workflow":7,"active":"false"}"#,
-            #"{"workflow":7,"expires":"soon"}"#, #"{"workflow":7,"expires":1800000000}"#,
-            #"{"workflow":7,"usage_limit":"7"}"#, #"{"workflow":7,"usage_limit":1.5}"#,
-            #"{"workflow":7,"allowed_domains":"example.com"}"#, #"{"workflow":7,"allowed_domains":[7]}"#,
-            #"{"workflow":7,"settings":[]}"#, #"{"workflow":7,"owner":7}"#, #"{"workflow":7,"organization":{}}"#,
-            #"{"workflow":7,"instance":"another"}"#, #"{"workflow":7,"instance":null}"#,
+            "", "x", "[]", "{}", #"{"owner":"u","workflow":"7"}"#, #"{"owner":"u"}"#, #"{"workflow":7}"#,
+            #"{"owner":7,"workflow":7}"#, #"{"owner":null,"workflow":7}"#, #"{"owner":"","workflow":7}"#,
+            #"{"owner":"u","workflow":7,"active":"false"}"#, #"{"owner":"u","workflow":7,"expires":"soon"}"#,
+            #"{"owner":"u","workflow":7,"expires":1800000000}"#, #"{"owner":"u","workflow":7,"usage_limit":"7"}"#,
+            #"{"owner":"u","workflow":7,"usage_limit":1.5}"#, #"{"owner":"u","workflow":7,"settings":[]}"#,
+            #"{"owner":"u","workflow":7,"allowed_domains":"example.com"}"#,
+            #"{"owner":"u","workflow":7,"allowed_domains":[7]}"#, #"{"owner":"u","workflow":7,"organization":{}}"#,
+            #"{"owner":"u","workflow":7,"instance":"another"}"#, #"{"owner":"u","workflow":7,"instance":null}"#,
+            #"{"owner":"u","workflow":7,"alowed_domains":["x.example"]}"#, #"{"owner":"u","workflow":7,"":null}"#,
+            #"{"owner":"u","workflow":7,"Active":false}"#, #"{"owner":"u","workflow":7,"usageLimit":1}"#,
         ])
     func damaged(json: String) async throws {
         let page = try EmbedFixture(tokens: "[]")
@@ -53,16 +57,14 @@ struct EmbedTokenTests {
     @Test(
         "absent and null members have their defaults, and a null among the domains allows nothing",
         arguments: [
-            (#"{"workflow":7}"#, 200),
-            (#"{"workflow":7,"allowed_domains":null,"active":null,"settings":null,"usage_limit":null}"#, 200),
-            (#"{"workflow":7,"allowed_domains":[null]}"#, 403),
-            (#"{"workflow":7,"allowed_domains":[null,"","  EXAMPLE.COM "]}"#, 200),
-            (#"{"workflow":7,"usage_limit":0}"#, 403), (#"{"workflow":7,"usage_limit":-1}"#, 403),
-            (#"{"workflow":7,"instance":"embed_token"}"#, 200),
+            ("", 200), (#","allowed_domains":null,"active":null,"settings":null,"usage_limit":null"#, 200),
+            (#","allowed_domains":[null]"#, 403), (#","allowed_domains":[null,"","  EXAMPLE.COM "]"#, 200),
+            (#","usage_limit":0"#, 403), (#","usage_limit":-1"#, 403), (#","instance":"embed_token""#, 200),
+            (#","token":"emb_a","active":true,"settings":{},"organization":"acme","expires":"2028-01-31""#, 200),
         ])
-    func defaults(json: String, status: Int) async throws {
+    func defaults(members: String, status: Int) async throws {
         let page = try EmbedFixture(tokens: "[]")
-        try await page.save("emb_a", json)
+        try await page.save("emb_a", #"{"workflow":7,"owner":"u1"\#(members)}"#)
         #expect(try await page.post(token: "emb_a").status == status)
     }
 
@@ -71,25 +73,70 @@ struct EmbedTokenTests {
         let page = try EmbedFixture()
         var tokens: Set<String> = []
         for _ in 0..<100 {
-            let token = try await page.auth.mint(TokenRequest(lifetime: .zero))
+            let token = try await Leaks.secret("an embed token", page.auth.mint(TokenRequest(lifetime: .zero)))
             #expect(token.wholeMatch(of: /emb_[A-Za-z0-9_-]{43}/) != nil)
             tokens.insert(token)
         }
         #expect(tokens.count == 100)
         #expect(await page.store.keys.isEmpty)
-        let request = TokenRequest(workflowID: 5, lifetime: .zero)
-        #expect(page.auth.instructions(for: "emb_x", request)?.contains("{ token: emb_x, workflow: 5, ") == true)
-        #expect(page.auth.instructions(for: "emb_x", TokenRequest(lifetime: .zero, isSaved: true)) == nil)
+        for request in [TokenRequest(workflowID: -1, lifetime: .zero), TokenRequest(lifetime: .zero, usageLimit: 0)] {
+            await #expect(throws: SettingsFault.self) { try await page.auth.mint(request) }
+        }
+    }
+
+    @Test("the line that it says for the configuration has what was asked for, and pages of this machine otherwise")
+    func line() async throws {
+        let page = try EmbedFixture()
+        func line(_ request: TokenRequest) -> String? {
+            page.auth.instructions(for: "emb_x", request)?.split(separator: "\n").last.map { String($0.dropFirst(4)) }
+        }
+        #expect(
+            line(TokenRequest(workflowID: 5, lifetime: .zero))
+                == #"{ token: "emb_x", workflow: 5, allowed_domains: ["localhost","127.0.0.1"] }"#)
+        let asked = TokenRequest(
+            user: "u1", organization: "acme", workflowID: 5, lifetime: .zero, allowedDomains: ["example.com"],
+            usageLimit: 1, expiresAfter: .seconds(60))
+        let configured = try EmbedFixture(tokens: "[\(try #require(line(asked)))]")
+        let evil = ["origin": "https://evil.example"]
+        #expect(try await configured.post(token: "emb_x", headers: evil).status == 403)
+        let principal = try await configured.connect(try await configured.session(token: "emb_x")).principal
+        #expect(principal?.id == "u1" && principal?.organization == "acme" && principal?.workflowID == 5)
+        #expect(try await configured.post(token: "emb_x").json["detail"] == "Embed token usage limit exceeded")
+        configured.clock.advance(by: .seconds(60))
+        #expect(try await configured.post(token: "emb_x").json["detail"] == "Embed token has expired")
+    }
+
+    @Test("a token that is revoked is gone from the store, and one that is another instance's or configured is not")
+    func revoked() async throws {
+        let page = try EmbedFixture()
+        let request = TokenRequest(user: "u1", workflowID: 5, lifetime: .zero, isSaved: true)
+        let token = try await Leaks.secret("an embed token", page.auth.mint(request))
+        #expect(page.auth.instructions(for: token, request) == "saved in store local, good in 'embed_token'")
+        let session = try await page.session(token: token)
+        #expect(try await page.auth.revoke(token))
+        #expect(try await page.connect(session).denial?.message == "Invalid embed token")
+        #expect(try await !page.auth.revoke(token))
+        try await page.save("emb_theirs", #"{"workflow":5,"owner":"u1","instance":"other"}"#)
+        for other in ["emb_theirs", "", "../x"] { #expect(try await !page.auth.revoke(other)) }
+        await #expect(throws: SettingsFault.self) { try await page.auth.revoke("emb_demo") }
+        #expect(await page.store.keys.contains("embed_token:token:emb_theirs"))
+        for own in [#"{"workflow":5,"owner":"u1"}"#, "what is this"] {
+            try await page.save("emb_own", own)
+            #expect(try await page.auth.revoke("emb_own"))
+        }
     }
 
     @Test("a saved token is good at once, for what was asked")
     func saving() async throws {
         let page = try EmbedFixture()
-        let token = try await page.auth.mint(
-            TokenRequest(
-                user: "u1", organization: "acme", workflowID: 5, lifetime: .zero, isSaved: true,
-                allowedDomains: ["example.com"], usageLimit: 1, expiresAfter: .seconds(60)))
-        #expect(await page.store.keys == ["embed_token:token:\(token)"])
+        let request = TokenRequest(
+            user: "u1", organization: "acme", workflowID: 5, lifetime: .zero, isSaved: true,
+            allowedDomains: ["example.com"], usageLimit: 1, expiresAfter: .seconds(60))
+        let token = try await Leaks.secret("an embed token", page.auth.mint(request))
+        let key = "embed_token:token:\(token)"
+        #expect(await page.store.keys == [key])
+        let written = try JSONValue(parsing: #require(try await page.store.get(key)))
+        #expect(written["workflow"] == 5 && written["token"] == nil, "the key has it")
         #expect(try await page.post(token: token, headers: ["origin": "https://evil.example"]).status == 403)
         let principal = try await page.connect(try await page.session(token: token)).principal
         #expect(principal?.id == "u1" && principal?.organization == "acme" && principal?.workflowID == 5)
@@ -102,12 +149,12 @@ struct EmbedTokenTests {
     func instances() async throws {
         let page = try EmbedFixture()
         var context = PluginContext(
-            name: "other", logger: .init(label: "t") { _ in SwiftLogNoOpLogHandler() }, stores: ["local": page.store],
-            wallClock: { page.clock.now })
+            name: "other", logger: .watched, stores: ["local": page.store], wallClock: { page.clock.now })
         var settings = EmbedTokenAuth.Settings()
         settings.store = StoreReference("local")
         let other = try EmbedTokenAuth(settings: settings, context: context)
-        let token = try await other.mint(TokenRequest(user: "u1", workflowID: 5, lifetime: .zero, isSaved: true))
+        let request = TokenRequest(user: "u1", workflowID: 5, lifetime: .zero, isSaved: true)
+        let token = try await Leaks.secret("an embed token", other.mint(request))
         #expect(try await page.post(token: token).status == 404)
         #expect(try await page.post(token: token, to: other).status == 200)
         context.name = "embed_token"
@@ -125,8 +172,7 @@ struct EmbedTokenTests {
         let other = try EmbedTokenAuth(
             settings: settings,
             context: PluginContext(
-                name: "other", logger: .init(label: "t") { _ in SwiftLogNoOpLogHandler() },
-                stores: ["local": page.store], wallClock: { page.clock.now }))
+                name: "other", logger: .watched, stores: ["local": page.store], wallClock: { page.clock.now }))
         for auth in [page.auth, other] {
             #expect(try await page.post(token: "emb_a", to: auth).status == 200)
             #expect(try await page.post(token: "emb_a", to: auth).status == 403)
@@ -149,16 +195,21 @@ struct EmbedTokenTests {
     }
 
     @Test(
-        "refuses settings that cannot work",
+        "refuses settings that cannot work, at the entry that is wrong",
         arguments: [
-            "[{ token: emb_a, workflow: 1 }, { token: emb_a, workflow: 2 }]", "[{ token: '', workflow: 1 }]",
-            "[{ token: 'emb a', workflow: 1 }]", "[{ token: emb/a, workflow: 1 }]", "[{ token: émb, workflow: 1 }]",
-            "[{ token: \(String(repeating: "x", count: 257)), workflow: 1 }]",
-            "[{ token: emb_a, workflow: 1, settings: { widgetType: chat } }]",
-        ])
-    func settings(tokens: String) throws {
+            ("{ token: emb_a, workflow: 2 }", ["token"]), ("{ token: '', workflow: 1 }", ["token"]),
+            ("{ token: 'emb a', workflow: 1 }", ["token"]), ("{ token: emb/a, workflow: 1 }", ["token"]),
+            ("{ token: émb, workflow: 1 }", ["token"]),
+            ("{ token: \(String(repeating: "x", count: 257)), workflow: 1 }", ["token"]),
+            ("{ token: emb_b, workflow: 1, settings: { widgetType: chat } }", ["settings", "widgetType"]),
+            ("{ token: emb_b, workflow: 1, allowed_domains: [b.example, '**'] }", ["allowed_domains", 1]),
+        ] as [(String, [SettingsFault.Step])])
+    func settings(token: String, place: [SettingsFault.Step]) throws {
+        let tokens = "[{ token: emb_a, workflow: 1 }, \(token), { token: emb_c, workflow: 1 }]"
         let error = #expect(throws: SettingsFault.self) { try EmbedFixture(tokens: tokens) }
         #expect(error?.field == "tokens")
+        let whole = [SettingsFault.Step.index(1)] + place
+        #expect(error?.place == whole)
     }
 
     @Test(

@@ -1,5 +1,7 @@
+import Logging
 import PatchbayPlugin
 import PatchbayTesting
+import TestSupport
 import Testing
 
 @Suite("The fake call")
@@ -51,14 +53,15 @@ struct FakeCallTests {
         #expect(call.messages == [["type": "greeting"]])
     }
 
-    @Test("the call is the one that was made, with its keys and its client's messages, until it is over")
+    @Test("the call is the one that was made, with its log, its keys and its client's messages, until it is over")
     func caller() async throws {
         let fake = FakeCall(
             tenant: "acme", principal: Principal(id: "7"), workflowID: 33, workflowRunID: 501, keys: "1#",
-            clientMessages: [["page": "checkout"]])
+            clientMessages: [["page": "checkout"]], logger: .watched)
         let pipeline = try Script.configured { call, audio in
             #expect(call.tenant == "acme" && call.principal.id == "7")
             #expect(call.workflowID == 33 && call.workflowRunID == 501)
+            #expect(call.logger.label == Logger.watched.label)
             var keys = call.dtmf.makeAsyncIterator()
             #expect(await keys.next() == "1")
             var heard = 0

@@ -1,8 +1,8 @@
-import Logging
 import OutboundHTTP
 import PatchbayPlugin
 import PatchbayTesting
 import Synchronization
+import TestSupport
 
 @testable import HTTPAuth
 
@@ -34,13 +34,7 @@ final class FakeEndpoint: Sendable {
     }
 
     func auth(_ change: (inout HTTPAuth.Settings) -> Void = { _ in }) throws -> HTTPAuth {
-        var settings = HTTPAuth.Settings()
-        settings.url = "https://auth.example/check?tenant=s3cret"
-        change(&settings)
-        let context = PluginContext(
-            name: "remote", logger: Logger(label: "patchbay.test", factory: { _ in SwiftLogNoOpLogHandler() }),
-            wallClock: { [clock] in clock.now })
-        return try HTTPAuth(settings: settings, context: context) { json, endpoint, headers, timeout in
+        try HTTPAuth.asking(clock, change) { json, endpoint, headers, timeout in
             self.asked.withLock {
                 $0.append(Question(json: json, url: endpoint.url, headers: headers, timeout: timeout))
             }
@@ -49,12 +43,29 @@ final class FakeEndpoint: Sendable {
     }
 }
 
+extension HTTPAuth {
+    /// One that asks this, by that clock.
+    static func asking(
+        _ clock: TestClock, _ change: (inout Settings) -> Void, ask: @escaping Ask
+    ) throws -> HTTPAuth {
+        var settings = Settings()
+        let secret = Leaks.secret("what is in an address", "s3cret-of-the-endpoint")
+        settings.url = EndpointURL("https://auth.example/check?tenant=\(secret)")
+        change(&settings)
+        for secret in settings.secretHeaders.values {
+            _ = secret.withValue { Leaks.secret("what is in a header field", $0) }
+        }
+        let context = PluginContext(name: "remote", logger: .watched, wallClock: { clock.now })
+        return try HTTPAuth(settings: settings, context: context, ask: ask)
+    }
+}
+
 extension ConnectRequest {
     /// One with these credentials.
-    static func showing(token: String? = "t0ken", key: String? = nil) -> ConnectRequest {
+    static func showing(token: String? = "t0ken-of-the-caller", key: String? = nil) -> ConnectRequest {
         var request = ConnectRequest(tenant: "acme", runs: WorkflowRuns(store: MemoryStore(), tenant: "acme"))
-        request.bearerToken = token
-        request.apiKey = key
+        request.bearerToken = token.map { Leaks.token($0) }
+        request.apiKey = key.map { Leaks.secret("an API key", $0) }
         return request
     }
 }

@@ -25,8 +25,9 @@ struct HTTPAuthCacheTests {
         var other = ConnectRequest.showing()
         other.workflowID = 8
         #expect(try await auth.authenticate(other).denial != nil)
-        #expect(try await auth.authenticate(ConnectRequest.showing(token: "T0ken")).denial != nil)
-        #expect(try await auth.authenticate(ConnectRequest.showing(token: nil, key: "t0ken")).denial != nil)
+        #expect(try await auth.authenticate(ConnectRequest.showing(token: "T0ken-of-the-caller")).denial != nil)
+        #expect(
+            try await auth.authenticate(ConnectRequest.showing(token: nil, key: "t0ken-of-the-caller")).denial != nil)
         #expect(try await auth.authenticate(ConnectRequest.showing()).principal?.id == "7")
         endpoint.clock.advance(by: .seconds(59))
         #expect(try await auth.authenticate(ConnectRequest.showing()).principal?.id == "7")

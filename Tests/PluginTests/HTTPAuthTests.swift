@@ -1,6 +1,5 @@
 import OutboundHTTP
 import PatchbayPlugin
-import PatchbayTesting
 import Testing
 
 @testable import HTTPAuth
@@ -11,7 +10,7 @@ struct HTTPAuthTests {
     func question() async throws {
         let endpoint = FakeEndpoint()
         let auth = try endpoint.auth { settings in
-            settings.secretHeaders = ["X-Gateway": Secret("p4ss")]
+            settings.secretHeaders = ["X-Gateway": Secret("p4ss-of-the-gateway")]
             settings.timeout = .seconds(1)
         }
         _ = try await auth.authenticate(ConnectRequest.showing())
@@ -21,11 +20,11 @@ struct HTTPAuthTests {
         _ = try await auth.authenticate(full)
         #expect(
             endpoint.questions.map(\.json) == [
-                #"{"api_key":null,"origin":null,"remote_address":null,"tenant":"acme","token":"t0ken","workflow_id":null,"workflow_run_id":null}"#,
+                #"{"api_key":null,"origin":null,"remote_address":null,"tenant":"acme","token":"t0ken-of-the-caller","workflow_id":null,"workflow_run_id":null}"#,
                 #"{"api_key":"k3y","origin":"https://example.com","remote_address":"192.0.2.1","tenant":"acme","token":"a\"\n","workflow_id":33,"workflow_run_id":501}"#,
             ])
-        #expect(endpoint.questions.first?.url == "https://auth.example/check?tenant=s3cret")
-        #expect(endpoint.questions.first?.headers == ["x-gateway": "p4ss"])
+        #expect(endpoint.questions.first?.url == "https://auth.example/check?tenant=s3cret-of-the-endpoint")
+        #expect(endpoint.questions.first?.headers == ["x-gateway": "p4ss-of-the-gateway"])
         #expect(endpoint.questions.first?.timeout == .seconds(1))
     }
 
@@ -118,13 +117,20 @@ struct HTTPAuthTests {
     @Test(
         "what a refusal repeats of what it was asked is hidden, also where the sentence is cut",
         arguments: [
-            ("t0ken and k3y-of-the-caller and p4ss", "<secret> and <secret> and <secret>"),
-            ("t0ken\u{301}", "<secret>\u{301}"),
+            (
+                "t0ken-of-the-caller and k3y-of-the-caller and p4ss-of-the-gateway",
+                "<secret> and <secret> and <secret>"
+            ),
+            ("no such key: k3y-in-the-address", "no such key: <secret>"),
+            ("t0ken-of-the-caller\u{301}", "<secret>\u{301}"),
             (String(repeating: "x", count: 195) + "k3y-of-the-caller", String(repeating: "x", count: 195) + "<secr"),
         ])
     func hides(message: String, shown: String) async throws {
         let body = JSONValue.object(["message": .string(message)]).description
-        let auth = try FakeEndpoint(403, body).auth { $0.secretHeaders = ["X-Gateway": Secret("p4ss")] }
+        let auth = try FakeEndpoint(403, body).auth {
+            $0.url = "https://auth.example/check?v=1&api_key=k3y-in-the-address"
+            $0.secretHeaders = ["X-Gateway": Secret("p4ss-of-the-gateway")]
+        }
         let outcome = try await auth.authenticate(ConnectRequest.showing(key: "k3y-of-the-caller"))
         #expect(outcome.denial?.message.unicodeScalars.elementsEqual(shown.unicodeScalars) == true)
     }
@@ -141,7 +147,7 @@ struct HTTPAuthTests {
             599, 0, -1,
         ])
     func cannotTell(status: Int) async throws {
-        let auth = try FakeEndpoint(status).auth { $0.secretHeaders = ["x-gateway": Secret("p4ss")] }
+        let auth = try FakeEndpoint(status).auth { $0.secretHeaders = ["x-gateway": Secret("p4ss-of-the-gateway")] }
         let error = await #expect(throws: HTTPAuthError.self) {
             try await auth.authenticate(ConnectRequest.showing(key: "k3y"))
         }
@@ -179,21 +185,35 @@ struct HTTPAuthTests {
         ])
     func settings(yaml: String, field: String) {
         let fault = #expect(throws: SettingsFault.self) {
-            try HTTPAuth.configured(yaml, environment: ["S": "hunter2", "LINES": "hunter2\r\nhost: b"])
+            try HTTPAuth.watched(yaml, environment: ["S": "hunter2", "LINES": "hunter2\r\nhost: b"])
         }
         #expect(fault?.field == field)
         #expect(fault?.description.contains("hunter2") == false)
     }
 
+    @Test("takes no URL with a secret among its parameters, and shows none, unless the environment has it")
+    func secretParameters() {
+        let error = #expect(throws: (any Error).self) {
+            try HTTPAuth.watched("{ url: \"https://a.example/x?v=1&api_key=hunter2\", timeout: soon }")
+        }
+        let shown = error.map { "\($0)" } ?? ""
+        #expect(shown.contains("url: 'api_key' is a secret, which does not stand here"), "\(shown)")
+        #expect(shown.contains("put it into `secret_headers`") && shown.contains("api_key=${NAME}"), "\(shown)")
+        #expect(shown.contains("<hidden>") && !shown.contains("hunter2"), "\(shown)")
+        #expect(throws: Never.self) {
+            try HTTPAuth.watched("url: \"https://a.example/x?api_key=${S}\"", environment: ["S": "hunter2"])
+        }
+    }
+
     @Test("times have bounds", arguments: ["timeout: 99ms", "timeout: 11s", "cache: 301s"])
     func bounds(yaml: String) {
-        #expect(throws: (any Error).self) { try HTTPAuth.configured("url: https://a.example\n\(yaml)") }
+        #expect(throws: (any Error).self) { try HTTPAuth.watched("url: https://a.example\n\(yaml)") }
     }
 
     @Test(
         "takes TLS, and this machine without",
         arguments: ["https://auth.example", "http://localhost:8080/check", "http://127.0.0.1/", "http://[::1]:1/"])
     func urls(url: String) {
-        #expect(throws: Never.self) { try HTTPAuth.configured("{ url: \"\(url)\", timeout: 100ms, cache: 5m }") }
+        #expect(throws: Never.self) { try HTTPAuth.watched("{ url: \"\(url)\", timeout: 100ms, cache: 5m }") }
     }
 }

@@ -1,6 +1,5 @@
 import ICEPolicies
 import PatchbayPlugin
-import PatchbayTesting
 import Testing
 
 @Suite("ICE policies")
@@ -45,8 +44,8 @@ struct ICEPolicyTests {
         ])
     func table(row: Row) throws {
         let policies: [any ICEPolicyPlugin] = [
-            try NoneICEPolicy.configured(), try PrivateICEPolicy.configured(), try PublicICEPolicy.configured(),
-            try AllICEPolicy.configured(),
+            try NoneICEPolicy.watched(), try PrivateICEPolicy.watched(), try PublicICEPolicy.watched(),
+            try AllICEPolicy.watched(),
         ]
         for transport in ["udp", "tcp"] {
             let candidate = Candidate(kind: row.kind, address: row.address, port: 4_000, transport: transport)
@@ -104,10 +103,10 @@ struct ICEPolicyTests {
     }
 
     private func keptByPublic(_ address: String) throws -> Bool {
-        try PublicICEPolicy.configured().keeps(Candidate(kind: .host, address: address, port: 1), .inbound)
+        try PublicICEPolicy.watched().keeps(Candidate(kind: .host, address: address, port: 1), .inbound)
     }
 
     private func keptByPrivate(_ address: String) throws -> Bool {
-        try PrivateICEPolicy.configured().keeps(Candidate(kind: .host, address: address, port: 1), .inbound)
+        try PrivateICEPolicy.watched().keeps(Candidate(kind: .host, address: address, port: 1), .inbound)
     }
 }

@@ -3,11 +3,12 @@ import Foundation
 import JWTAuth
 import PatchbayPlugin
 import PatchbayTesting
+import TestSupport
 import Testing
 
 @Suite("JSON Web Tokens")
 struct JWTAuthTests {
-    private static let secret = "0123456789abcdef0123456789abcdef"
+    private static let secret = Leaks.secret("an HMAC secret", "2b7e151628aed2a6abf7158809cf4f3c")
     private static let acme = Principal(id: "7", organization: "acme", expires: .seconds(1_000_060))
     private let clock = TestClock(.seconds(1_000_000))
 
@@ -125,7 +126,8 @@ struct JWTAuthTests {
     @Test("what it mints it accepts, until it expires")
     func minting() async throws {
         let auth = try auth("issuer: us\naudience: gateway\norganization_claim: tenant_id")
-        let token = try await auth.mint(TokenRequest(user: "7", organization: "acme", lifetime: .seconds(60)))
+        let token = try await Leaks.token(
+            auth.mint(TokenRequest(user: "7", organization: "acme", lifetime: .seconds(60))))
         #expect(try await auth.authenticate(bearer(token)).principal == Self.acme)
         clock.advance(by: .seconds(90))
         #expect(try await auth.authenticate(bearer(token)).principal == nil)
@@ -139,10 +141,10 @@ struct JWTAuthTests {
         ])
     func weakSettings(yaml: String, field: String) throws {
         let error = #expect(throws: SettingsFault.self) {
-            try JWTAuth.configured(yaml, environment: ["SECRET": Self.secret, "SHORT": String(Self.secret.dropLast())])
+            try JWTAuth.watched(yaml, environment: ["SECRET": Self.secret, "SHORT": String(Self.secret.dropLast())])
         }
         #expect(error?.field == field)
-        #expect(error?.description.contains("0123456789") == false)
+        #expect(error?.description.contains(Self.secret.prefix(10)) == false)
     }
 
     @Test("refuses other algorithms and a leeway over a minute", arguments: ["algorithms: [none]", "leeway: 61s"])
@@ -151,7 +153,7 @@ struct JWTAuthTests {
     }
 
     private func auth(_ more: String = "") throws -> JWTAuth {
-        try JWTAuth.configured("secret: { env: SECRET }\n\(more)\n", environment: ["SECRET": Self.secret], clock: clock)
+        try JWTAuth.watched("secret: { env: SECRET }\n\(more)\n", environment: ["SECRET": Self.secret], clock: clock)
     }
 
     private func bearer(_ token: String) -> ConnectRequest {
@@ -164,11 +166,12 @@ struct JWTAuthTests {
 /// Made here rather than by the library that checks them.
 private func token(
     _ payload: String, header: String = #"{"alg":"HS256","typ":"JWT"}"#,
-    secret: String = "0123456789abcdef0123456789abcdef"
+    secret: String = "2b7e151628aed2a6abf7158809cf4f3c"
 ) -> String {
     let signed = base64URL(Data(header.utf8)) + "." + base64URL(Data(payload.utf8))
     let key = SymmetricKey(data: Data(secret.utf8))
-    return signed + "." + base64URL(Data(HMAC<SHA256>.authenticationCode(for: Data(signed.utf8), using: key)))
+    return Leaks.token(
+        signed + "." + base64URL(Data(HMAC<SHA256>.authenticationCode(for: Data(signed.utf8), using: key))))
 }
 
 private func unsigned(_ header: String) -> String {

@@ -1,3 +1,5 @@
+import PatchbayPlugin
+import PatchbayTesting
 import Testing
 
 @testable import EmbedTokenAuth
@@ -49,7 +51,9 @@ struct OriginRuleTests {
             Row("https://example.com", ["", "", "  EXAMPLE.COM "], true),
         ])
     func table(row: Row) {
-        #expect(originIsAllowed(row.origin, domains: row.domains) == row.isAllowed)
+        var token = EmbedToken()
+        token.allowedDomains = row.domains
+        #expect(token.allows(row.origin) == row.isAllowed)
     }
 
     @Test(
@@ -71,8 +75,73 @@ struct OriginRuleTests {
             Row("https://[::1", ["[::1]"], false),
             Row("https://.example.com", ["example.com"], false),
             Row("https://com", ["*.example.com"], false),
+            // What is no rule allows nothing, where it stands in a store.
+            Row("https://evil.net", ["*."], false),
+            Row("https://example.com", ["*.", "*example.com", "example.com:"], false),
+            Row("https://example.com", ["example.com:0", "example.com:x"], false),
+            Row("https://example.com:443", ["example.com:65979", "example.com:443x"], false),
+            Row("https://xn--bcher-kva.example", ["b\u{fc}cher.example"], false),
         ])
     func lookalikes(row: Row) {
-        #expect(originIsAllowed(row.origin, domains: row.domains) == row.isAllowed)
+        var token = EmbedToken()
+        token.allowedDomains = row.domains
+        #expect(token.allows(row.origin) == row.isAllowed)
+    }
+
+    @Test(
+        "an entry that would allow nothing, or more than it says, is a fault of the settings and of a saved token",
+        arguments: [
+            ("*.", OriginRuleFault.wildcard), ("*.*.example.com", .wildcard), ("*example.com", .wildcard),
+            ("a.*.com", .wildcard), ("**", .wildcard), ("example.com:", .port), ("example.com:0", .port),
+            ("example.com:x", .port), ("example.com:65536", .port), ("example.com:443x", .port), ("*:*", .port),
+            ("b\u{fc}cher.example", .notASCII), ("a.com,b.com", .several), ("a.com b.com", .several),
+            ("https//x", .scheme), ("https:/x", .scheme), ("http", .scheme), ("", .host), ("https://", .host),
+            (".", .host), (".example.com", .host), ("a..b", .host), ("user@example.com", .host), ("ftp://x", .port),
+            ("::1", .host), ("[::1", .port), ("[x]", .host), ("[]:80", .host), ("*.[::1]", .port),
+            ("*.:80", .wildcard),
+        ])
+    func faults(text: String, fault: OriginRuleFault) async throws {
+        #expect(throws: fault) { try OriginRule(text) }
+        let quoted = JSONValue.string(text).description
+        let yaml = #expect(throws: SettingsFault.self) {
+            try EmbedFixture(tokens: "[{ token: emb_a, workflow: 7, allowed_domains: [example.com, \(quoted)] }]")
+        }
+        #expect(yaml?.description.contains(fault.description) == true)
+        let place: [SettingsFault.Step] = [0, "allowed_domains", 1]
+        #expect(yaml?.place == place)
+        let page = try EmbedFixture()
+        let request = TokenRequest(
+            user: "u", workflowID: 7, lifetime: .zero, isSaved: true, allowedDomains: ["example.com", text])
+        let saved = await #expect(throws: SettingsFault.self) { try await page.auth.mint(request) }
+        #expect(saved?.description.contains(fault.description) == true)
+        #expect(await page.store.keys.isEmpty)
+    }
+
+    @Test(
+        "these are rules",
+        arguments: [
+            "*", "*:8080", "example.com", "EXAMPLE.com.", "*.example.com", "*.example.com:8443", "https://example.com",
+            "http://example.com:80/path", "example.com/path", "localhost", "localhost:3000", "127.0.0.1:3000",
+            "[::1]", "[2001:db8::1]:3000", "xn--bcher-kva.example", "my_host.example",
+        ])
+    func rules(text: String) {
+        #expect(throws: Never.self) { try OriginRule(text) }
+    }
+
+    @Test(
+        "a page is of the gateway's own host at whatever port, and one from nowhere is not",
+        arguments: [
+            ("https://voice.example.org", "voice.example.org", true),
+            ("https://voice.example.org", "Voice.example.org.:8080", true),
+            ("https://voice.example.org:8443", "voice.example.org", true),
+            ("http://[::1]:8080", "[::1]:8080", true), ("http://127.0.0.1:8080", "localhost:8080", false),
+            ("https://www.voice.example.org", "voice.example.org", false),
+            ("https://evil.net", "voice.example.org", false),
+            ("https://voice.example.org.evil.net", "voice.example.org", false),
+            ("https://voice.example.org@evil.net", "voice.example.org", false), ("null", "null", false),
+            ("", "", false), ("https://", "", false),
+        ])
+    func own(origin: String, host: String, isOwn: Bool) {
+        #expect(OriginRule.isOwn(origin, host: host) == isOwn)
     }
 }

@@ -126,12 +126,27 @@ struct OutboundHTTPTests {
         try await server.stop()
     }
 
+    @Test("a slow server is asked a hundred things at once")
+    func manyAtOnce() async throws {
+        let server = try await LoopbackServer { _ in .isSilent }
+        let waiting = Task {
+            await withTaskGroup(of: Void.self) { group in
+                for _ in 0..<100 { group.addTask { _ = try? await Self.get(server, within: .seconds(3600)) } }
+            }
+        }
+        for _ in 0..<3000 where server.received.count < 100 { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(server.received.count == 100)
+        waiting.cancel()
+        await waiting.value
+        try await server.stop()
+    }
+
     @Test("the auth plugin asks an endpoint with it")
     func plugin() async throws {
         let server = try await LoopbackServer { request in
             request.contains(#""token":"good""#) ? .responds(200, #"{"user":"7"}"#) : .responds(401)
         }
-        let auth = try HTTPAuth.configured("{ url: \"\(server.url)/check\", timeout: 10s }")
+        let auth = try HTTPAuth.watched("{ url: \"\(server.url)/check\", timeout: 10s }")
         var request = ConnectRequest(tenant: "default", runs: WorkflowRuns(store: MemoryStore(), tenant: "default"))
         request.bearerToken = "good"
         #expect(try await auth.authenticate(request).principal?.id == "7")

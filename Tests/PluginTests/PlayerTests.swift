@@ -62,7 +62,7 @@ struct PlayerTests {
         "says which path cannot be read, and why",
         arguments: [("/nowhere/a.wav", "No such file or directory"), ("/", "it is not a regular file")])
     func unreadable(path: String, reason: String) throws {
-        let error = #expect(throws: SettingsFault.self) { try PlayerPipeline.configured("path: \(path)") }
+        let error = #expect(throws: SettingsFault.self) { try PlayerPipeline.watched("path: \(path)") }
         #expect(error?.description == "cannot play \(path): \(reason)")
     }
 
@@ -83,7 +83,7 @@ struct PlayerTests {
         let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).wav")
         try Data(file).write(to: path)
         defer { try? FileManager.default.removeItem(at: path) }
-        return try PlayerPipeline.configured("path: \(path.path)")
+        return try PlayerPipeline.watched("path: \(path.path)")
     }
 
     private func play(_ file: [UInt8]) async throws -> [PCMFrame] {

@@ -1,5 +1,4 @@
 import PatchbayPlugin
-import PatchbayTesting
 import Redis
 import RedisStore
 import TestSupport
@@ -34,7 +33,7 @@ struct RedisFixture {
 
     /// Another store in the same Redis, not started.
     static func store(_ server: RedisServer, _ settings: String = "") throws -> RedisStore {
-        try RedisStore.configured(
+        try RedisStore.watched(
             "{ url: \"redis://127.0.0.1:\(server.port)\"\(settings.isEmpty ? "" : ", " + settings) }")
     }
 

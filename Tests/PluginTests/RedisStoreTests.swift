@@ -13,17 +13,18 @@ struct RedisStoreTests {
     @Test("does what every store must")
     func conforms() async throws {
         let server = try await RedisServer()
-        try await PluginConformance.check(RedisStore.self, yaml: "url: redis://127.0.0.1:\(server.port)")
+        try await PluginConformance.check(
+            RedisStore.self, yaml: "url: redis://127.0.0.1:\(server.port)", logger: .watched)
     }
 
     @Test("a user of the ACL needs no more than docs/redis.md says")
     func permissions() async throws {
         let rights = ["~patchbay:*", "-@all", "+@read", "+@write", "+@connection", "+@scripting", "+time"]
-        let server = try await RedisServer(["--user", "gateway", "on", ">sesame"] + rights)
+        let server = try await RedisServer(["--user", "gateway", "on", ">sesame-of-the-gateway"] + rights)
         try await PluginConformance.check(
             RedisStore.self,
             yaml: "{ url: \"redis://127.0.0.1:\(server.port)\", username: gateway, password: { env: PASSWORD } }",
-            environment: ["PASSWORD": "sesame"])
+            environment: ["PASSWORD": Leaks.secret("a Redis password", "sesame-of-the-gateway")], logger: .watched)
     }
 
     @Test("values expire by the server's clock, and those without an end do not")
@@ -80,19 +81,32 @@ struct RedisStoreTests {
         }
     }
 
-    @Test("a counter is forgotten when nobody has added to it for its time, and kept where it has none")
+    @Test("shares are forgotten when nobody has asked about them for their time, and a counter without shares never is")
     func counterExpiry() async throws {
         try await RedisFixture.with { redis in
-            let lifetime = { try await redis.integer("PTTL", "patchbay:counter:t:sum") ?? 0 }
-            #expect(try await redis.store.increment("t:sum", by: 5, limit: 9, timeToLive: .seconds(60)) == 5)
-            #expect((30_000...60_000).contains(try await lifetime()))
-            #expect(try await redis.store.increment("t:sum", by: 5, limit: 9, timeToLive: .seconds(600)) == nil)
-            #expect((30_000...60_000).contains(try await lifetime()))
-            #expect(try await redis.store.increment("t:sum", limit: 9) == 6)
-            #expect(try await lifetime() == -1)
-            #expect(try await redis.store.increment("t:short", by: 5, limit: 9, timeToLive: .milliseconds(10)) == 5)
-            try await redis.eventually { try await redis.integer("EXISTS", "patchbay:counter:t:short") == 0 }
-            #expect(try await redis.store.increment("t:short", by: 1, limit: 9, timeToLive: .seconds(60)) == 1)
+            let draw = { (amount: Int, time: Duration) in
+                try await redis.store.share("t:sum", member: "a", .draw(upTo: amount, limit: 9), timeToLive: time)
+            }
+            let lifetimes = {
+                [
+                    try await redis.integer("PTTL", "patchbay:counter:t:sum") ?? 0,
+                    try await redis.integer("PTTL", "patchbay:share:a:t:sum") ?? 0,
+                ]
+            }
+            #expect(try await draw(5, .seconds(60)) == (5, 5))
+            #expect(try await lifetimes().allSatisfy((30_000...60_000).contains))
+            #expect(try await draw(5, .seconds(10_000)) == (5, 5))
+            #expect(try await lifetimes().allSatisfy((9_000_000...10_000_000).contains))
+            _ = try await redis.store.share("t:sum", member: "a", .settle(6), timeToLive: .seconds(10_000))
+            #expect((9_000_000...10_000_000).contains(try await lifetimes()[0]))
+            #expect((3_000_000...3_600_000).contains(try await lifetimes()[1]))
+            _ = try await redis.store.share(
+                "t:short", member: "a", .draw(upTo: 5, limit: 9), timeToLive: .milliseconds(10))
+            try await redis.eventually {
+                try await redis.integer("EXISTS", "patchbay:counter:t:short", "patchbay:share:a:t:short") == 0
+            }
+            #expect(try await redis.store.increment("t:kept", limit: 9) == 1)
+            #expect(try await redis.integer("PTTL", "patchbay:counter:t:kept") == -1)
         }
     }
 
@@ -168,7 +182,7 @@ struct RedisStoreTests {
 
     @Test("a start says what is wrong, and no password with it")
     func start() async throws {
-        let nobody = try RedisStore.configured("url: redis://127.0.0.1:\(freePort())")
+        let nobody = try RedisStore.watched("url: redis://127.0.0.1:\(freePort())")
         await nobody.stop()
         var error = await #expect(throws: (any Error).self) { try await nobody.start() }
         #expect(error.map { "\($0)" }?.hasSuffix("cannot be reached: Connection refused") == true)
@@ -178,15 +192,22 @@ struct RedisStoreTests {
         error = await #expect(throws: (any Error).self) { try await onReplica.start() }
         #expect(error.map { "\($0)" }?.contains("refuses: READONLY") == true)
 
-        let locked = try await RedisServer(["--requirepass", "sesame"])
-        let stranger = try RedisStore.configured(
+        let cluster = try await RedisServer([
+            "--cluster-enabled", "yes", "--cluster-config-file", "patchbay-\(UUID()).conf",
+        ])
+        let onCluster = try RedisFixture.store(cluster)
+        error = await #expect(throws: (any Error).self) { try await onCluster.start() }
+        #expect(error.map { "\($0)" }?.contains("is in cluster mode") == true)
+
+        let locked = try await RedisServer(["--requirepass", "sesame-of-the-gateway"])
+        let stranger = try RedisStore.watched(
             "{ url: \"redis://127.0.0.1:\(locked.port)\", password: { env: PASSWORD } }",
             environment: ["PASSWORD": "open"])
         error = await #expect(throws: (any Error).self) { try await stranger.start() }
         #expect(error.map { "\($0)" }?.contains("does not take the user name and password") == true)
-        let known = try RedisStore.configured(
+        let known = try RedisStore.watched(
             "{ url: \"redis://127.0.0.1:\(locked.port)\", password: { env: PASSWORD } }",
-            environment: ["PASSWORD": "sesame"])
+            environment: ["PASSWORD": "sesame-of-the-gateway"])
         try await known.start()
         await known.stop()
         await #expect(throws: RedisError.self) { try await known.get("t:a") }
@@ -204,7 +225,7 @@ struct RedisStoreTests {
             ("{ url: redis://a, timeout: 10ms }", "50ms to 10s"), ("{}", "missing key 'url'"),
         ])
     func settings(yaml: String, text: String) {
-        let error = #expect(throws: (any Error).self) { try RedisStore.configured(yaml) }
+        let error = #expect(throws: (any Error).self) { try RedisStore.watched(yaml) }
         let description = error.map { "\($0)" } ?? ""
         #expect(description.contains(text) && !description.contains("sesame"), "\(description)")
     }
@@ -222,12 +243,15 @@ struct RedisStoreTests {
                 await #expect(throws: RedisError.self) { try await store.take("t:a") }
                 await #expect(throws: RedisError.self) { try await store.increment("t:a", limit: 1) }
                 await #expect(throws: RedisError.self) {
+                    try await store.share("t:a", member: "a", .settle(1), timeToLive: .seconds(1))
+                }
+                await #expect(throws: RedisError.self) {
                     try await store.lease("t:a", member: "a", limit: 1, timeToLive: .seconds(1))
                 }
                 await #expect(throws: RedisError.self) { try await store.release("t:a", member: "a") }
                 await #expect(throws: RedisError.self) { try await store.count("t:a") }
-                // Eight of them, and the time of three.
-                #expect(.now - begun < .milliseconds(500 + 7 * 100 + 2_000))
+                // Nine of them, and the time of three.
+                #expect(.now - begun < .milliseconds(500 + 8 * 100 + 2_000))
                 redis.server.resume()
                 if !redis.server.isRunning { try await redis.server.start() }
                 try await redis.eventually { (try? await store.count("t:b")) == 0 }
@@ -248,6 +272,10 @@ struct RedisStoreTests {
             // That is no limit.
             let other = await #expect(throws: RedisError.self) { try await redis.store.increment("t:n", limit: 9) }
             #expect(other?.code == "READONLY")
+            let third = await #expect(throws: RedisError.self) {
+                try await redis.store.share("t:m", member: "a", .draw(upTo: 1, limit: 9), timeToLive: .seconds(60))
+            }
+            #expect(third?.code == "READONLY")
             _ = try await redis.raw.send(RedisCommand("REPLICAOF", "NO", "ONE"))
             #expect(try await redis.store.lease("t:s", member: "a", limit: 1, timeToLive: .seconds(60)))
         }
@@ -258,7 +286,7 @@ struct RedisStoreTests {
         let quota: ConcurrencyQuota
 
         init(_ redis: RedisFixture, limit: Int) throws {
-            quota = try ConcurrencyQuota.configured(
+            quota = try ConcurrencyQuota.watched(
                 "{ limit: \(limit), store: shared }", stores: ["shared": redis.store])
         }
 

@@ -111,49 +111,91 @@ struct StoreTests {
     }
 
     @Test(
-        "a counter takes any amount that its limit has room for, and gives back no more than it has",
+        "a share grows by what there is room for, asked twice counts once, and stays as it was settled",
         arguments: Engine.all)
-    func amounts(engine: Engine) async throws {
+    func shares(engine: Engine) async throws {
         try await with(engine) { store in
-            let rows: [(amount: Int, limit: Int, sum: Int?)] = [
-                (0, 100, 0), (60, 100, 60), (41, 100, nil), (40, 100, 100), (1, 100, nil), (0, 99, nil), (-30, 100, 70),
-                (-Int.max, 100, 0), (.min, 100, 0), (.max, .max, .max), (1, .max, nil), (.min, .max, 0),
+            let rows: [(member: String, change: CounterShare.Change, share: Int, count: Int)] = [
+                ("a", .draw(upTo: 0, limit: 100), 0, 0), ("a", .draw(upTo: 60, limit: 100), 60, 60),
+                ("a", .draw(upTo: 60, limit: 100), 60, 60), ("b", .draw(upTo: 50, limit: 100), 40, 100),
+                ("c", .draw(upTo: 1, limit: 100), 0, 100), ("a", .draw(upTo: 10, limit: 100), 60, 100),
+                ("a", .draw(upTo: 70, limit: 80), 60, 100), ("a", .draw(upTo: 70, limit: .min), 60, 100),
+                ("a", .settle(20), 20, 60), ("a", .settle(20), 20, 60), ("a", .settle(90), 20, 60),
+                ("a", .draw(upTo: 90, limit: .max), 20, 60), ("b", .settle(200), 200, 220),
+                // Nobody asked for it before: that comes later, and changes nothing.
+                ("d", .settle(0), 0, 220), ("d", .draw(upTo: 30, limit: .max), 0, 220),
+                ("e", .draw(upTo: -5, limit: .max), 0, 220), ("e", .settle(-5), 0, 220),
+                ("f", .draw(upTo: .max, limit: .max), CounterShare.most - 220, CounterShare.most),
+                ("f", .settle(.max), CounterShare.most, CounterShare.most),
             ]
-            for (amount, limit, sum) in rows {
-                let count = try await store.increment("t:sum", by: amount, limit: limit, timeToLive: nil)
-                #expect(count == sum, "\(amount) up to \(limit)")
+            for (member, change, share, count) in rows {
+                let found = try await store.share("t:sum", member: member, change, timeToLive: .seconds(60))
+                #expect(found == (share, count), "\(member): \(change)")
             }
+            let five = CounterShare.Change.draw(upTo: 5, limit: 9)
+            let other = try await store.share("t:other", member: "a", five, timeToLive: .seconds(60))
+            #expect(other == (5, 5))
         }
     }
 
-    @Test("of forty who add at once as many do as there is room for", arguments: Engine.all)
-    func amountRace(engine: Engine) async throws {
+    @Test("of forty who draw at once as many get something as there is something for", arguments: Engine.all)
+    func shareRace(engine: Engine) async throws {
         try await with(engine) { store in
-            let sums = try await withThrowingTaskGroup(of: Int?.self) { group in
-                for _ in 0..<40 {
-                    group.addTask { try await store.increment("t:sum", by: 7, limit: 100, timeToLive: .seconds(60)) }
+            let shares = try await withThrowingTaskGroup(of: Int.self) { group in
+                for member in 0..<40 {
+                    group.addTask {
+                        try await store.share(
+                            "t:sum", member: "\(member)", .draw(upTo: 7, limit: 100), timeToLive: .seconds(60)
+                        ).share
+                    }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
-            #expect(sums.compactMap(\.self).sorted() == stride(from: 7, through: 98, by: 7).map { $0 })
+            #expect(shares.sorted() == Array(repeating: 0, count: 25) + [2] + Array(repeating: 7, count: 14))
         }
     }
 
     @Test(
-        "a counter that nobody adds to for its time begins anew, one without a time stays",
+        "shares that nobody asks about for their time are forgotten, settled ones after an hour",
         arguments: Engine.byTestClock)
-    func counterExpiry(engine: Engine) async throws {
+    func shareExpiry(engine: Engine) async throws {
         try await with(engine) { store in
+            func ask(
+                _ member: String, _ change: CounterShare.Change, for time: Duration = .seconds(10)
+            ) async throws -> [Int] {
+                let (share, count) = try await store.share("t:sum", member: member, change, timeToLive: time)
+                return [share, count]
+            }
             _ = try await store.increment("t:kept", limit: .max)
-            #expect(try await store.increment("t:sum", by: 5, limit: 9, timeToLive: .seconds(10)) == 5)
+            #expect(try await ask("a", .draw(upTo: 5, limit: 9)) == [5, 5])
             clock.advance(by: .seconds(9))
-            #expect(try await store.increment("t:sum", by: 1, limit: 9, timeToLive: .seconds(10)) == 6)
+            #expect(try await ask("a", .draw(upTo: 6, limit: 9)) == [6, 6])
             clock.advance(by: .seconds(9))
-            #expect(try await store.increment("t:sum", by: 4, limit: 9, timeToLive: .seconds(10)) == nil)
-            clock.advance(by: .seconds(1))
-            #expect(try await store.increment("t:sum", by: 4, limit: 9, timeToLive: .seconds(10)) == 4)
+            #expect(try await ask("a", .draw(upTo: 0, limit: 9)) == [6, 6])
+            clock.advance(by: .seconds(10))
+            #expect(try await ask("a", .draw(upTo: 4, limit: 9), for: .seconds(10_000)) == [4, 4])
+            #expect(try await ask("b", .settle(2), for: .seconds(10_000)) == [2, 6])
+            clock.advance(by: .seconds(3_599))
+            #expect(try await ask("b", .draw(upTo: 9, limit: 99), for: .seconds(10_000)) == [2, 6])
+            clock.advance(by: .seconds(3_600))
+            #expect(try await ask("b", .draw(upTo: 1, limit: 99), for: .seconds(10_000)) == [1, 7])
             #expect(try await store.increment("t:kept", limit: .max) == 2)
         }
+    }
+
+    @Test("a memory whose answers are lost does what it is asked")
+    func lostAnswers() async throws {
+        let store = MemoryStore(clock: clock)
+        await store.fail(with: Unreachable(), carryingOut: true)
+        await #expect(throws: Unreachable.self) { try await store.set("t:a", [1], timeToLive: nil) }
+        await #expect(throws: Unreachable.self) { try await store.increment("t:n", limit: 9) }
+        await store.fail(with: nil)
+        #expect(try await store.get("t:a") == [1])
+        #expect(try await store.increment("t:n", limit: 9) == 2)
+        await store.fail(with: Unreachable())
+        await #expect(throws: Unreachable.self) { try await store.set("t:a", [2], timeToLive: nil) }
+        await store.fail(with: nil)
+        #expect(try await store.get("t:a") == [1])
     }
 
     @Test("a set takes no more than its limit, and counts a member once", arguments: Engine.all)
@@ -238,7 +280,7 @@ struct StoreTests {
 
     @Test("SQLite says where it is not open, and stops without having started")
     func notOpen() async throws {
-        let store = try SQLiteStore.configured("path: /nowhere/a.db")
+        let store = try SQLiteStore.watched("path: /nowhere/a.db")
         await store.stop()
         let error = await #expect(throws: (any Error).self) { try await store.get("t:a") }
         #expect(error.map { "\($0)" } == "the SQLite file /nowhere/a.db is not open")
@@ -256,7 +298,7 @@ struct StoreTests {
             ("/proc/patchbay/a.db", "No such file or directory"),
             (file, "file is not a database"),
         ] {
-            let store = try SQLiteStore.configured("path: \(path)")
+            let store = try SQLiteStore.watched("path: \(path)")
             let error = await #expect(throws: (any Error).self) { try await store.start() }
             let text = error.map { "\($0)" } ?? ""
             #expect(text.hasPrefix("cannot open the SQLite file \(path): ") && text.contains(reason), "\(text)")
@@ -270,10 +312,10 @@ struct StoreTests {
         var server: RedisServer?
         switch engine {
         case .memory: store = MemoryStore(clock: clock)
-        case .sqlite: store = try SQLiteStore.configured("path: \(path)", clock: clock)
+        case .sqlite: store = try SQLiteStore.watched("path: \(path)", clock: clock)
         case .redis:
             let started = try await RedisServer()
-            store = try RedisStore.configured(
+            store = try RedisStore.watched(
                 "{ url: \"redis://127.0.0.1:\(started.port)\", timeout: 10s }", clock: clock)
             server = started
         }

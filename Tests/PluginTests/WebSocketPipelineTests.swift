@@ -1,6 +1,7 @@
 import Foundation
 import PatchbayPlugin
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import PatchbayTesting
@@ -9,7 +10,7 @@ import Testing
 @Suite("The websocket pipeline")
 struct WebSocketPipelineTests {
     private func configured(_ yaml: String) throws -> WebSocketPipeline {
-        try WebSocketPipeline.configured(yaml, environment: ["KEY": "k3y", "BREAK": "a\nb"])
+        try WebSocketPipeline.watched(yaml, environment: ["KEY": "k3y-of-the-gateway", "BREAK": "a\nb"])
     }
 
     @Test(
@@ -32,7 +33,7 @@ struct WebSocketPipelineTests {
             ("{ dialect: pcm, url: ws://a, headers: { Sec-WebSocket-Key: b } }", "headers"),
             ("{ dialect: pcm, url: ws://a, headers: { \"a b\": c } }", "headers"),
             ("{ dialect: pcm, url: ws://a, secret_headers: { a: { env: BREAK } } }", "secret_headers"),
-            ("{ dialect: pcm, url: ws://a, headers: { Authorization: k3y } }", "headers"),
+            ("{ dialect: pcm, url: ws://a, headers: { Authorization: \"Bearer ${KEY}\" } }", "headers"),
             (
                 "{ dialect: pcm, url: ws://a, secret_headers: { Authorization: { env: KEY } }, token: { env: KEY } }",
                 "token"
@@ -114,6 +115,101 @@ struct WebSocketPipelineTests {
         #expect(shown.contains("put the password into `token`") && !shown.contains("k3y"), "\(shown)")
     }
 
+    @Test(
+        "shows no header field's value, which may be a secret in the wrong place",
+        arguments: [
+            "headers: { Authorization: \"Bearer hunter2\" }", "headers: { X-Team: hunter2 }", "headers: hunter2",
+            "headers: [hunter2]", "headers: { X-Team: { env: hunter2 } }", "headers: { X-Team: [hunter2] }",
+            "haeders: { X-Team: hunter2 }", "hedaer: hunter2",
+        ])
+    func hiddenHeaders(headers: String) {
+        let error = #expect(throws: (any Error).self) {
+            try configured("{ dialect: pcm, url: ws://a, buffer: soon, \(headers) }")
+        }
+        let shown = error.map { "\($0)" } ?? ""
+        #expect(shown.contains("found 'soon'") && shown.contains("<hidden>"), "\(shown)")
+        #expect(!shown.contains("hunter2"), "\(shown)")
+    }
+
+    @Test(
+        "takes no header field that is a secret by its name, and says where it goes",
+        arguments: [
+            ("Authorization", "`token` or `secret_headers`"), ("authorization", "`token` or `secret_headers`"),
+            ("Proxy-Authorization", "`secret_headers`"), ("Cookie", "`secret_headers`"),
+            ("Set-Cookie", "`secret_headers`"), ("X-Api-Key", "`secret_headers`"), ("api_key", "`secret_headers`"),
+            ("apikey", "`secret_headers`"), ("KEY", "`secret_headers`"), ("X-Auth-Token", "`secret_headers`"),
+            ("X-Client-Secret", "`secret_headers`"), ("X-Password", "`secret_headers`"),
+        ])
+    func secretHeaderFields(name: String, settings: String) {
+        for value in ["hunter2", "\"Bearer hunter2\"", "\"${NONE:-hunter2}\""] {
+            let error = #expect(throws: (any Error).self) {
+                try configured("{ dialect: pcm, url: ws://a, headers: { \(name): \(value) } }")
+            }
+            let shown = error.map { "\($0)" } ?? ""
+            #expect(shown.contains("headers.\(name): '\(name)' is a secret, which does not stand here"), "\(shown)")
+            #expect(shown.contains("put it into \(settings), as { env: NAME }"), "\(shown)")
+            #expect(!shown.contains("hunter2"), "\(shown)")
+        }
+    }
+
+    @Test(
+        "takes any other, and what the environment has",
+        arguments: [
+            "X-Team: voice 7", "X-Monkey: see", "X-Tokens: 7", "Key-Id: a", "X-Api-Key: \"\"", "X-Api-Key: \"${KEY}\"",
+            "Cookie: \"session=${KEY}; theme=dark\"", "X-Auth-Token: \"${KEY:-}\"",
+        ])
+    func otherHeaderFields(field: String) {
+        #expect(throws: Never.self) { try configured("{ dialect: pcm, url: ws://a, headers: { \(field) } }") }
+    }
+
+    @Test(
+        "takes no address with a secret among its parameters, and shows none",
+        arguments: [
+            "wss://a/y?token=hunter2", "wss://a/y?v=1&api_key=hunter2", "wss://a?accessToken=hunter2&v=1",
+            "wss://a?v=1&key=hunter2", "wss://a/{tenant}?client-secret=hunter2", "wss://a?sig=hunter2#x",
+            "wss://a?token=${NONE:-hunter2}", "wss://a?password=hunter2&call={call_id}",
+        ])
+    func secretParameters(url: String) {
+        let error = #expect(throws: (any Error).self) {
+            try configured("{ dialect: pcm, url: \"\(url)\", buffer: soon }")
+        }
+        let shown = error.map { "\($0)" } ?? ""
+        #expect(shown.contains("is a secret, which does not stand here") && shown.contains("<hidden>"), "\(shown)")
+        #expect(shown.contains("put it into `token` or `secret_headers`") && shown.contains("=${NAME}"), "\(shown)")
+        #expect(!shown.contains("hunter2"), "\(shown)")
+    }
+
+    @Test(
+        "takes one with a secret of the environment's, and with what is none",
+        arguments: [
+            "ws://a?token=${KEY}", "ws://a?v=1&key=x${KEY}", "ws://a?token={call_id}", "ws://a?token=",
+            "ws://a?model=gpt-realtime&monkey=see", "ws://a/token=1",
+        ])
+    func otherParameters(url: String) {
+        #expect(throws: Never.self) { try configured("{ dialect: pcm, url: \"\(url)\" }") }
+    }
+
+    @Test("takes no secret of a session's tool, and shows none")
+    func secretsOfTools() {
+        func settings(_ tool: String) -> String {
+            "{ dialect: openai-realtime, url: ws://a, openai_realtime: { session: { tools: [{ type: mcp, \(tool) }] } } }"
+        }
+        for tool in [
+            "authorization: hunter2", "headers: { X-Api-Key: hunter2 }", "server_url: \"https://a?api_key=hunter2\"",
+        ] {
+            let error = #expect(throws: (any Error).self) { try configured(settings(tool)) }
+            let shown = error.map { "\($0)" } ?? ""
+            #expect(shown.contains("openai_realtime.session.tools[0]."), "\(shown)")
+            #expect(shown.contains("is a secret, which does not stand here") && !shown.contains("hunter2"), "\(shown)")
+        }
+        for tool in [
+            "authorization: \"${KEY}\"", "headers: { X-Api-Key: \"${KEY}\", X-Team: voice }",
+            "parameters: { properties: { password: { type: string } }, required: [password] }",
+        ] {
+            #expect(throws: Never.self) { try configured(settings(tool)) }
+        }
+    }
+
     @Test("says in plain words why nobody can be trusted, and what cannot be sent")
     func plainWords() throws {
         let empty = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID().uuidString).pem")
@@ -148,10 +244,12 @@ struct WebSocketPipelineTests {
             "{ dialect: twilio, url: ws://a, twilio: { account_sid: AC1, auth_token: { env: KEY } } }")
         let route = try #require(pipeline.routes.first)
         #expect(route.method == .post && route.path == "/2010-04-01/Accounts/AC1/Calls/{call}")
-        let runs = WorkflowRuns(store: try MemoryStore.configured(), tenant: "default")
-        func ask(_ call: String, credentials: String = "AC1:k3y", body: String = "Status=completed") async throws -> Int
+        let runs = WorkflowRuns(store: try MemoryStore.watched(), tenant: "default")
+        func ask(_ call: String, credentials: String = "AC1:k3y-of-the-gateway", body: String = "Status=completed")
+            async throws -> Int
         {
-            let headers = ["authorization": "Basic " + Data(credentials.utf8).base64EncodedString()]
+            let shown = Leaks.secret("what was shown as Authorization", Data(credentials.utf8).base64EncodedString())
+            let headers = ["authorization": "Basic " + shown]
             return try await route.handler(
                 RouteRequest(
                     tenant: "default", method: "POST", parameters: ["call": call], headers: headers,
@@ -168,10 +266,12 @@ struct WebSocketPipelineTests {
 
     @Test("does what every plugin must, with its bot there and away")
     func conforms() async throws {
-        try await PluginConformance.check(WebSocketPipeline.self, yaml: "{ dialect: pcm, url: ws://127.0.0.1:1 }")
+        try await PluginConformance.check(
+            WebSocketPipeline.self, yaml: "{ dialect: pcm, url: ws://127.0.0.1:1 }", logger: .watched)
         let bot = try await LoopbackServer { _ in .opensSocket }
         let url = bot.url.replacing("http:", with: "ws:")
-        try await PluginConformance.check(WebSocketPipeline.self, yaml: "{ dialect: pcm, url: \"\(url)\" }")
+        try await PluginConformance.check(
+            WebSocketPipeline.self, yaml: "{ dialect: pcm, url: \"\(url)\" }", logger: .watched)
         try await bot.stop()
     }
 
@@ -180,7 +280,7 @@ struct WebSocketPipelineTests {
         let bot = try await LoopbackServer { _ in .opensSocket }
         let url = bot.url.replacing("http:", with: "ws:")
         let pipeline = try configured("{ dialect: \(dialect), url: \"\(url)\", ping_timeout: 60s }")
-        let caller = SilentCaller(rate: pipeline.audio.inputRate)
+        let caller = SilentCaller(rate: pipeline.audio.inputRate, logger: .watched)
         let isOver = Mutex(false)
         let running = Task {
             try? await pipeline.run(caller.call, audio: caller.audio)

@@ -251,6 +251,40 @@ struct RedisClientTests {
         }
     }
 
+    @Test(
+        "whoever waits for several has all of them in one time, and what they leave running has its own")
+    func patience() async throws {
+        try await with { command, _ in
+            command[0] == "GET" ? .hold("$-1\n") : "+OK\n"
+        } _: { client, server in
+            try await client.open()
+            let get = RedisCommand("GET", "a")
+            let (isOver, over) = AsyncStream<Never>.makeStream()
+            let errands = Errands()
+            let errand = try await Patience.of(.milliseconds(300)) {
+                try await Task.sleep(for: .milliseconds(400))  // what is no question takes nothing off
+                if case .noReply(_, let time) = await failure(get, client) {
+                    #expect(time > .milliseconds(200) && time <= .milliseconds(300))
+                } else {
+                    Issue.record("there is a reply")
+                }
+                #expect(await failure(get, client) == .noTime(server: client.server))
+                // What nobody waits for is done meanwhile.
+                errands.run("a", for: .seconds(20)) { _ = try await client.send(RedisCommand("SET", "a", "b")) }
+                try await eventually { server.count("SET") == 1 }
+                return Task {
+                    for await _ in isOver {}
+                    return try await client.send(RedisCommand("ECHO", "a"))
+                }
+            }
+            over.finish()
+            #expect(server.count("GET") == 1)
+            server.release()
+            #expect(try await errand.value == .text("OK"))
+            #expect(try await client.send(RedisCommand("ECHO", "a")) == .text("OK"))
+        }
+    }
+
     @Test("one that has become a replica is left too, but not at once, nor when it still is one")
     func replica() async throws {
         try await with(timeout: .milliseconds(400)) { command, connection in

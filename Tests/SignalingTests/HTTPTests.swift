@@ -1,4 +1,3 @@
-import Logging
 import NIOCore
 import ServiceLifecycle
 import Signaling
@@ -22,6 +21,8 @@ struct Refusal: CustomTestStringConvertible, Sendable {
 
 @Suite("HTTP")
 struct HTTPTests {
+    private static let token = Leaks.secret("a bearer token", "token-of-a-caller")
+
     @Test("a request arrives whole and decoded")
     func request() async throws {
         try await withServer { request in
@@ -40,6 +41,21 @@ struct HTTPTests {
             #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
             #expect(answer.contains("content-length: \(body.utf8.count)\r\n"))
             #expect(answer.hasSuffix("\r\n\r\n" + body))
+        }
+    }
+
+    @Test(
+        "the host that the target names wins over the field (RFC 9112 §3.2.2)",
+        arguments: [
+            ("http://Acme:2/a/b?c", "acme:2 /a/b"), ("WS://acme?c", "acme /"), ("https://acme", "acme /"),
+            ("/http://acme/b", "other /http://acme/b"),
+        ])
+    func absoluteForm(target: String, expected: String) async throws {
+        try await withServer { request in
+            Response(status: 200, body: Array("\(request.host) \(request.rawPath)".utf8))
+        } body: { server in
+            let answer = try await server.exchange("GET \(target) HTTP/1.1\r\nHost: Other\r\nConnection: close\r\n\r\n")
+            #expect(answer.hasSuffix("\r\n\r\n\(expected)"), "\(answer)")
         }
     }
 
@@ -70,6 +86,8 @@ struct HTTPTests {
             Refusal("null in path", "GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
             Refusal("path not UTF-8", "GET /%ff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
             Refusal("line feed in query", "GET /?a=%0a HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("no host in the target", "GET http:///a HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("a user in the target", "GET http://a@x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
             Refusal("asterisk form", "GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
             Refusal("not HTTP", "nonsense\r\n\r\n", 400),
             Refusal(
@@ -203,9 +221,8 @@ struct HTTPTests {
     func portInUse() async throws {
         try await withServer { server in
             let second = SignalingServer(
-                configuration: ServerConfiguration(host: "127.0.0.1", port: server.port),
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, onHTTP: { _ in Response(status: 200) },
-                onUpgrade: { _ in .refuse(Response(status: 403)) })
+                configuration: ServerConfiguration(host: "127.0.0.1", port: server.port), logger: .watched,
+                onHTTP: { _ in Response(status: 200) }, onUpgrade: { _ in .refuse(Response(status: 403)) })
             let error = await #expect(throws: SignalingError.self) { try await second.run() }
             #expect(error?.description == "cannot listen on 127.0.0.1 port \(server.port): Address already in use")
         }
@@ -217,19 +234,21 @@ struct HTTPTests {
             .json("{\"got\":\(String(decoding: request.body, as: UTF8.self))}", status: 402)
         } body: { server in
             let (status, body) = try await HTTPClient.post(
-                url: "http://127.0.0.1:\(server.port)/a", json: "{\"token\":\"t\"}")
+                url: "http://127.0.0.1:\(server.port)/a", json: "{\"token\":\"\(Self.token)\"}")
             #expect(status == 402)
-            #expect(body == "{\"got\":{\"token\":\"t\"}}")
+            #expect(body == "{\"got\":{\"token\":\"\(Self.token)\"}}")
         }
     }
 
     @Test("the client asks with headers, and reads the answer")
     func get() async throws {
         try await withServer { request in
-            Response(status: request.method == "GET" && request.headers["authorization"] == "Bearer t" ? 200 : 500)
+            Response(
+                status: request.method == "GET" && request.headers["authorization"] == "Bearer \(Self.token)"
+                    ? 200 : 500)
         } body: { server in
             let (status, body) = try await HTTPClient.get(
-                url: "http://127.0.0.1:\(server.port)/a?b", headers: ["authorization": "Bearer t"])
+                url: "http://127.0.0.1:\(server.port)/a?b", headers: ["authorization": "Bearer \(Self.token)"])
             #expect(status == 200 && body.isEmpty)
         }
     }

@@ -1,8 +1,8 @@
-import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Signaling
+import TestSupport
 import Testing
 
 /// A server on a free loopback port for as long as `body` runs.
@@ -13,11 +13,10 @@ func withServer(
     body: (TestServer) async throws -> Void
 ) async throws {
     let (ports, port) = AsyncStream.makeStream(of: Int.self)
-    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let server = SignalingServer(
-        configuration: ServerConfiguration(host: "127.0.0.1", port: 0, limits: limits), logger: logger,
+        configuration: ServerConfiguration(host: "127.0.0.1", port: 0, limits: limits), logger: .watched,
         onHTTP: onHTTP, onUpgrade: onUpgrade, onListening: { port.yield($0) })
-    let group = ServiceGroup(services: [server], logger: logger)
+    let group = ServiceGroup(services: [server], logger: .watched)
     let running = Task { try await group.run() }
     var iterator = ports.makeAsyncIterator()
     let listening = try #require(await iterator.next())

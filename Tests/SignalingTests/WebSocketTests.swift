@@ -2,6 +2,7 @@ import NIOCore
 import ServiceLifecycle
 import Signaling
 import Synchronization
+import TestSupport
 import Testing
 import WebSocket
 
@@ -20,11 +21,13 @@ private let echo: @Sendable (Request) async -> Upgrade = { _ in
 
 @Suite("WebSocket, RFC 6455")
 struct WebSocketTests {
+    private static let token = Leaks.secret("a bearer token", "token-of-a-caller")
+
     @Test("a client is accepted, its subprotocol echoed, and its text comes back")
     func accept() async throws {
         try await withSockets { request in
-            guard request.path == ["a", "b"], request.query["token"] == "t",
-                request.headers["sec-websocket-protocol"] == "bearer, TOKEN"
+            guard request.path == ["a", "b"], request.query["token"] == Self.token,
+                request.headers["sec-websocket-protocol"] == "bearer, \(Self.token)"
             else { return .refuse(Response(status: 400)) }
             return .accept(subprotocol: "bearer") { socket in
                 for await message in socket.inbound {
@@ -33,7 +36,8 @@ struct WebSocketTests {
             }
         } body: { server in
             let socket = try await WebSocketClient.connect(
-                url: server.url + "/a/b?token=t", headers: ["Sec-WebSocket-Protocol": "bearer, TOKEN"])
+                url: server.url + "/a/b?token=\(Self.token)",
+                headers: ["Sec-WebSocket-Protocol": "bearer, \(Self.token)"])
             var messages = socket.inbound.makeAsyncIterator()
             for text in ["hello", "", "grüße 😀", String(repeating: "x", count: 65536)] {
                 socket.send(text)
@@ -43,9 +47,11 @@ struct WebSocketTests {
             #expect(await messages.next() == .closed(code: 1000, reason: "done"))
             #expect(await messages.next() == nil)
 
-            let fields = "Sec-WebSocket-Protocol: bearer, TOKEN\r\n"
+            let fields = "Sec-WebSocket-Protocol: bearer, \(Self.token)\r\n"
             let reply = Reply(
-                try await server.exchangeBytes([ByteBuffer(string: handshake("/a/b?token=t", fields)), frame(8)]))
+                try await server.exchangeBytes([
+                    ByteBuffer(string: handshake("/a/b?token=\(Self.token)", fields)), frame(8),
+                ]))
             #expect(reply.head.hasPrefix("HTTP/1.1 101 Switching Protocols\r\n"))
             #expect(reply.head.lowercased().contains("sec-websocket-protocol: bearer\r\n"))
             #expect(reply.head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"))
@@ -296,7 +302,7 @@ struct WebSocketTests {
                     let client = try await WebSocketClient.connect(url: server.url, limits: small)
                     var inbound = client.inbound.makeAsyncIterator()
                     for _ in 0..<150 {
-                        #expect(await inbound.next() != nil)
+                        try #require(await inbound.next() != nil)
                         try await Task.sleep(for: .milliseconds(20))
                     }
                     #expect(isOver.withLock { $0 } == false)

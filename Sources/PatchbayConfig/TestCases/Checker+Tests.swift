@@ -6,25 +6,30 @@ struct TestDocument: PluginSettings {
 }
 
 extension Checker {
-    /// Decodes and checks a list of tests; those without faults come out.
+    /// Decodes and checks a list of tests; those without faults come out. The names in the others are looked at, too.
     ///
     /// - Parameter tenants: the names of all tenants, faulty or not.
     mutating func tests(_ node: SettingsNode?, tenants: [String], _ sources: Sources) -> [TestCase] {
         guard case .list(let nodes)? = node?.content else { return [] }
         var tests: [TestCase] = []
         for node in nodes {
-            guard var test = TestCase.read(node, reader) else { continue }
-            for reference in [test.candidate?.tenant, test.expect.tenant].compactMap(\.self) {
+            let (parts, isComplete) = TestCase.readParts(node, reader)
+            let expect = parts.writtenExpect
+            for reference in [parts.candidate?.tenant, expect?.tenant].compactMap(\.self) {
                 checkTenant(reference, tenants)
             }
-            for credential in [test.connect?.token, test.connect?.apiKey].compactMap(\.self) {
-                if case .minted(let minting) = credential { check(minting.reference, .auth) }
+            for credential in [parts.connect?.token, parts.connect?.apiKey].compactMap(\.self) {
+                guard case .minted(let minting) = credential else { continue }
+                check(minting.reference, .auth)
+                uses.mintings.append(minting)
             }
             // Nothing may be what is expected.
-            if let instance = test.expect.by, !["", EventsChoice.anonymous].contains(instance.name) {
+            if let instance = expect?.by, !["", EventsChoice.anonymous].contains(instance.name) {
                 check(instance, .auth)
             }
-            if let pipeline = test.expect.pipeline, !pipeline.name.isEmpty { check(pipeline, .pipeline) }
+            if let pipeline = expect?.pipeline, !pipeline.name.isEmpty { check(pipeline, .pipeline) }
+            guard isComplete else { continue }
+            var test = parts
             (test.file, test.line) = (sources.file(of: node.range), node.range.line + 1)
             tests.append(test)
         }

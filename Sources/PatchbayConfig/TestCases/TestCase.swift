@@ -18,8 +18,14 @@ package struct TestCase: PluginSettings {
     package init() {}
 
     package static func read(_ node: SettingsNode, _ reader: SettingsReader) -> TestCase? {
+        let (test, isComplete) = readParts(node, reader)
+        return isComplete ? test : nil
+    }
+
+    /// Reads what can be read, and says whether that is a whole test without faults.
+    static func readParts(_ node: SettingsNode, _ reader: SettingsReader) -> (test: TestCase, isComplete: Bool) {
         let test = TestCase()
-        guard reader.fill(test.fields, from: node) else { return nil }
+        guard reader.fill(test.fields, from: node) else { return (test, false) }
         let subjects = ["connect", "embed", "candidate"].filter { node[$0] != nil }
         guard let subject = subjects.first, subjects.count == 1 else {
             reader.report(
@@ -27,11 +33,13 @@ package struct TestCase: PluginSettings {
                     range: node.anchor, path: node.path,
                     message: "a test has one of `connect`, `embed` and `candidate`",
                     help: subjects.isEmpty ? "write what somebody does" : "make two tests of it"))
-            return nil
+            return (test, false)
         }
-        let isComplete = test.checkExpectation(node["expect"], of: subject, reader)
-        return isComplete ? test : nil
+        return (test, test.checkExpectation(node["expect"], of: subject, reader))
     }
+
+    /// nil where it is missing or faulty.
+    var writtenExpect: ExpectationSettings? { _expect.decoded }
 
     /// Whether it says something, and nothing that never holds of such a test.
     private func checkExpectation(_ node: SettingsNode?, of subject: String, _ reader: SettingsReader) -> Bool {

@@ -23,6 +23,15 @@ package enum TestCredential: FieldValue {
         package var age: Duration
         /// Where the instance is named.
         let reference: Reference
+        /// Where all of it is written.
+        let node: SettingsNode
+
+        /// What is wrong with one of its keys, or with that key not being there.
+        package func problem(_ message: String, at key: String, help: String) -> SettingsProblem {
+            let place = node[key]
+            return SettingsProblem(
+                range: place?.range ?? node.anchor, path: place?.path ?? node.path, message: message, help: help)
+        }
     }
 
     package static let noun = "text, { env: NAME }, { file: PATH } or { mint: INSTANCE, user: ID }"
@@ -62,7 +71,8 @@ package enum TestCredential: FieldValue {
             return .minted(
                 Minting(
                     instance: instance.name, user: written.user, organization: written.organization,
-                    workflow: written.workflow, lifetime: written.lifetime, age: written.age, reference: instance))
+                    workflow: written.workflow, lifetime: written.lifetime, age: written.age, reference: instance,
+                    node: node))
         default:
             reader.fault(
                 at: node, "a credential comes from one place",

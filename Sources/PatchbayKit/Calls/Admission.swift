@@ -14,6 +14,8 @@ struct Admission: Sendable {
     private(set) var leases = LeaseHolder()
     let client: CallClient
     private let runs: WorkflowRuns
+    /// Whoever holds them has the store of the runs live on, whatever is reloaded.
+    private let instances: [LiveInstance]
     /// As the store has it, or as it will be written down.
     private var run: WorkflowRun
     private let environment: CallSupervisor.Environment
@@ -27,6 +29,7 @@ struct Admission: Sendable {
         self.request = request
         self.environment = environment
         runs = tenant.runs
+        instances = tenant.instances
         run = WorkflowRun(id: request.workflowRunID, owner: owner, workflowID: request.workflowID)
         client = CallClient(request, pcID: pcID)
 
@@ -69,6 +72,8 @@ struct Admission: Sendable {
         } catch {
             if !(error is Refusal) {
                 environment.logger.error("the store could not take a run", metadata: ["error": "\(error)"])
+                // It may be taken all the same; nobody waits until that is given back.
+                releaseRunLater()
             }
             throw .denied(.runActive)
         }
@@ -90,12 +95,19 @@ struct Admission: Sendable {
         }
     }
 
-    /// A claim that the store does not take back expires.
     private func releaseRun() async {
         do {
             try await runs.release(run.id, owner: run.owner, callID: request.callID)
         } catch {
             environment.logger.error("the store did not take a run back", metadata: ["error": "\(error)"])
+            releaseRunLater()
+        }
+    }
+
+    /// What the store does not take back by then expires.
+    private func releaseRunLater() {
+        afterwards(for: WorkflowRuns.claimLifetime) { [runs, run, request] in
+            try await runs.release(run.id, owner: run.owner, callID: request.callID)
         }
     }
 
@@ -134,13 +146,26 @@ struct Admission: Sendable {
         } catch {
             environment.logger.error(
                 "the store did not take a run's end; trying again", metadata: ["error": "\(error)"])
-            Task {
-                repeat {
+            afterwards(for: Self.patience) {
+                do {
+                    try await runs.end(run)
+                } catch {
                     _ = try? await runs.claim(run.id, owner: run.owner, callID: request.callID)
-                    try? await Task.sleep(for: WorkflowRuns.claimLifetime / 3)
-                } while (try? await runs.end(run)) == nil
+                    throw error
+                }
                 await releaseRun()
             }
+        }
+    }
+
+    /// How long a run's end is tried. A store that is away for longer is not worth a task for each call.
+    private static let patience = Duration.seconds(3_600)
+
+    /// Tries something until it goes well, while nobody waits for it.
+    private func afterwards(for time: Duration, _ body: @escaping @Sendable () async throws -> Void) {
+        Task { [instances] in
+            await persist(for: time, body)
+            withExtendedLifetime(instances) {}
         }
     }
 }

@@ -9,6 +9,7 @@ final class CallRegistry: Sendable {
         var tenant: String
         var workflowID: Int
         var workflowRunID: Int
+        var principal: Principal
         /// Of its media.
         var state: String
         var client: CallClient
@@ -132,6 +133,8 @@ final class CallRegistry: Sendable {
                         "workflow": .integer(call.workflowID), "run": .integer(call.workflowRunID),
                         "state": .string(call.client.awaitedUntil == nil ? call.state : "detached"),
                     ]
+                    members["auth"] = call.principal.authInstance.map(JSONValue.string)
+                    members["user"] = call.principal.shownUser.map(JSONValue.string)
                     members["media"] = statistics[call.id].map { .object($0.figures) }
                     return .object(members)
                 }),

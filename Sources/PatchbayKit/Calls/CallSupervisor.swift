@@ -18,6 +18,10 @@ struct CallSupervisor: Sendable {
         var media: any MediaHost
         var registry: CallRegistry
         var logger: Logger
+        /// For what callers who are refused leave in the log.
+        var refusals = LogBudget()
+        /// The time by which those lines are counted.
+        var now: @Sendable () -> Duration = { [start = ContinuousClock.now] in ContinuousClock.now - start }
     }
 
     /// Something that may end the call.
@@ -81,6 +85,9 @@ struct CallSupervisor: Sendable {
         logger[metadataKey: "tenant"] = "\(request.tenant)"
         logger[metadataKey: "pipeline"] = "\(pipeline.name)"
         logger[metadataKey: "workflow"] = "\(request.workflowID)"
+        logger[metadataKey: "run"] = "\(request.workflowRunID)"
+        if let auth = request.principal.authInstance { logger[metadataKey: "auth"] = "\(auth)" }
+        if let user = request.principal.shownUser { logger[metadataKey: "user"] = "\(user)" }
         let isOver = OnlyOnce {}
         let (dtmf, keys) = AsyncStream<Character>.makeStream(bufferingPolicy: .bufferingNewest(64))
         let (messages, fromClient) = AsyncStream<JSONValue>.makeStream(bufferingPolicy: .bufferingNewest(64))
@@ -102,7 +109,8 @@ struct CallSupervisor: Sendable {
         environment.registry.add(
             CallRegistry.Entry(
                 id: request.callID, tenant: request.tenant, workflowID: request.workflowID,
-                workflowRunID: request.workflowRunID, state: "connecting", client: admission.client,
+                workflowRunID: request.workflowRunID, principal: request.principal, state: "connecting",
+                client: admission.client,
                 leg: { legs.current.leg }))
         return (supervisor, answer)
     }
@@ -273,6 +281,11 @@ struct CallSupervisor: Sendable {
         }
         return end
     }
+}
+
+extension Principal {
+    /// The user for operators; nil for one whom nobody knows, and for a visitor, whose id is a token.
+    var shownUser: String? { authInstance == nil || isVisitor ? nil : String(id.unicodeScalars.prefix(256)) }
 }
 
 /// How a call ended.

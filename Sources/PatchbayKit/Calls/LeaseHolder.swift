@@ -16,9 +16,31 @@ struct LeaseHolder: Sendable {
         var environment: CallSupervisor.Environment
     }
 
-    /// What such quotas gave later.
+    /// What such quotas gave later, one lease each; nil when the call is over.
     private final class LateLeases: Sendable {
-        let held = Mutex<[Held]>([])
+        private let held = Mutex<[Held]?>([])
+
+        /// - Returns: the lease that is held, which is an earlier one where there is; nil where the call is over.
+        func keep(_ new: Held) -> (held: Held, isNew: Bool)? {
+            held.withLock { held in
+                guard let current = held else { return nil }
+                if let earlier = current.first(where: { $0.quota.name == new.quota.name }) { return (earlier, false) }
+                held = current + [new]
+                return (new, true)
+            }
+        }
+
+        func lease(of quota: Tenant.Quota) -> Held? {
+            held.withLock { $0?.first { $0.quota.name == quota.name } }
+        }
+
+        /// There will be no more.
+        func close() -> [Held] {
+            held.withLock { held in
+                defer { held = nil }
+                return held ?? []
+            }
+        }
     }
 
     private var held: [Held] = []
@@ -36,29 +58,27 @@ struct LeaseHolder: Sendable {
         _ request: CallRequest, _ quotas: [Tenant.Quota], _ environment: CallSupervisor.Environment
     ) async throws(Refusal) {
         for quota in quotas {
-            let denial: Denial
+            var denial: Denial
             switch await Self.ask(quota, request, environment.logger) {
             case .admit(let lease):
                 held.append(Held(quota: quota, lease: lease))
                 environment.registry.leases.add(1, ordering: .relaxed)
                 continue
             case nil where quota.admitsWhenUnavailable:
-                // Of those that are asked at every offer this is asked again anyway.
-                if quota.timing == .newCall {
-                    uncounted.append(Uncounted(quota: quota, request: request, environment: environment))
-                }
+                uncounted.append(Uncounted(quota: quota, request: request, environment: environment))
                 continue
             case nil: denial = quota.timing == .newCall ? .noRoom : .quotaUnknown
             case .deny(let reason): denial = reason
             }
             await release(usage: CallUsage(duration: .zero), environment)
             (held, uncounted) = ([], [])
+            denial.quota = quota.name
             throw .denied(denial)
         }
     }
 
-    /// Asks quotas again for a live call, which goes on either way. What is admitted that the call does not hold, because a
-    /// quota could not tell before or the call is over, is given back at once.
+    /// Asks quotas again for a live call, which goes on either way. What is admitted that the call cannot hold, because it has
+    /// another lease of that quota or is over, is given back at once.
     ///
     /// - Throws: the `Denial`.
     func recheck(
@@ -66,14 +86,33 @@ struct LeaseHolder: Sendable {
     ) async throws(Denial) {
         for quota in quotas {
             switch await Self.ask(quota, request, logger) {
-            case .deny(let denial): throw denial
+            case .deny(var denial):
+                denial.quota = quota.name
+                throw denial
             case .admit(let lease):
                 let isHeld = held.contains { $0.quota.name == quota.name && $0.lease.id == lease.id }
-                if !isHeld || isOver() { await quota.plugin.release(lease, usage: CallUsage(duration: .zero)) }
+                if isHeld || adopt(lease, quota), !isOver() { continue }
+                await quota.plugin.release(lease, usage: CallUsage(duration: .zero))
             case nil where quota.admitsWhenUnavailable: continue
-            case nil: throw .quotaUnknown
+            case nil:
+                var denial = Denial.quotaUnknown
+                denial.quota = quota.name
+                throw denial
             }
         }
+    }
+
+    /// Keeps what a quota gives that could not tell when the call came.
+    private func adopt(_ lease: Lease, _ quota: Tenant.Quota) -> Bool {
+        guard let question = uncounted.first(where: { $0.quota.name == quota.name }) else { return false }
+        return keep(lease, question)?.lease.id == lease.id
+    }
+
+    /// - Returns: the late lease of that quota, this or an earlier one; nil where the call is over.
+    private func keep(_ lease: Lease, _ question: Uncounted) -> Held? {
+        guard let (kept, isNew) = late.keep(Held(quota: question.quota, lease: lease)) else { return nil }
+        if isNew { question.environment.registry.leases.add(1, ordering: .relaxed) }
+        return kept
     }
 
     /// nil when the quota could not tell.
@@ -132,11 +171,14 @@ struct LeaseHolder: Sendable {
         while true {
             do { try await Task.sleep(for: patience) } catch { return nil }
             do {
+                // The caller may have offered again, and been counted by that.
+                if let counted = late.lease(of: question.quota) { return counted }
                 guard let lease = try await question.quota.plugin.count(question.request) else { continue }
-                let counted = Held(quota: question.quota, lease: lease)
-                late.held.withLock { $0.append(counted) }
-                question.environment.registry.leases.add(1, ordering: .relaxed)
-                return counted
+                let kept = keep(lease, question)
+                if kept?.lease.id != lease.id {
+                    await question.quota.plugin.release(lease, usage: CallUsage(duration: .zero))
+                }
+                return kept
             } catch {
                 logger.warning(
                     "a call is not counted yet", metadata: ["quota": "\(question.quota.name)", "error": "\(error)"])
@@ -146,7 +188,7 @@ struct LeaseHolder: Sendable {
 
     /// The call is over, or was never one. Call it once.
     func release(usage: CallUsage, _ environment: CallSupervisor.Environment) async {
-        for held in held + late.held.withLock(\.self) {
+        for held in held + late.close() {
             await held.quota.plugin.release(held.lease, usage: usage)
             environment.registry.leases.subtract(1, ordering: .relaxed)
         }

@@ -29,12 +29,17 @@ actor SignalingSession {
         var workflowRunID: Int
         /// An IP address, as far as it is known.
         var remoteAddress = ""
+        /// What a limit for one address counts by.
+        var remoteNetwork = ""
+        /// Scheme, host and port of the page that the socket is of, where it is of one.
+        var page: String?
     }
 
     nonisolated let client: Client
     private let tenant: Tenant
     private let target: Target
     private let environment: CallSupervisor.Environment
+    private let recheck: @Sendable (Principal) async throws -> Denial?
     private let onFirstCall: @Sendable () -> Void
     /// By `pc_id`.
     private var calls: [String: CallSupervisor] = [:]
@@ -46,18 +51,24 @@ actor SignalingSession {
 
     /// How long a socket may be without a call: before it has offered one, and after.
     static let patience = (beforeOffer: Duration.seconds(15), afterOffer: Duration.seconds(60))
+    /// How long the questions of an offer may take together, of what calls are counted in. It is to be answered within 2 s.
+    static let offerPatience = Duration.milliseconds(1_700)
     /// How long a client may take to say that it is there, when its caller asks for a call of it on another socket.
     static let pongPatience = Duration.seconds(2)
 
-    /// - Parameter onFirstCall: the socket has shown what it is for.
+    /// - Parameters:
+    ///   - recheck: why the caller is no longer let in, if it is not; by default the tenant says it.
+    ///   - onFirstCall: the socket has shown what it is for.
     init(
         client: Client, tenant: Tenant, target: Target, environment: CallSupervisor.Environment,
+        recheck: (@Sendable (Principal) async throws -> Denial?)? = nil,
         onFirstCall: @escaping @Sendable () -> Void = {}
     ) {
         self.client = client
         self.tenant = tenant
         self.target = target
         self.environment = environment
+        self.recheck = recheck ?? { try await tenant.recheck($0) }
         self.onFirstCall = onFirstCall
     }
 
@@ -106,9 +117,9 @@ actor SignalingSession {
         case .offer(let pcID, let sdp, let type, let context):
             hasOffered = true
             guard type == "offer" else { return reply(.error(message: "Expected a description of type offer")) }
-            await offer(pcID: pcID, sdp: sdp, context: context)
+            await Patience.of(Self.offerPatience) { await offer(pcID: pcID, sdp: sdp, context: context) }
         case .missingOfferFields:
-            environment.registry.countRefusal("missing_offer_fields")
+            refuse("offer", Denial(code: "missing_offer_fields", message: "Missing offer fields"))
             reply(.error(message: "Missing offer fields"))
         case .iceCandidate(let pcID, let candidate):
             guard let media = await call(pcID)?.media else { return }
@@ -128,7 +139,7 @@ actor SignalingSession {
 
     /// What no client of the protocol sends: it is told why, and the socket closes.
     private func refuse(_ reason: String) {
-        environment.registry.countRefusal("malformed_message")
+        refuse("message", Denial(code: "malformed_message", message: reason))
         reply(.error(message: "Malformed message: \(reason)"))
         close(1007, "malformed message")
     }
@@ -181,10 +192,10 @@ actor SignalingSession {
     /// Why the caller is no longer let in, if it is not.
     private func withdrawal() async -> Denial? {
         do {
-            return try await tenant.recheck(target.principal)
+            return try await recheck(target.principal)
         } catch {
-            environment.logger.error(
-                "authentication failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
+            let failure = Tenant.AuthFailure(instance: target.principal.authInstance ?? "", cause: error)
+            environment.logger.report(failure, of: tenant)
             return .callerUnknown
         }
     }
@@ -219,7 +230,7 @@ actor SignalingSession {
         } catch Refusal.denied(let denial) {
             deny(denial)
         } catch Refusal.alreadyOwned {
-            environment.registry.countRefusal("already_owned")
+            refuse("offer", Denial(code: "already_owned", message: "Peer connection already owned"))
             reply(.error(message: "Peer connection already owned"))
         } catch {
             report(error)
@@ -262,12 +273,22 @@ actor SignalingSession {
     }
 
     private func deny(_ denial: Denial) {
-        environment.registry.countRefusal(denial.code)
+        refuse("offer", denial)
         reply(.error(message: denial.message, errorType: denial.code))
     }
 
     private func report(_ error: any Error) {
-        environment.registry.countRefusal("offer_not_answered")
+        refuse("offer", Denial(code: "offer_not_answered", message: "\(error)"))
         reply(.error(message: "The offer could not be answered: \(error)"))
+    }
+
+    /// Counts what is refused and writes it down.
+    private func refuse(_ what: String, _ denial: Denial) {
+        environment.refuse(
+            what, denial, network: target.remoteNetwork,
+            [
+                "tenant": tenant.name, "auth": target.principal.authInstance, "workflow": "\(target.workflowID)",
+                "run": "\(target.workflowRunID)", "address": target.remoteAddress, "origin": target.page,
+            ])
     }
 }

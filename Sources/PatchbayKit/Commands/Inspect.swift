@@ -61,7 +61,16 @@ struct Schema: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints the JSON Schema of the configuration, for editors.")
 
+    @Flag(help: "That of a tenant's own file, in the folder that `tenants_dir` names.")
+    var tenant = false
+    @Flag(help: "That of a file of tests, for `patchbay test`.")
+    var tests = false
+
+    func validate() throws {
+        if tenant, tests { throw ValidationError("--tenant and --tests are two files") }
+    }
+
     func run() throws {
-        say(schema(Patchbay.registered.catalogue))
+        say(schema(Patchbay.registered.catalogue, of: tenant ? .tenant : tests ? .tests : .whole))
     }
 }

@@ -1,7 +1,7 @@
 import Logging
 
-/// Keeps each entry of a log on one line, whatever strangers said that stands in it: no client and no bot can forge
-/// another entry, or talk to the terminal that shows it.
+/// Keeps each entry of a log on one line, and each value in its field, whatever strangers said that stands in it: no client
+/// and no bot can forge another entry or another field, or talk to the terminal that shows it.
 struct OneLineLogHandler<Inner: LogHandler>: LogHandler {
     private var inner: Inner
 
@@ -41,16 +41,22 @@ struct OneLineLogHandler<Inner: LogHandler>: LogHandler {
     }
 
     private static func oneLine(_ value: Logger.Metadata.Value) -> Logger.Metadata.Value {
-        .string(oneLine(value.description))
+        let text = value.description
+        // Bare, it could be taken for the next field, or for who says what.
+        let isQuoted = text.unicodeScalars.contains { ["=", "[", "]", "\"", "\\"].contains($0) }
+        let line = oneLine(text, isQuoted: isQuoted)
+        return .string(isQuoted ? "\"\(line)\"" : line)
     }
 
-    /// Control and format characters, those that turn text round among them, and separators of lines, as `\u{a}`.
-    private static func oneLine(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: isUnprintable) else { return text }
+    /// Control and format characters, those that turn text round among them, and separators of lines, as `\u{a}`; within
+    /// quotes `\"` and `\\` besides.
+    private static func oneLine(_ text: String, isQuoted: Bool = false) -> String {
+        guard isQuoted || text.unicodeScalars.contains(where: isUnprintable) else { return text }
         return text.unicodeScalars.reduce(into: "") { line, scalar in
             if isUnprintable(scalar) {
                 line += "\\u{\(String(scalar.value, radix: 16))}"
             } else {
+                if isQuoted, scalar == "\"" || scalar == "\\" { line += "\\" }
                 line.unicodeScalars.append(scalar)
             }
         }
@@ -62,5 +68,14 @@ struct OneLineLogHandler<Inner: LogHandler>: LogHandler {
         case .control, .format, .lineSeparator, .paragraphSeparator: true
         default: false
         }
+    }
+}
+
+extension OneLineLogHandler<StreamLogHandler> {
+    /// What the commands log to.
+    static func standardError(_ label: String, level: Logger.Level) -> Self {
+        var handler = StreamLogHandler.standardError(label: label)
+        handler.logLevel = level
+        return Self(handler)
     }
 }

@@ -58,17 +58,38 @@ func say(_ text: String) {
 
 /// `-c FILE`, and what is in it.
 struct ConfigurationOption: ParsableArguments {
-    @Option(name: [.customShort("c"), .customLong("config")], help: "The configuration file.")
-    var file = "config.yaml"
+    @Option(
+        name: [.customShort("c"), .customLong("config")], help: "The configuration file; config.yaml unless it is said."
+    )
+    var named: String?
+
+    var file: String { named ?? "config.yaml" }
+
+    /// Refuses two configurations.
+    ///
+    /// - Parameter argument: the file that a command names without the option.
+    func validate(beside argument: String?) throws {
+        if let argument, let named {
+            throw ValidationError("there is one configuration: say \(argument), or -c \(named)")
+        }
+    }
 
     /// The checked configuration and its instances, or the end of the program with every fault printed.
     func load(asJSON: Bool = false) throws -> (GatewayConfiguration, Gateway) {
+        try Self.load(file, asJSON: asJSON)
+    }
+
+    /// Likewise, of a file.
+    static func load(
+        _ file: String, asJSON: Bool = false, logLevel: Logger.Level = .info
+    ) throws -> (GatewayConfiguration, Gateway) {
+        let logger = Logger(label: "patchbay") { OneLineLogHandler.standardError($0, level: logLevel) }
         do throws(Faults) {
             let plugins = Patchbay.registered
-            let configuration = try Self.read(file, plugins)
-            return (configuration, try Gateway(configuration, plugins: plugins, logger: Logger(label: "patchbay")))
+            let configuration = try read(file, plugins)
+            return (configuration, try Gateway(configuration, plugins: plugins, logger: logger))
         } catch {
-            Self.report(error, asJSON: asJSON)
+            report(error, asJSON: asJSON)
             throw ExitCode(ExitStatus.configuration)
         }
     }
@@ -86,6 +107,7 @@ struct ConfigurationOption: ParsableArguments {
     /// The checked configuration, as the file is now.
     static func read(_ file: String, _ plugins: [PluginRegistration]) throws(Faults) -> GatewayConfiguration {
         try GatewayConfiguration.load(
-            file: file, environment: ProcessInfo.processInfo.environment, catalogue: plugins.catalogue)
+            file: file, environment: ProcessInfo.processInfo.environment, catalogue: plugins.catalogue,
+            inspect: plugins.inspect)
     }
 }

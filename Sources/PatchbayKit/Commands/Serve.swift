@@ -9,22 +9,25 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs the gateway until SIGTERM or SIGINT.")
 
+    @Argument(help: "The configuration file, in place of -c.")
+    var file: String?
     @OptionGroup var config: ConfigurationOption
     @Option(help: "How much to log: trace, debug, info, notice, warning, error or critical.")
     var logLevel = LogLevel.info
 
+    func validate() throws { try config.validate(beside: file) }
+
     func run() async throws {
-        LoggingSystem.bootstrap { [logLevel] label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = Logger.Level(rawValue: logLevel.rawValue) ?? .info
-            return OneLineLogHandler(handler)
-        }
-        let (_, gateway) = try config.load()
+        let path = file ?? config.file
+        let level = Logger.Level(rawValue: logLevel.rawValue) ?? .info
+        // For loggers that others make.
+        LoggingSystem.bootstrap { OneLineLogHandler.standardError($0, level: level) }
+        let (_, gateway) = try ConfigurationOption.load(path, logLevel: level)
         Self.raiseFileLimit()
         do {
-            let (file, plugins) = (config.file, Patchbay.registered)
+            let plugins = Patchbay.registered
             try await gateway.run(
-                load: { () throws(Faults) in try ConfigurationOption.read(file, plugins) }
+                load: { () throws(Faults) in try ConfigurationOption.read(path, plugins) }
             ) { what, url in
                 say("\(what) is listening on \(url)")
             }

@@ -3,16 +3,20 @@ import PatchbayConfig
 import PatchbayPlugin
 import Signaling
 import WebRTC
+import Wire
 
 /// `/livez`, `/readyz`, `/calls` and `/reload`, for operators.
 struct AdminPage: Sendable {
     let environment: CallSupervisor.Environment
+    /// As the configuration names it.
+    let host: String
     let reload: @Sendable () async -> Reloader.Outcome
 
     func respond(to request: Request) async -> Response {
         if request.path == ["reload"] { return await reload(request) }
         guard request.isRead else { return Router.failure(405, "Method Not Allowed") }
         switch request.path {
+        case ["calls"] where !isAddressed(request): return Router.failure(421, "Misdirected Request")
         case ["readyz"] where environment.registry.isDraining:
             return .json(#"{"status":"draining"}"#, status: 503)
         case ["livez"], ["readyz"]: return .json(#"{"status":"ok"}"#)
@@ -33,18 +37,28 @@ struct AdminPage: Sendable {
         }
     }
 
+    /// Whether it asks for this port by an address, or by a name that is ours. A page whose own name leads here all at once
+    /// (DNS rebinding) would read the answer otherwise.
+    private func isAddressed(_ request: Request) -> Bool {
+        let name = hostName(ofHost: request.host)
+        return ["", "localhost", host.lowercased()].contains(name) || SocketAddress(name, port: 0) != nil
+    }
+
     private func reload(_ request: Request) async -> Response {
         guard request.method == "POST" else { return Router.failure(405, "Method Not Allowed") }
         // A page that somebody looks at on this machine is not somebody.
-        guard request.headers["origin"] == nil else { return Router.failure(403, "Not for pages") }
+        guard request.headers["origin"] == nil, isAddressed(request) else {
+            return Router.failure(403, "Not for pages")
+        }
         let (status, body): (Int, JSONValue) =
             switch await reload() {
-            case .done(let made, let kept):
-                (200, ["status": "reloaded", "made": .integer(made), "kept": .integer(kept)])
+            case .done(let change):
+                (200, ["status": "reloaded", "made": .integer(change.made.count), "kept": .integer(change.kept)])
             case .faults(let faults): (422, ["status": "faulty", "faults": faults.json])
             case .needsRestart(let settings):
                 (409, ["status": "needs a restart", "settings": .array(settings.map(JSONValue.string))])
-            case .cannotStart(let failure): (503, ["status": "cannot start", "error": .string(failure.description)])
+            case .cannotStart(let all):
+                (503, ["status": "cannot start", "errors": .array(all.failures.map { .string($0.description) })])
             }
         return .json(body.description, status: status)
     }

@@ -49,30 +49,38 @@ extension Router {
     }
 
     private func turnCredentials(_ request: Request, _ tenant: Tenant) async -> Response {
+        func refusal(_ denial: Denial, _ status: Int, by authInstance: String? = nil) -> Response {
+            refuse("TURN credentials", denial, request, tenant, by: authInstance)
+            return Self.failure(status, denial.message)
+        }
+        if let denial = tenant.refusal(ofPageBehind: request) { return refusal(denial, 403) }
         let principal: Principal
-        do {
+        do throws(Tenant.AuthFailure) {
             let connect = Self.credentials(of: request, tenant: tenant, readsQuery: false)
             switch try await tenant.authenticate(connect, takesAnonymous: false) {
             case .accept(let accepted): principal = accepted
-            case .reject(let denial): return Self.failure(401, denial.message)
+            case .reject(let denial):
+                return refusal(denial, denial.code == Denial.tooManyRequests.code ? 429 : 401)
             case .pass:
                 let detail =
                     if connect.apiKey != nil { "Invalid or expired API key" } else if connect.bearerToken != nil {
                         "Invalid or expired token"
                     } else { "Missing authentication token" }
-                return Self.failure(401, detail)
+                return refusal(Denial(code: Denial.noCredential.code, message: detail), 401)
             }
         } catch {
-            environment.logger.error(
-                "authentication failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
-            return Self.failure(503, "Authentication is unavailable")
+            environment.logger.report(error, of: tenant)
+            let denial = Denial(code: "unavailable", message: "Authentication is unavailable")
+            return refusal(denial, 503, by: error.instance)
         }
         let now = served.current.wallClock()
         // Whole: the TURN server has limits by the name, too, and user 7 of another tenant is somebody else.
         let caller = "\(tenant.name)/\(principal.authInstance ?? "")/\(principal.id)"
         if turnServer != nil {
             guard turnLimit.admit(caller, now: now) else {
-                return Self.failure(429, "Too many TURN credentials. Please try again shortly")
+                var denial = Denial.tooManyRequests
+                denial.message = "Too many TURN credentials. Please try again shortly"
+                return refusal(denial, 429, by: principal.authInstance)
             }
         }
         do {

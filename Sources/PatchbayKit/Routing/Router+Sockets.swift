@@ -1,4 +1,3 @@
-import Logging
 import PatchbayConfig
 import PatchbayPlugin
 import Signaling
@@ -15,37 +14,54 @@ extension Router {
     @Sendable func upgrade(_ request: Request) async -> Upgrade {
         let deployment = served.current
         let request = request.seen(through: deployment.server.trustedProxies)
-        guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path),
-            let attempt = SocketAttempt(request, tenant: tenant, path: path)
-        else { return .refuse(Response(status: 403)) }
+        guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path) else {
+            refuse("socket", .noTenant, request)
+            return .refuse(Response(status: 403))
+        }
+        guard let attempt = SocketAttempt(request, tenant: tenant, path: path) else {
+            refuse("socket", .noSocket, request, tenant)
+            return .refuse(Response(status: 403))
+        }
+        var caller: Principal?
+        func refused(_ denial: Denial, _ response: Response, by authInstance: String? = nil) -> Upgrade {
+            var known = known(of: request, tenant, by: caller?.authInstance ?? authInstance)
+            known["workflow"] = (caller?.workflowID ?? attempt.connect.workflowID).map(String.init)
+            known["run"] = (caller?.workflowRunID ?? attempt.connect.workflowRunID).map(String.init)
+            environment.refuse("socket", denial, network: request.remoteNetwork, known)
+            return .refuse(response)
+        }
         let isDraining = environment.registry.isDraining
-        let restarting = Upgrade.refuse(Self.failure(503, "The server is about to restart"))
+        let restarting = Self.failure(503, "The server is about to restart")
         let target: SignalingSession.Target
-        do {
-            target = try await attempt.target(logger: environment.logger)
+        do throws(SocketAttempt.Refusal) {
+            let principal = try await attempt.principal(logger: environment.logger)
+            caller = principal
+            target = try await attempt.target(of: principal, logger: environment.logger)
         } catch {
-            return isDraining ? restarting : refuse(error, request, tenant)
+            if isDraining { return refused(.draining, restarting) }
+            return refused(error.denial, error.response, by: error.unavailableInstance)
         }
         // Who has a call may still return to it.
-        if isDraining, !environment.registry.hasCall(of: target, tenant: tenant.name) { return restarting }
+        if isDraining, !environment.registry.hasCall(of: target, tenant: tenant.name) {
+            return refused(.draining, restarting)
+        }
         // Of the tenant: who waits at another must not be in the way.
         let address = "\(tenant.name)/\(request.remoteNetwork)"
         guard waiting.enter(address, limit: Self.idleSocketsPerAddress) else {
-            environment.registry.countRefusal("too_many_sockets")
-            return .refuse(Self.failure(429, "Too many sockets without a call"))
+            return refused(.tooManySockets, Self.failure(429, Denial.tooManySockets.message))
         }
         // A client that is gone by the time it is accepted never gets to the handler: both then run at its end.
         let leave = OnlyOnce { [waiting] in waiting.leave(address) }
-        let caller = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: "")
+        let name = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: "")
         var place: SingleSockets.Place?
         if target.principal.hasOneSocket {
-            place = await single.take(caller)
-            if place == nil { return refuse(.credential(Self.inUse), request, tenant) }
+            place = await single.take(name)
+            if place == nil { return refused(.inUse, Response(status: 403)) }
         }
         let leavePlace = OnlyOnce { [single, place] in
-            if let place { single.leave(place, of: caller) }
+            if let place { single.leave(place, of: name) }
         }
-        return .accept(subprotocol: Self.subprotocols(request).first) { [environment, target, place] socket in
+        return .accept(subprotocol: Self.subprotocols(request).first) { [environment, served, target, place] socket in
             environment.registry.sockets.add(1, ordering: .relaxed)
             let client = SignalingSession.Client(
                 send: { message, isDroppable in socket.send(message.text, droppable: isDroppable) },
@@ -55,6 +71,7 @@ extension Router {
             place?.open(client)
             let session = SignalingSession(
                 client: client, tenant: tenant, target: target, environment: environment,
+                recheck: { try await served.current.recheck($0, of: tenant) },
                 onFirstCall: { leave.run() })
             socket.every(SignalingSession.patience.beforeOffer) { Task { await session.closeIfIdle() } }
             await session.run(socket.inbound)
@@ -62,21 +79,6 @@ extension Router {
             leavePlace.run()
             environment.registry.sockets.subtract(1, ordering: .relaxed)
         }
-    }
-
-    private static let inUse = Denial(
-        code: "session_in_use", message: "The credential opens one socket at a time, and that is open")
-
-    private func refuse(_ refusal: SocketAttempt.Refusal, _ request: Request, _ tenant: Tenant) -> Upgrade {
-        let denial = refusal.denial
-        environment.registry.countRefusal(denial.code)
-        environment.logger.info(
-            "socket refused",
-            metadata: [
-                "reason": "\(denial.message)", "code": "\(denial.code)", "tenant": "\(tenant.name)",
-                "address": "\(request.remoteAddress)",
-            ])
-        return .refuse(refusal.response)
     }
 
     /// What a request shows to say who it is from.
@@ -88,6 +90,7 @@ extension Router {
         connect.apiKey = query["api_key"] ?? request.headers["x-api-key"]
         connect.origin = request.headers["origin"] ?? request.headers["referer"] ?? ""
         connect.remoteAddress = request.remoteAddress
+        connect.remoteNetwork = request.remoteNetwork
         return connect
     }
 

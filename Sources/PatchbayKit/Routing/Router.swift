@@ -28,19 +28,37 @@ struct Router: Sendable {
         let deployment = served.current
         let request = request.seen(through: deployment.server.trustedProxies)
         guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path) else {
+            // What is only read may be anybody's health check.
+            if request.method == "POST" { refuse("request", .noTenant, request) }
             return Self.notFound
         }
-        if path.isEmpty, request.isRead, let playgroundToken = deployment.server.playground, tenant.startsEmbedSessions
-        {
+        if path.isEmpty, request.isRead, let token = tenant.playground {
             return Response(
                 status: 200, headers: ["content-type": "text/html; charset=utf-8", "cache-control": "no-store"],
-                body: Playground.page(token: playgroundToken))
+                body: Playground.page(token: token))
         }
         if let response = embedScript(for: request, tenant: tenant, path: path) { return response }
         if let response = await ownResponse(to: request, tenant: tenant, path: path) { return response }
         let turn = turn(of: tenant)
-        return await tenant.pluginResponse(to: request, path: path, turn: turn, logger: environment.logger)
-            ?? Self.notFound
+        guard
+            let (response, denial) = await tenant.pluginResponse(
+                to: request, path: path, turn: turn, logger: environment.logger)
+        else { return Self.notFound }
+        if let denial { refuse("request", denial, request, tenant) }
+        return response
+    }
+
+    /// Counts what is refused and writes it down.
+    func refuse(_ what: String, _ denial: Denial, _ request: Request, _ tenant: Tenant? = nil, by: String? = nil) {
+        environment.refuse(what, denial, network: request.remoteNetwork, known(of: request, tenant, by: by))
+    }
+
+    /// What the log has of a request that is refused.
+    func known(of request: Request, _ tenant: Tenant?, by authInstance: String?) -> [String: String?] {
+        [
+            "tenant": tenant?.name, "host": tenant == nil ? request.host : nil, "address": request.remoteAddress,
+            "origin": request.page, "auth": authInstance,
+        ]
     }
 
     static let notFound = failure(404, "Not Found")

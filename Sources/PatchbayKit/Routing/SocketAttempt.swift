@@ -24,7 +24,8 @@ struct SocketAttempt: Sendable {
 
     private let tenant: Tenant
     private let route: Route
-    private let connect: ConnectRequest
+    private let request: Request
+    let connect: ConnectRequest
 
     /// nil where the path, what is left of it below the tenant's, is no signaling socket's.
     init?(_ request: Request, tenant: Tenant, path: ArraySlice<String>) {
@@ -37,23 +38,25 @@ struct SocketAttempt: Sendable {
             // It is the credential here, whatever a proxy has added.
             (connect.bearerToken, connect.apiKey) = (nil, nil)
         }
-        (self.tenant, self.route, self.connect) = (tenant, route, connect)
+        (self.tenant, self.route, self.request, self.connect) = (tenant, route, request, connect)
     }
 
     /// Why a socket is not let in.
     enum Refusal: Error {
-        /// 403, without a word to the client.
+        /// 403, without a word to the client; 429 where it is too many requests.
         case credential(Denial)
         /// 400, with what is wrong with the run.
         case run(String)
         /// 503: nobody could tell.
-        case unavailable(String)
+        case unavailable(String, by: String? = nil)
 
         var response: Response {
             switch self {
+            case .credential(let denial) where denial.code == Denial.tooManyRequests.code:
+                Router.failure(429, denial.message)
             case .credential: Response(status: 403)
             case .run(let detail): Router.failure(400, detail)
-            case .unavailable(let detail): Router.failure(503, detail)
+            case .unavailable(let detail, _): Router.failure(503, detail)
             }
         }
 
@@ -62,24 +65,39 @@ struct SocketAttempt: Sendable {
             switch self {
             case .credential(let denial): denial
             case .run(let detail): Denial(code: "bad_run", message: detail)
-            case .unavailable(let detail): Denial(code: "unavailable", message: detail)
+            case .unavailable(let detail, _): Denial(code: "unavailable", message: detail)
             }
+        }
+
+        /// The auth instance that could not tell.
+        var unavailableInstance: String? {
+            if case .unavailable(_, let instance) = self { instance } else { nil }
         }
     }
 
-    /// Who calls what.
+    /// Who calls.
     ///
     /// - Parameter logger: hears what kept anybody from telling.
-    func target(logger: Logger) async throws(Refusal) -> SignalingSession.Target {
-        let principal: Principal
-        switch await outcome() {
-        case .success(.accept(let accepted)): principal = accepted
-        case .success(.reject(let denial)): throw .credential(denial)
-        case .success(.pass): throw .credential(Self.noCredential)
-        case .failure(let error):
-            logger.error("authentication failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
-            throw .unavailable("Authentication is unavailable")
+    func principal(logger: Logger) async throws(Refusal) -> Principal {
+        if case .signedIn = route, let denial = tenant.refusal(ofPageBehind: request) { throw .credential(denial) }
+        let outcome: AuthOutcome
+        do {
+            outcome = try await tenant.authenticate(connect)
+        } catch {
+            logger.report(error, of: tenant)
+            throw .unavailable("Authentication is unavailable", by: error.instance)
         }
+        switch outcome {
+        case .accept(let principal): return principal
+        case .reject(let denial): throw .credential(denial)
+        case .pass: throw .credential(.noCredential)
+        }
+    }
+
+    /// What the caller calls.
+    ///
+    /// - Parameter logger: hears what kept anybody from telling.
+    func target(of principal: Principal, logger: Logger) async throws(Refusal) -> SignalingSession.Target {
         var target: SignalingSession.Target
         switch route {
         case .embed:
@@ -88,6 +106,7 @@ struct SocketAttempt: Sendable {
             }
             target = SignalingSession.Target(principal: principal, workflowID: workflow, workflowRunID: run)
         case .signedIn(let workflow, let run):
+            if let denial = tenant.refusal(ofPageBehind: request, principal) { throw .credential(denial) }
             guard principal.workflowID ?? workflow == workflow, principal.workflowRunID ?? run == run else {
                 throw .credential(Self.mismatch)
             }
@@ -95,11 +114,9 @@ struct SocketAttempt: Sendable {
             target = SignalingSession.Target(principal: principal, workflowID: workflow, workflowRunID: run)
         }
         target.remoteAddress = connect.remoteAddress
+        target.remoteNetwork = connect.remoteNetwork
+        target.page = request.page
         return target
-    }
-
-    private func outcome() async -> Result<AuthOutcome, any Error> {
-        do { return .success(try await tenant.authenticate(connect)) } catch { return .failure(error) }
     }
 
     /// Whether the caller may call this run of this workflow. A run that is over is let in: its offer hears of it.
@@ -121,7 +138,14 @@ struct SocketAttempt: Sendable {
         }
     }
 
-    private static let noCredential = Denial(code: "no_credential", message: "No auth instance knows the credential")
     private static let mismatch = Denial(
         code: "workflow_run_workflow_mismatch", message: "The credential is for another workflow or run")
+}
+
+extension Logger {
+    func report(_ failure: Tenant.AuthFailure, of tenant: Tenant) {
+        error(
+            "authentication failed",
+            metadata: ["tenant": "\(tenant.name)", "auth": "\(failure.instance)", "error": "\(failure.cause)"])
+    }
 }

@@ -3,7 +3,7 @@ import PatchbayPlugin
 import Signaling
 
 extension Tenant {
-    /// The answer of the plugin that has a route for a request; nil where none has.
+    /// The answer of the plugin that has a route for a request, and why that refuses it; nil where none has.
     ///
     /// - Parameters:
     ///   - path: what is left of the request's below the tenant's.
@@ -11,8 +11,8 @@ extension Tenant {
     ///   - logger: hears why a route failed.
     func pluginResponse(
         to request: Request, path: ArraySlice<String>, turn: TURNAccess, logger: Logger
-    ) async -> Response? {
-        for provider in routeProviders {
+    ) async -> (Response, Denial?)? {
+        for (authInstance, provider) in routeProviders {
             for route in provider.routes where route.method == .any || route.method.rawValue == request.method {
                 guard let parameters = Router.parameters(of: path, in: route.path) else { continue }
                 let pluginRequest = RouteRequest(
@@ -21,10 +21,12 @@ extension Tenant {
                     runs: runs, turn: turn)
                 do {
                     let response = try await route.handler(pluginRequest)
-                    return Response(status: response.status, headers: response.headers, body: response.body)
+                    var denial = response.denial
+                    denial?.authInstance = authInstance
+                    return (Response(status: response.status, headers: response.headers, body: response.body), denial)
                 } catch {
                     logger.error("route failed", metadata: ["route": "\(route.path)", "error": "\(error)"])
-                    return Router.failure(500, "Internal Server Error")
+                    return (Router.failure(500, "Internal Server Error"), nil)
                 }
             }
         }

@@ -76,6 +76,22 @@ extension CaseReport: CustomStringConvertible {
 struct Findings: Sendable {
     private var values: [String: String] = [:]
     var reason: String?
+    /// What kept the gateway from telling who may: a refusal by accident.
+    var accident: String?
+    /// Why the request got no farther than to a place where nobody is asked.
+    var astray: String?
+
+    /// Why these say nothing of what a test is about.
+    func failure(of expected: ExpectationSettings) -> CaseFailure? {
+        if let accident, expected.status == nil, expected.code == nil {
+            return CaseFailure("nobody could tell: \(accident)")
+        }
+        let isNamed = expected.status != nil || expected.code != nil || expected.tenant != nil
+        if let astray, expected.outcome == .refused, !isNamed {
+            return CaseFailure("nobody was asked: \(astray); where that is meant, expect its status or code, too")
+        }
+        return nil
+    }
 
     subscript(key: String) -> String? {
         get { values[key] }

@@ -29,13 +29,17 @@ extension CaseRunner {
         }
         findings["tenant"] = tenant.name
         try await self.start(for: tenant)
-        let response = try await within(patience) { [start, logger] in
-            await tenant.pluginResponse(to: start, path: path, turn: TURNAccess(), logger: logger) ?? Router.notFound
+        let served = try await within(patience) { [start, logger] in
+            await tenant.pluginResponse(to: start, path: path, turn: TURNAccess(), logger: logger)
         }
+        let response = served?.0 ?? Router.notFound
         let answer = try? JSONValue(parsing: response.body)
         guard response.status == 200, let session = answer?["session_token"]?.string else {
             (findings["outcome"], findings["status"]) = ("refused", "\(response.status)")
             findings.reason = answer?["detail"]?.plain
+            if let denial = served?.1 { findings.refuse(denial, status: response.status) }
+            if served == nil { findings.findNoEmbedAuth() }
+            if response.status >= 500 { findings.accident = findings.reason ?? "status \(response.status)" }
             return findings
         }
         return try await self.findings(
@@ -52,25 +56,27 @@ extension CaseRunner {
         var findings = Findings()
         findings["tenant"] = tenant.name
         guard let attempt = SocketAttempt(request, tenant: tenant, path: path) else {
-            findings.refuse(
-                Denial(code: "no_socket", message: "the path is not that of a signaling socket"), status: 403)
+            findings.lead(astray: .noSocket)
             return findings
         }
         try await start(for: tenant)
         do {
-            let target = try await within(patience) { [logger] in try await attempt.target(logger: logger) }
+            let target = try await within(patience) { [logger] in
+                try await attempt.target(of: attempt.principal(logger: logger), logger: logger)
+            }
             findings.accept(target, tenant)
             findings["pipeline"] = configuration.tenants.first { $0.name == tenant.name }?
                 .pipeline(forWorkflow: target.workflowID)
         } catch let refusal as SocketAttempt.Refusal {
             findings.refuse(refusal.denial, status: refusal.response.status)
+            if case .unavailable(let detail, _) = refusal { findings.accident = detail }
         }
         return findings
     }
 
     private static var withoutTenant: Findings {
         var findings = Findings()
-        findings.refuse(Denial(code: "no_tenant", message: "no tenant matches host and path"), status: 403)
+        findings.lead(astray: .noTenant)
         return findings
     }
 
@@ -98,8 +104,13 @@ extension CaseRunner {
             lifetime: minting.lifetime,
             // It may be written down: into a store that forgets it.
             isSaved: true, expiresAfter: minting.lifetime)
-        return try await clock.ago(minting.age) {
-            try await within(patience) { try await minter.mint(request) }
+        do {
+            return try await clock.ago(minting.age) {
+                try await within(patience) { try await minter.mint(request) }
+            }
+        } catch let fault as SettingsFault {
+            // It names the options of `patchbay token`, which are keys here.
+            throw CaseFailure(fault.description.replacing(" --", with: " "))
         }
     }
 }
@@ -122,6 +133,19 @@ extension Findings {
         self["status"] = "\(status)"
         self["by"] = denial.authInstance
         self["code"] = denial.code
-        reason = "\(denial.code): \(denial.message)"
+        reason = ["\(denial.code): \(denial.message)", denial.detail].compactMap(\.self).joined(separator: ": ")
+    }
+
+    /// A word of tests alone: a gateway answers 404, as wherever nobody serves anything, and writes nothing down.
+    fileprivate mutating func findNoEmbedAuth() {
+        let sentence = "pages start no sessions there"
+        self["code"] = "no_embed_auth"
+        reason = "no_embed_auth: \(sentence)"
+        astray = sentence
+    }
+
+    fileprivate mutating func lead(astray denial: Denial) {
+        refuse(denial, status: 403)
+        astray = denial.message
     }
 }

@@ -39,13 +39,19 @@ struct CaseRunner {
 
     mutating func run(_ test: TestCase) async -> CaseReport {
         do {
-            if let connect = test.connect { return CaseReport(test, try await findings(connect)) }
-            if let embed = test.embed { return CaseReport(test, try await findings(embed)) }
-            if let candidate = test.candidate { return CaseReport(test, try findings(candidate)) }
-            throw CaseFailure("nobody does anything in it")
+            let findings = try await findings(test)
+            if let failure = findings.failure(of: test.expect) { throw failure }
+            return CaseReport(test, findings)
         } catch {
             return CaseReport(test, failure: "\(error)")
         }
+    }
+
+    private mutating func findings(_ test: TestCase) async throws -> Findings {
+        if let connect = test.connect { return try await findings(connect) }
+        if let embed = test.embed { return try await findings(embed) }
+        if let candidate = test.candidate { return try findings(candidate) }
+        throw CaseFailure("nobody does anything in it")
     }
 
     /// Stops what was started, in reverse.
@@ -110,11 +116,10 @@ struct CaseRunner {
         for instance in own.flatMap({ $0.stores + [$0] }) where !started.contains(where: { $0 === instance }) {
             if let failure = failures[ObjectIdentifier(instance)] { throw failure }
             do {
-                _ = try await within(patience) { try await instance.start() }
+                _ = try await instance.start(within: patience)
                 started.append(instance)
             } catch {
-                let reason = (error as? StartFailure)?.reason ?? "\(error)"
-                let failure = CaseFailure("\(instance.label) could not start: \(reason)")
+                let failure = CaseFailure("\(error)")
                 failures[ObjectIdentifier(instance)] = failure
                 throw failure
             }

@@ -17,6 +17,7 @@ actor ScratchStore: StorePlugin {
     private let base: (any StorePlugin)?
     private var entries: [String: Entry] = [:]
     private var counters: [String: Int] = [:]
+    private var shares: [String: [String: CounterShare]] = [:]
     private var sets: [String: Set<String>] = [:]
 
     init(settings: Settings, context: PluginContext) {
@@ -50,11 +51,21 @@ actor ScratchStore: StorePlugin {
         return value
     }
 
-    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) -> Int? {
-        let (sum, isBeyondAll) = counters[key, default: 0].addingReportingOverflow(amount)
-        guard !isBeyondAll, sum <= limit else { return nil }
-        counters[key] = max(0, sum)
-        return max(0, sum)
+    func increment(_ key: String, limit: Int) -> Int? {
+        let count = counters[key, default: 0]
+        guard count < limit else { return nil }
+        counters[key] = count + 1
+        return count + 1
+    }
+
+    func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) -> (share: Int, count: Int) {
+        var share = shares[key]?[member] ?? CounterShare()
+        var count = shares[key, default: [:]].values.reduce(0) { $0 + $1.amount }
+        share.apply(change, count: &count)
+        shares[key, default: [:]][member] = share
+        return (share.amount, count)
     }
 
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {

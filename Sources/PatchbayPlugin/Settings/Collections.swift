@@ -58,12 +58,16 @@ extension JSONValue: FieldValue {
     /// Takes what is written; unquoted `true`, `false`, `null` and numbers are what they are in JSON, all else is text.
     public static func read(_ node: SettingsNode, _ reader: SettingsReader) -> JSONValue? {
         reader.show(node)
+        return value(of: node)
+    }
+
+    private static func value(of node: SettingsNode) -> JSONValue? {
         switch node.content {
         case .list(let nodes):
-            let elements = nodes.compactMap { read($0, reader) }
+            let elements = nodes.compactMap { value(of: $0) }
             return elements.count == nodes.count ? .array(elements) : nil
         case .map(let entries):
-            let pairs = entries.compactMap { entry in read(entry.value, reader).map { (entry.name, $0) } }
+            let pairs = entries.compactMap { entry in value(of: entry.value).map { (entry.name, $0) } }
             return pairs.count == entries.count ? .object(Dictionary(pairs) { $1 }) : nil
         case .invalid: return nil
         case .scalar(let scalar):

@@ -60,10 +60,11 @@ extension FieldChoice {
     /// All the words.
     public static var noun: String { "one of " + allCases.map(\.rawValue).joined(separator: ", ") }
 
-    /// JSON Schema: an `enum`. A word of digits is a number to YAML unless it is quoted.
+    /// JSON Schema: an `enum`, or text with a variable in it. A word of digits is a number to YAML unless it is quoted.
     public static var schema: JSONValue {
         let words = allCases.map(\.rawValue)
-        return ["enum": .array(words.map(JSONValue.string) + words.compactMap(Int.decode).map(JSONValue.integer))]
+        let known = JSONValue.array(words.map(JSONValue.string) + words.compactMap(Int.decode).map(JSONValue.integer))
+        return ["anyOf": [["enum": known], .variableSchema]]
     }
 
     /// The case whose raw value the text is.
@@ -76,4 +77,9 @@ extension FieldChoice {
 
     /// The word.
     public var written: JSONValue { .string(rawValue) }
+}
+
+extension JSONValue {
+    /// JSON Schema of text with a variable in it, whose value is not known to who only sees the file.
+    package static let variableSchema: JSONValue = ["type": "string", "pattern": #"\$\{"#]
 }

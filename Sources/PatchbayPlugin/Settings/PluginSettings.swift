@@ -28,6 +28,16 @@ extension PluginSettings {
         return .object(Dictionary(values.filter { $0.1 != .null }) { $1 })
     }
 
+    /// As an entry of a list in YAML: what is not the default, in the order that it is declared.
+    package var entry: String {
+        let members = zip(fields, Self().fields).compactMap { named, standard -> String? in
+            guard let value = named.field.written, value != .null, value != standard.field.written else { return nil }
+            // Text in quotes is the same in JSON and in YAML, where a dollar sign begins a variable.
+            return "\(named.name): \(value.description.replacing("$", with: "$$"))"
+        }
+        return "{ \(members.joined(separator: ", ")) }"
+    }
+
     /// The fields in the order they are declared.
     package var fields: [NamedField] {
         Mirror(reflecting: self).children.compactMap { child in

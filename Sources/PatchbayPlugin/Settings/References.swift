@@ -25,7 +25,9 @@ public struct StoreReference: FieldValue, Hashable {
     public var written: JSONValue { .string(name) }
 }
 
-/// The path of a file. In the configuration it is relative to the configuration file's folder.
+/// The path of a file that is read. In the configuration it is relative to the configuration file's folder.
+///
+/// When the file is another at a reload, the instance is made anew.
 public struct FileReference: FieldValue, Hashable {
     /// Absolute, or relative to the working directory.
     public let path: String
@@ -39,7 +41,7 @@ public struct FileReference: FieldValue, Hashable {
     public static var noun: String { "a path" }
 
     /// JSON Schema: text.
-    public static var schema: JSONValue { ["type": "string"] }
+    public static var schema: JSONValue { String.schema }
 
     /// Reads and resolves the path. Whether the file is there is not looked at.
     public static func read(_ node: SettingsNode, _ reader: SettingsReader) -> FileReference? {
@@ -47,6 +49,32 @@ public struct FileReference: FieldValue, Hashable {
         let file = FileReference(reader.resolve(path))
         reader.note(.file(file.path))
         return file
+    }
+
+    /// The path.
+    public var written: JSONValue { .string(path) }
+}
+
+/// The path of a file that the plugin writes itself, so that no change of it is news. In the configuration it is relative to
+/// the configuration file's folder.
+public struct OwnFile: FieldValue, Hashable {
+    /// Absolute, or relative to the working directory.
+    public let path: String
+
+    /// Makes a reference, which tests and defaults do.
+    public init(_ path: String) {
+        self.path = path
+    }
+
+    /// `a path`
+    public static var noun: String { FileReference.noun }
+
+    /// JSON Schema: text.
+    public static var schema: JSONValue { FileReference.schema }
+
+    /// Reads and resolves the path. Whether the file is there is not looked at.
+    public static func read(_ node: SettingsNode, _ reader: SettingsReader) -> OwnFile? {
+        reader.text(of: node, expected: noun).map { OwnFile(reader.resolve($0)) }
     }
 
     /// The path.

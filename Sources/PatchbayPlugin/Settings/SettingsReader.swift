@@ -28,13 +28,25 @@ public final class SettingsReader {
         report(SettingsProblem(range: node.range, path: node.path, message: message, help: help))
     }
 
-    /// The text of a scalar; nil, after a fault, when there is none. It may be shown from then on.
+    /// The text of a scalar; nil, after a fault, when there is none, or a URL with a key written out among its parameters.
+    /// It may be shown from then on, unless a user or a password stands in it, as in a URL.
     public func text(of node: SettingsNode, expected noun: String) -> String? {
+        guard let text = hiddenText(of: node, expected: noun), !refusesCredential(inURL: node) else { return nil }
+        show(node)
+        return text
+    }
+
+    /// The text of a scalar that is not to be shown; nil, after a fault, when there is none.
+    package func hiddenText(of node: SettingsNode, expected noun: String) -> String? {
         guard case .scalar(let scalar) = node.content, !node.isEmpty else {
             mismatch(at: node, expected: noun)
             return nil
         }
-        shown.insert(node.range)
+        // What says so in a template, or to an editor, means that nothing is written here (YAML 1.2, 10.2.1.1).
+        if scalar.isPlain, ["~", "null", "Null", "NULL"].contains(scalar.source) {
+            mismatch(at: node, expected: noun, advice: "leave the key out, or put it in quotes where the word is meant")
+            return nil
+        }
         return scalar.text
     }
 
@@ -42,12 +54,13 @@ public final class SettingsReader {
         problems.append(problem)
     }
 
-    /// Lets faults show what stands there, lists and maps with all they hold.
+    /// Lets faults show what stands there, lists and maps with all they hold. A URL with a secret in it stays hidden, and
+    /// what is one by the name of its key.
     package func show(_ node: SettingsNode) {
         switch node.content {
-        case .scalar: shown.insert(node.range)
+        case .scalar(let scalar): if secrets(inURL: scalar.source).isEmpty { shown.insert(node.range) }
         case .list(let nodes): for node in nodes { show(node) }
-        case .map(let entries): for entry in entries { show(entry.value) }
+        case .map(let entries): for entry in entries where !namesCredential(entry.name) { show(entry.value) }
         case .invalid: break
         }
     }
@@ -80,7 +93,7 @@ public final class SettingsReader {
         let found: String
         switch node.content {
         case .scalar(let scalar):
-            if !isSecret { shown.insert(node.range) }
+            if !isSecret { show(node) }
             found = node.isEmpty ? "nothing" : isSecret ? "text" : "'\(printable(scalar.source))'"
         case .list: found = "a list"
         case .map: found = "keys and values"
@@ -147,8 +160,16 @@ public final class SettingsReader {
     }
 }
 
-/// Text for a message: one line, without control characters, at most 60 characters.
+/// Text for a message: one line, without control characters and the secrets of a URL, at most 60 characters.
 package func printable(_ text: String) -> String {
-    let head = text.unicodeScalars.prefix(60).map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }
-    return String(String.UnicodeScalarView(head)) + (text.unicodeScalars.count > 60 ? "…" : "")
+    var shown = ""
+    var rest = text[...]
+    for secret in secrets(inURL: text) {
+        shown += rest[..<secret.lowerBound]
+        shown += "…"
+        rest = rest[secret.upperBound...]
+    }
+    shown += rest
+    let head = shown.unicodeScalars.prefix(60).map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }
+    return String(String.UnicodeScalarView(head)) + (shown.unicodeScalars.count > 60 ? "…" : "")
 }

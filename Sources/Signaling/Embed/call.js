@@ -3,8 +3,9 @@
 class Call {
   #base; #token; #variables; #configure; #config; #wordsNow; #audio; #tell;
   #id = "PC-" + hex(16);
-  #over = false; #connected = false; #restarted = false; #ending = null;
+  #over = false; #isHeld = false; #connected = false; #restarted = false; #ending = null;
   #microphone; #context; #up; #down; #stream; #socket; #session; #pc; #early = []; #limit; #patience; #giveUp;
+  #done = new AbortController();
 
   /* `configure` comes to the token's settings, and `words` are those that are known by then. */
   constructor({ base, token, variables, audio, configure, words, tell }) {
@@ -27,6 +28,7 @@ class Call {
       if (this.#over) return this.#close();
       await this.#openMicrophone();
       if (this.#over) return this.#close();
+      this.#watchLevels();
       this.#show("connecting", this.#words.voiceConnectingText, this.#words.voiceConnectingSubtext);
       this.#session = await this.#openSession();
       if (this.#over) return this.#close();
@@ -61,8 +63,26 @@ class Call {
   /* In the same turn as the click that allows it. */
   #openContext() {
     if (!window.isSecureContext || !navigator.mediaDevices) throw this.#needsMicrophone("microphone_insecure", this.#words.voiceMicrophoneInsecureText);
-    this.#context = new AudioContext();
-    this.#context.resume().catch(() => {});
+    // By a Permissions-Policy, or for want of a frame's `allow`. Only Chromium tells; elsewhere it looks as if the visitor had said no.
+    if (document.featurePolicy?.allowsFeature?.("microphone") === false) throw this.#needsMicrophone("microphone_forbidden", this.#words.voiceMicrophoneForbiddenText);
+    try { this.#context = new AudioContext(); } catch {}
+    this.#wake();
+    // Of a call that nobody has pressed for, browsers keep the sound and the meters back until somebody presses something.
+    for (const name of ["click", "keydown"]) addEventListener(name, () => this.#wake(), { capture: true, signal: this.#done.signal });
+  }
+
+  #wake() {
+    this.#context?.resume().catch(() => {});
+    if (this.#isHeld) this.#play();
+  }
+
+  #play() {
+    const tell = (on) => {
+      if (this.#over) return;
+      this.#isHeld = !on;
+      this.#tell("sound", { on });
+    };
+    this.#audio.play().then(() => tell(true), () => tell(false));
   }
 
   async #openMicrophone() {
@@ -78,14 +98,28 @@ class Call {
       }
     }
     if (this.#over) return;  // hung up while the browser asked
+    this.#wake();  // a page that has the microphone may make sound
     this.mute(Boolean(this.isMuted));
     this.#up = this.#analyse(this.#microphone);
-    this.#watchLevels();
+    for (const track of this.#microphone.getAudioTracks()) track.onended = () => this.#changeMicrophone();
+  }
+
+  /* It was unplugged, say, and there may be another. */
+  async #changeMicrophone() {
+    if (this.#over) return;
+    try {
+      await this.#openMicrophone();
+      if (this.#over) return this.#close();
+      await this.#pc?.getSenders()[0]?.replaceTrack(this.#microphone.getAudioTracks()[0]);
+    } catch (error) {
+      this.#end(error);
+    }
   }
 
   async #openSession() {
     const { status, json, detail } = await ask(this.#base + "public/embed/init", this.#words, {
       method: "POST", headers: { "Content-Type": "application/json" },
+      signal: AbortSignal.timeout(10_000),
       body: JSON.stringify({ token: this.#token, context_variables: this.#variables ?? null }) });
     if (status !== 200) throw refusal(this.#words, status, detail);
     if (typeof json?.session_token !== "string") throw refusal(this.#words, 500, "");
@@ -112,15 +146,17 @@ class Call {
     this.#socket = socket;
     return new Promise((resolve, reject) => {
       let isOpen = false;
-      socket.onopen = () => { isOpen = true; resolve(); };
+      const limit = setTimeout(() => { reject(unreachable(this.#words, "no_answer")); socket.close(); }, this.#connected ? 4000 : 10_000);
+      socket.onopen = () => { isOpen = true; clearTimeout(limit); resolve(); };
       socket.onmessage = ({ data }) => this.#receive(data);
       socket.onclose = ({ code, reason }) => {
-        // Browsers do not tell why.
-        if (!isOpen) return reject(new Problem("refused", "socket_refused", this.#words.voiceRefusedTitle, this.#words.voiceRefusedSocketText));
+        clearTimeout(limit);
+        // Browsers do not tell why. Where it was the token, the next call is told so before it comes to a socket.
+        if (!isOpen) return reject(new Problem("failed", "socket_refused", this.#words.voiceConnectionFailedTitle, this.#words.voiceRefusedSocketText));
         if (this.#over) return;
-        if (reason === "call ended") this.#end(this.#ending ?? ending(this.#words, "", this.#connected));
+        if (this.#ending || reason === "call ended") this.#end(this.#ending ?? ending(this.#words, "", this.#connected));
         else if (code === 1012) this.#end(new Problem("failed", "server_stopped", this.#words.voiceServiceTitle, this.#words.voiceRestartText));
-        else if (code !== 1006) this.#end(lostPath(this.#words, "socket_closed"));
+        else if (code !== 1006 && code !== 1011) this.#end(lostPath(this.#words, "socket_closed"));
         else if (this.#connected) this.#comeBack();
         else this.#end(unreachable(this.#words, "socket_lost"));
       };
@@ -134,7 +170,7 @@ class Call {
 
   /* The gateway keeps a call whose socket is lost, for a while. */
   async #comeBack() {
-    this.#giveUp ??= performance.now() + 12_000;
+    this.#giveUp ??= setTimeout(() => this.#end(lostPath(this.#words, "socket_lost")), 12_000);
     clearTimeout(this.#limit);
     clearTimeout(this.#patience);
     this.#show("connected", this.#words.voiceConnectedTitle, this.#words.voiceReconnectingText);
@@ -145,7 +181,6 @@ class Call {
         return await this.#restart("offer");
       } catch {
         if (this.#over) return this.#close();
-        if (performance.now() > this.#giveUp) return this.#end(lostPath(this.#words, "socket_lost"));
         await new Promise((resolve) => setTimeout(resolve, 500));
       }
     }
@@ -166,13 +201,14 @@ class Call {
       switch (message.type) {
         case "answer":
           clearTimeout(this.#patience);
+          clearTimeout(this.#giveUp);
           this.#giveUp = undefined;
           await this.#pc.setRemoteDescription({ type: "answer", sdp: payload.sdp });
-          for (const candidate of this.#early.splice(0)) await this.#pc.addIceCandidate(candidate);
+          for (const candidate of this.#early.splice(0)) this.#addCandidate(candidate);
           return;
         case "ice-candidate":
           if (!payload.candidate) return;
-          if (this.#pc?.remoteDescription) await this.#pc.addIceCandidate(payload.candidate);
+          if (this.#pc?.remoteDescription) this.#addCandidate(payload.candidate);
           else this.#early.push(payload.candidate);
           return;
         case "call-ended":
@@ -199,13 +235,18 @@ class Call {
 
   /* ---- the peer connection --------------------------------------------------------------------------------- */
 
+  /* One that is no good is not missed where others are. */
+  #addCandidate(candidate) {
+    this.#pc.addIceCandidate(candidate).catch((error) => console.warn("Patchbay:", error.message));
+  }
+
   async #offer(servers) {
     const words = this.#words;
     const pc = this.#pc = new RTCPeerConnection(servers);
     pc.ontrack = ({ track, streams: [stream = new MediaStream([track])] }) => {
       this.#audio.srcObject = this.#stream = stream;
+      this.#play();
       this.#down = this.#analyse(stream);
-      this.#audio.play().then(() => this.#tell("sound", { on: true }), () => { if (!this.#over) this.#tell("sound", { on: false }); });
     };
     pc.onicecandidate = ({ candidate }) => {
       // The empty one ends a generation; null, which follows, ends them all.
@@ -246,19 +287,21 @@ class Call {
     this.#limit = setTimeout(() => {
       if (!this.#over && this.#pc.connectionState !== "connected") this.#end(lostPath(this.#words, "connection_lost"));
     }, 15_000);
-    this.#patience = setTimeout(() => {
-      if (performance.now() > this.#giveUp) this.#end(lostPath(this.#words, "socket_lost"));
-      else this.#comeBack();
-    }, 4000);
+    this.#patience = setTimeout(() => this.#comeBack(), 4000);
     if (this.#pc.connectionState === "connected") this.#show("connected", this.#words.voiceConnectedTitle, this.#words.voiceConnectedSubtext);
   }
 
   /* ---- levels ---------------------------------------------------------------------------------------------- */
 
+  /* A call without a meter is better than none: browsers differ in which streams they can measure. */
   #analyse(stream) {
-    const node = new AnalyserNode(this.#context, { fftSize: 1024 });
-    this.#context.createMediaStreamSource(stream).connect(node);
-    return { node, samples: new Float32Array(node.fftSize) };
+    try {
+      const node = new AnalyserNode(this.#context, { fftSize: 1024 });
+      this.#context.createMediaStreamSource(stream).connect(node);
+      return { node, samples: new Float32Array(node.fftSize) };
+    } catch (error) {
+      console.warn("Patchbay:", error.message);
+    }
   }
 
   #watchLevels() {
@@ -281,8 +324,8 @@ class Call {
   }
 
   #close() {
-    clearTimeout(this.#limit);
-    clearTimeout(this.#patience);
+    this.#done.abort();
+    for (const timer of [this.#limit, this.#patience, this.#giveUp]) clearTimeout(timer);
     this.#leaveSocket();
     this.#socket?.close(1000);
     this.#pc?.close();
@@ -296,7 +339,7 @@ class Call {
 async function ask(address, words, options) {
   let response, text;
   try {
-    response = await fetch(address, options);
+    response = await fetch(address, { credentials: "omit", referrerPolicy: "strict-origin", ...options });
     text = await response.text();
   } catch {
     throw unreachable(words, "unreachable");

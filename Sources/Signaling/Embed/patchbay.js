@@ -1,8 +1,15 @@
 /* The widgets of a page: one for each script that names a token, and those that the page makes itself. With what each was made of. */
 const widgets = new Map();
 
+const optionNames = ["token", "mode", "target", "position", "size", "theme", "buttonText", "buttonColor", "autoStart", "transcript", "context", "gateway"];
+/* What an option may be where it is one of few; of several looks the first is the usual one. */
+const choices = {
+  position: ["bottom-right", "bottom-left", "top-right", "top-left"], size: ["medium", "small", "large"], theme: ["light", "dark", "auto"],
+  autoStart: [true, false], transcript: [true, false],
+};
+
 /* Makes a widget. Only its token is needed; one that is there already, with the same token in the same place, is not made again. */
-function create({ token, mode = "floating", target, gateway = home, ...options } = {}) {
+function create({ token, mode = "floating", target, gateway = home, ...others } = {}) {
   if (!token) throw new TypeError("Patchbay: a widget needs a token, such as emb_demo.");
   if (!gateway) throw new TypeError("Patchbay: a widget needs the gateway's address, such as https://voice.example.org/.");
   if (!["floating", "inline", "headless"].includes(mode)) throw new TypeError(`Patchbay: "${mode}" is no mode; there are floating, inline and headless.`);
@@ -10,9 +17,10 @@ function create({ token, mode = "floating", target, gateway = home, ...options }
   const place = placeOf(mode, target);
   if (place === undefined) throw new TypeError(`Patchbay: an inline widget needs a target, and the page has no ${target ?? "data-target"}.`);
   for (const [widget, made] of widgets) {
-    if (made.token === token && made.base === base && made.mode === mode && made.place === place) return widget;
+    if (widget.element?.isConnected === false) widget.remove();
+    else if (made.token === token && made.base === base && made.mode === mode && made.place === place) return widget;
   }
-  const made = { ...options, token, mode, base, place };
+  const made = { ...sift(others), token, mode, base, place };
   const widget = new Widget(made);
   widgets.set(widget, made);
   return widget;
@@ -28,13 +36,47 @@ function placeOf(mode, target) {
 }
 
 /* What a script's attributes say, as `create` takes it. */
-function optionsOf({ token, mode, target, gateway, theme, position, size, buttonText, buttonColor, autoStart, transcript, context }) {
-  const isOn = (text) => text === undefined ? undefined : !["false", "off", "no"].includes(text);
-  const options = { token, mode, target, gateway, theme, position, size, buttonText, buttonColor, autoStart: isOn(autoStart), transcript: isOn(transcript) };
+function optionsOf(attributes) {
+  const { context, ...options } = sift(attributes, true);
   if (context) {
     try { options.context = JSON.parse(context); } catch { console.error("Patchbay: data-context is no JSON, and was left out."); }
   }
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return options;
+}
+
+/* Those that are options, as `create` takes them. Of any other the console hears, and it counts as not written: a slip starts no microphone. */
+function sift(given, areAttributes = false) {
+  const nameOf = (name) => areAttributes ? "data-" + name.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase()) : name;
+  const known = {};
+  for (const [name, value] of Object.entries(given).filter(([, value]) => value !== undefined && value !== null)) {
+    const spell = (each) => !areAttributes ? each : name === "transcript" ? (each ? "on" : "off") : String(each);
+    const shown = typeof value === "string" ? `"${value}"` : String(value);
+    const refuse = (takes) => console.warn(`Patchbay: ${nameOf(name)}=${shown} counts as not written; it takes ${takes}.`);
+    if (!optionNames.includes(name)) {
+      const [nearest] = [...optionNames].sort((one, other) => distance(one, name) - distance(other, name));
+      const isNear = distance(nearest, name) < 3;
+      const hint = isNear ? `Did you mean ${nameOf(nearest)}?` : `There are ${optionNames.map(nameOf).join(", ")}.`;
+      /* Other programs give a script attributes, too. */
+      if (isNear || !areAttributes) console.warn(`Patchbay: ${nameOf(name)} is no option. ${hint}`);
+    } else if (choices[name]) {
+      const possible = choices[name].map(spell);
+      if (possible.includes(value)) known[name] = choices[name][possible.indexOf(value)];
+      else refuse(possible.join(" or "));
+    } else if (name === "buttonColor" && !hexOf(value)) refuse("a CSS colour such as #1f6b52, not a transparent one and no var(…)");
+    else known[name] = value;
+  }
+  return known;
+}
+
+/* How many letters one has to change, add or leave out to make the other (Levenshtein). */
+function distance(one, other) {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (const letter of one) {
+    const next = [row[0] + 1];
+    for (let at = 0; at < other.length; at += 1) next.push(Math.min(row[at] + (letter !== other[at]), row[at + 1] + 1, next[at] + 1));
+    row = next;
+  }
+  return row.at(-1);
 }
 
 const first = () => {
@@ -57,15 +99,17 @@ const api = Object.freeze({
   off: (name, listener) => first().off(name, listener),
 });
 
-const script = document.currentScript;
+// By the prototype's own getter: an element of the page's may be called `currentScript`, and hide it.
+const script = Object.getOwnPropertyDescriptor(Document.prototype, "currentScript").get.call(document);
 const home = script?.src ? new URL("..", script.src).href : null;
 // Of several copies on a page the first serves all; something else of that name stays what it is.
 window.Patchbay ??= api;
 const makeHere = typeof window.Patchbay.create === "function" ? window.Patchbay.create : create;
 addEventListener("pagehide", () => { for (const widget of widgets.keys()) widget.stop(); });
 
-if (script?.dataset.token) {
-  const options = { gateway: home, ...optionsOf(script.dataset) };
+const written = optionsOf(script?.dataset ?? {});
+if (written.token) {
+  const options = { gateway: home, ...written };
   const begin = (isLast) => {
     try {
       if (isLast || placeOf(options.mode, options.target) !== undefined) return makeHere(options);
@@ -75,4 +119,11 @@ if (script?.dataset.token) {
     }
   };
   begin(document.readyState !== "loading");
+} else if (script) {
+  const complaint = "Patchbay: this script has no data-token, and no widget comes of it; a page that makes its widgets itself calls Patchbay.create().";
+  /* Without any option it may be there for a page that makes its widgets itself, and later. */
+  const later = () => setTimeout(() => { if (!window.Patchbay.widgets?.length) console.warn(complaint); }, 1000);
+  if (Object.keys(written).length) console.error(complaint);
+  else if (document.readyState === "complete") later();
+  else addEventListener("load", later);
 }

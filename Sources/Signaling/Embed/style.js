@@ -1,16 +1,16 @@
 /* The widget's own style. It stands in a shadow tree as a sheet made by script: no page's style gets in, none gets out, and a page whose
-   policy allows no inline style has nothing to allow. */
+   policy allows no inline style has nothing to allow. Lengths are of the visitor's own size of text, "medium", and not of the page's (rem). */
 const css = `
 :host { all: initial !important; }
 :host([data-patchbay=floating]) {
   position: fixed !important; z-index: 2147483000 !important; width: 0 !important; height: 0 !important;
   inset: auto !important; display: block !important;
 }
-:host([data-patchbay=inline]) { display: block !important; height: 100% !important; min-height: 12rem !important; }
+:host([data-patchbay=inline]) { display: block !important; height: 100% !important; min-height: 12em !important; }
 .root {
   --card: #ffffff; --ink: #1d211e; --soft: #59605a; --line: #d9ddd8; --sunk: #eef0ed; --bad: #a6301f; --shadow: 0 10px 32px -8px rgb(20 26 22 / .3), 0 1px 3px rgb(20 26 22 / .14);
   --stop: #b3261e; --good: #1d7a4f; --busy: #8a5a00;
-  color: var(--ink); color-scheme: light; font: 400 16px/1.4 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", Ubuntu, sans-serif;
+  color: var(--ink); color-scheme: light; font: 400 medium/1.4 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", Ubuntu, sans-serif;
   -webkit-text-size-adjust: 100%; text-align: start;
 }
 .root.dark {
@@ -25,81 +25,98 @@ svg { display: block; flex: none; width: 1.25em; height: 1.25em; fill: none; str
 :focus-visible { outline: 3px solid var(--ink); outline-offset: 2px; box-shadow: 0 0 0 2px var(--card); }
 
 .pill {
-  position: fixed; display: flex; align-items: center; gap: .55em; max-width: calc(100vw - 2rem);
-  min-height: 3rem; padding: .5em 1.15em; border: 1px solid transparent; border-radius: 2em;
+  position: fixed; display: flex; align-items: center; gap: .55em; max-width: calc(100% - 2em);
+  min-height: 3em; padding: .5em 1.15em; border: 1px solid transparent; border-radius: 2em;
   background: var(--button); color: var(--button-ink); font-weight: 600; box-shadow: var(--shadow);
 }
-.small .pill { font-size: .875rem; min-height: 2.5rem; } .large .pill { font-size: 1.125rem; min-height: 3.5rem; }
+.pill:focus-visible { box-shadow: 0 0 0 2px var(--card), var(--shadow); }
+.small .pill { min-height: 2.5em; } .small .pill > * { font-size: .875em; } .large .pill { min-height: 3.5em; } .large .pill > * { font-size: 1.125em; }
 .pill span { display: grid; min-width: 0; }
 .pill b { grid-area: 1 / 1; font-weight: inherit; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: center; }
 .pill b.other { visibility: hidden; }
+.pill i { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+/* As a disc that takes no more room than the microphone without one. */
+.pill .shut { margin: -.3em; padding: .3em; width: 1.85em; height: 1.85em; border-radius: 50%; background: var(--button-ink); color: var(--button); }
+:not(.live.muted) > .pill :is(.shut, i), .live.muted .pill .open { display: none; }
 .pill:hover, .main:hover { filter: brightness(.93); }
 
-.panel {
-  position: fixed; width: min(20rem, calc(100vw - 2rem));
-}
-.floating.bottom :is(.pill, .panel) { bottom: calc(1rem + env(safe-area-inset-bottom, 0px) + var(--stack, 0) * 4.25rem); }
-.floating.top :is(.pill, .panel) { top: calc(1rem + env(safe-area-inset-top, 0px) + var(--stack, 0) * 4.25rem); }
-.floating.right :is(.pill, .panel) { right: calc(1rem + env(safe-area-inset-right, 0px)); }
-.floating.left :is(.pill, .panel) { left: calc(1rem + env(safe-area-inset-left, 0px)); }
+/* As high as there is room, so that nothing moves when what is said appears; what it leaves empty is the page's. */
+.panel { display: flex; flex-direction: column; gap: .6em; }
+.floating .panel { position: fixed; width: min(20em, calc(100% - 2em)); pointer-events: none; }
+.floating .panel > * { pointer-events: auto; }
+.floating.bottom .panel { top: 1em; justify-content: flex-end; } .floating.top .panel { bottom: 1em; }
+.floating.bottom :is(.pill, .panel) { bottom: calc(1em + env(safe-area-inset-bottom, 0px) + var(--stack, 0) * 4.25em); }
+.floating.top :is(.pill, .panel) { top: calc(1em + env(safe-area-inset-top, 0px) + var(--stack, 0) * 4.25em); }
+.floating.right :is(.pill, .panel) { right: calc(1em + env(safe-area-inset-right, 0px)); }
+.floating.left :is(.pill, .panel) { left: calc(1em + env(safe-area-inset-left, 0px)); }
 .inline { height: 100%; container-type: size; }
-.inline .panel { position: static; display: flex; flex-direction: column; gap: .6rem; width: auto; max-width: 34rem; height: 100%; margin-inline: auto; }
+.inline .panel { max-width: 34em; height: 100%; margin-inline: auto; }
+/* All of the page's room from the start, with what is said in the middle: when that comes, nothing else moves. */
+.inline .card { flex: auto; grid-template-rows: minmax(4em, auto) minmax(0, 1fr) auto auto; row-gap: 0; }
+.inline :is(.talk, .gauge, .buttons) { margin-top: .6em; }
+.inline .talk { grid-area: 2 / 1 / auto / -1; } .inline .gauge { grid-row: 3; } .inline .buttons { grid-row: 4; }
 
-.card, .talk { background: var(--card); border: 1px solid var(--line); border-radius: 1.1rem; }
+.card, .talk { background: var(--card); border: 1px solid var(--line); border-radius: 1.1em; }
 .floating :is(.card, .talk) { box-shadow: var(--shadow); }
-.card { display: grid; grid-template: 4.6rem auto 1fr / auto 1fr auto; gap: .6rem .75rem; height: 12rem; flex: none; padding: .9rem; }
+/* It grows with what it says, and scrolls that where there is no room to grow. */
+.card { position: relative; display: grid; grid-template: minmax(4em, 1fr) auto auto / auto 1fr; gap: .6em .75em; min-height: 12em; padding: .9em; }
 .orb {
-  grid-area: 1 / 1; align-self: center; position: relative; display: grid; place-items: center; width: 2.75rem; height: 2.75rem;
-  border-radius: 50%; background: var(--button); color: var(--button-ink); font-size: 1.1rem;
+  position: relative; display: grid; place-items: center; width: 2.75em; height: 2.75em;
+  border-radius: 50%; background: var(--button); color: var(--button-ink);
 }
+.orb svg { width: 1.375em; height: 1.375em; }
 .orb::before {
   content: ""; position: absolute; inset: -1px; border-radius: 50%; border: 2px solid var(--button); opacity: calc(var(--down, 0) * .9);
   transform: scale(calc(1 + var(--down, 0) * .28));
 }
 [data-state=connecting] .orb { animation: breathe 1.4s ease-in-out infinite; }
 @keyframes breathe { 50% { opacity: .55; } }
-.words { grid-area: 1 / 2; max-height: 100%; padding-top: .55rem; overflow-y: auto; overflow-wrap: anywhere; }
+.words { min-height: 0; overflow-y: auto; overflow-wrap: anywhere; }
 .words strong { display: block; font-weight: 640; letter-spacing: -.01em; }
-.words span { display: block; font-size: .875rem; line-height: 1.35; color: var(--soft); }
+.floating .words strong { padding-inline-end: 1.6em; }
+.words span { display: block; font-size: .875em; line-height: 1.35; color: var(--soft); }
 :is([data-state=failed], [data-state=refused]) .words strong { color: var(--bad); }
 [data-state=connected] .words strong { color: var(--good); } [data-state=connecting] .words strong { color: var(--busy); }
-.corner { grid-area: 1 / 3; display: grid; justify-items: end; align-content: start; min-width: 2.6rem; }
-.hide { display: grid; place-items: center; width: 2rem; height: 2rem; margin: -.3rem -.3rem 0 0; padding: 0; border: 1px solid transparent; border-radius: .6rem; background: none; color: var(--soft); }
+.hide { position: absolute; top: .6em; inset-inline-end: .6em; display: grid; place-items: center; width: 2em; height: 2em; padding: 0; border: 1px solid transparent; border-radius: .6em; background: none; color: var(--soft); }
 .hide:hover { background: var(--sunk); color: var(--ink); }
-.time { font-size: .8125rem; color: var(--soft); font-variant-numeric: tabular-nums; }
-.meter { grid-column: 1 / -1; align-self: center; height: .5rem; border-radius: .25rem; background: var(--sunk); border: 1px solid transparent; overflow: hidden; }
+.gauge { grid-column: 1 / -1; display: flex; align-items: center; gap: .6em; height: 1.2em; }
+.time { font-size: .8125em; color: var(--soft); font-variant-numeric: tabular-nums; }
+.time:empty { display: none; }
+.meter { flex: 1; height: .5em; border-radius: .25em; background: var(--sunk); border: 1px solid transparent; overflow: hidden; }
 .meter i { display: block; height: 100%; border-radius: inherit; background: var(--good); width: calc(var(--up, 0) * 100%); }
 .muted .meter i { background: var(--soft); width: 0; }
-.buttons { grid-column: 1 / -1; align-self: end; display: flex; gap: .6rem; }
-.buttons button { display: flex; align-items: center; justify-content: center; gap: .45em; min-height: 2.75rem; padding: .4em .9em; border: 1px solid transparent; border-radius: .8rem; font-weight: 600; overflow: hidden; }
+.buttons { grid-column: 1 / -1; display: flex; gap: .6em; }
+.buttons button { display: flex; align-items: center; justify-content: center; gap: .45em; min-height: 2.75em; padding: .4em .9em; border: 1px solid transparent; border-radius: .8em; font-weight: 600; overflow: hidden; }
 .buttons button span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .main { flex: 1; background: var(--button); color: var(--button-ink); }
 .live .main { background: var(--stop); color: #ffffff; }
 .mute, .sound { background: var(--sunk); border-color: var(--line) !important; color: var(--ink); }
 .mute[aria-pressed=true] { background: var(--ink); color: var(--card); }
-.mute { flex: none; width: 2.75rem; padding: 0 !important; }
+.mute { flex: none; width: 2.75em; padding: 0 !important; }
 .mute:disabled { opacity: .45; cursor: default; }
+/* Where no call can come of it. They keep their room. */
+[data-state=refused] :is(.gauge, .buttons) { visibility: hidden; }
 .mute[aria-pressed=true] .open, .mute[aria-pressed=false] .shut { display: none; }
 
-.talk { padding: .7rem .9rem; overflow-y: auto; overscroll-behavior: contain; }
-.floating .talk { position: absolute; inset-inline: 0; height: clamp(4rem, 100vh - 16rem, 14rem); }
-.floating.bottom .talk { bottom: calc(100% + .6rem); } .floating.top .talk { top: calc(100% + .6rem); }
-.inline .talk { flex: 1; min-height: 0; display: none; }
-@container (min-height: 18rem) { .inline .talk { display: block; } }
+.talk { min-height: 0; padding: .7em .9em; overflow-y: auto; overscroll-behavior: contain; }
+.floating .talk { flex: 0 1000 14em; }
+@media (max-height: 20em) { .floating .talk { display: none; } }
+.inline .talk { display: none; border-radius: .8em; background: var(--sunk); }
+@container (min-height: 18em) { .inline .talk { display: block; } }
 .talk:focus-visible { outline-offset: -3px; }
-.talk ol { list-style: none; margin: 0; padding: 0; display: grid; gap: .5rem; font-size: .9375rem; }
+.talk ol { list-style: none; margin: 0; padding: 0; display: grid; gap: .5em; font-size: .9375em; }
 .talk li { overflow-wrap: anywhere; }
-.talk b { display: block; font-size: .75rem; font-weight: 600; color: var(--soft); }
+.talk b { display: block; font-size: .8em; font-weight: 600; color: var(--soft); }
 .talk p { margin: 0; }
 .talk li.partial p { color: var(--soft); font-style: italic; }
 
-.closed .card { position: fixed; width: 1px; height: 1px; padding: 0; border: 0; overflow: hidden; clip-path: inset(50%); }
+.closed .card { position: fixed; width: 1px; height: 1px; min-height: 0; padding: 0; border: 0; overflow: hidden; clip-path: inset(50%); }
 .closed .card > :not(.words) { display: none; }
-.closed .words { max-height: none; overflow: visible; }
+.closed .words { overflow: visible; }
 .waiting { visibility: hidden; }
 @media (prefers-reduced-motion: reduce) { .orb { animation: none !important; } .orb::before { transform: none; } }
 @media (prefers-reduced-motion: no-preference) { .meter i { transition: width .08s linear; } .main, .pill { transition: background-color .2s; } }
-@media (forced-colors: active) { .pill, .buttons button, .meter, .hide { border-color: ButtonText !important; } .meter i { background: Highlight; forced-color-adjust: none; } }
+@media (forced-colors: active) { .pill .shut { background: ButtonText; color: ButtonFace; } .pill, .buttons button, .meter, .hide { border-color: ButtonText !important; } .meter i { background: Highlight; forced-color-adjust: none; } }
 @media print { :host { display: none !important; } }
 `;
 
@@ -112,14 +129,20 @@ function styleSheet() {
 /* The colours of a button: the wanted one where it is one, made darker until white words on it can be read (WCAG 2.2, 1.4.3: 4.5 to 1),
    or with dark words where it is too light for that. */
 function buttonColors(wanted) {
-  const pen = document.createElement("canvas").getContext("2d");
-  if (CSS.supports("color", wanted)) pen.fillStyle = wanted;
-  const written = /^#[0-9a-f]{6}$/.exec(pen.fillStyle)?.[0];
-  let rgb = [1, 3, 5].map((at) => parseInt((written && CSS.supports("color", wanted) ? written : "#3b82f6").slice(at, at + 2), 16));
+  const written = hexOf(wanted) ?? "#3b82f6";
+  let rgb = [1, 3, 5].map((at) => parseInt(written.slice(at, at + 2), 16));
   const onWhite = () => 1.05 / (luminance(rgb) + 0.05);
   const ink = onWhite() < 3 ? "#111111" : "#ffffff";
   while (ink === "#ffffff" && onWhite() < 4.5) rgb = rgb.map((part) => part * 0.97);
   return { color: `rgb(${rgb.map(Math.round).join(" ")})`, ink };
+}
+
+/* A colour as #rrggbb; null where it can be seen through, and for what is none by itself, as var(--brand) and inherit. */
+function hexOf(color) {
+  const pen = document.createElement("canvas").getContext("2d");
+  // Which stays what it was where that is no colour.
+  const [one, other] = ["#000000", "#ffffff"].map((before) => { pen.fillStyle = before; pen.fillStyle = color; return pen.fillStyle; });
+  return one === other && /^#[0-9a-f]{6}$/.test(one) ? one : null;
 }
 
 function luminance(rgb) {

@@ -1,7 +1,7 @@
 /* What people see and touch: a button in a corner that opens a card, or the card alone in a place of the page's. */
 class View {
-  #widget; #mode; #host = document.createElement("div"); #parts; #words = wordsOf(); #options = { buttonText: "", transcript: true };
-  #isOpen; #state = "ready"; #since = 0; #told = 0; #rows = [];
+  #widget; #mode; #host = document.createElement("patchbay-widget"); #parts; #words = wordsOf(); #options = { buttonText: "", transcript: true };
+  #isOpen; #state = "ready"; #detail = ""; #isMuted = false; #since = 0; #told = 0; #began = 0; #rows = []; #dark = matchMedia("(prefers-color-scheme: dark)");
 
   constructor(widget, mode, place) {
     this.#widget = widget;
@@ -13,7 +13,13 @@ class View {
     this.#parts = build();
     shadow.append(this.#parts.root);
     this.#wire();
+    this.#host.onGone = () => widget.remove();
     place.append(this.#host);
+  }
+
+  remove() {
+    this.#dark.onchange = null;
+    this.#host.remove();
   }
 
   get element() { return this.#host; }
@@ -21,53 +27,58 @@ class View {
 
   /* How it looks and what it says; until that is known nobody sees it. */
   dress(options, words) {
-    const { root, panel, card, talk } = this.#parts;
+    const { root, panel, card, talk, gauge } = this.#parts;
     this.#options = options;
     this.#words = words;
     const [vertical, horizontal] = options.position.split("-");
     root.className = ["root", this.#mode, vertical, horizontal, options.size].join(" ");
     const { color, ink } = buttonColors(options.buttonColor);
-    for (const [name, value] of [["--button", color], ["--button-ink", ink], ["--stack", options.stack]]) root.style.setProperty(name, value);
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    const paint = () => root.classList.toggle("dark", options.theme === "dark" || (options.theme === "auto" && dark.matches));
-    dark.onchange = paint;
+    for (const [name, value] of [["--button", color], ["--button-ink", ink], ["--stack", options.place]]) root.style.setProperty(name, value);
+    const paint = () => root.classList.toggle("dark", options.theme === "dark" || (options.theme === "auto" && this.#dark.matches));
+    this.#dark.onchange = paint;
     paint();
-    // It is read, and tabbed to, in the order in which it is seen.
+    // It is read, and tabbed to, in the order in which it is seen. What is put in anew has its colours at once, without a transition.
+    const focused = this.#focused;
     panel.append(...(this.#mode === "floating" && vertical === "bottom" ? [talk, card] : [card, talk]));
+    if (this.#mode === "inline") gauge.before(talk);
+    focused?.focus();
     this.#label();
     this.#open(this.#isOpen);
   }
 
   #label() {
-    const { root, ready, busy, hide, meter, mute, sound, talk } = this.#parts, words = this.#words;
+    const { root, ready, busy, hushed, hide, meter, mute, sound, talk } = this.#parts, words = this.#words;
     root.setAttribute("aria-label", words.voiceWidgetLabel);
-    ready.textContent = this.#options.buttonText;
-    busy.textContent = words.voiceOnCallText;
-    hide.setAttribute("aria-label", words.voiceHideText);
-    meter.setAttribute("aria-label", words.voiceLevelLabel);
     talk.setAttribute("aria-label", words.voiceTranscriptLabel);
-    mute.setAttribute("aria-label", words.voiceMuteText);
+    for (const [part, text] of [[hide, words.voiceHideText], [meter, words.voiceLevelLabel], [mute, words.voiceMuteText]]) {
+      setLanguage(part, text).setAttribute("aria-label", text);
+    }
     mute.title = words.voiceMuteText;
-    sound.querySelector("span").textContent = words.voiceSoundText;
+    say(ready, this.#options.buttonText);
+    say(busy, words.voiceOnCallText);
+    say(hushed, words.voiceMutedText);
+    say(sound.querySelector("span"), words.voiceSoundText);
   }
 
   show({ state, title, detail }) {
-    const { root, main, mute, sound, time, ready, busy } = this.#parts, words = this.#words;
+    const { root, card, main, mute, sound, time, hide, ready, busy } = this.#parts, words = this.#words;
     const wasLive = isLive(this.#state), live = isLive(state);
-    if (live && !wasLive) this.#clear();
+    if (live && !wasLive) this.#begin();
     if (state === "connected") this.#since ||= performance.now();
     if (!live) this.#since = 0;
     this.#state = root.dataset.state = state;
     root.classList.toggle("live", live);
-    // What has not changed is not said again.
-    for (const [part, text] of [[this.#parts.title, title], [this.#parts.detail, detail]]) if (part.textContent !== text) part.textContent = text;
+    this.#detail = detail;
+    change(this.#parts.title, title);
+    this.#tellDetail();
     // Made anew, for what stays and goes elsewhere is what browsers call a shift of the page's layout.
-    const action = live ? words.voiceEndCallText : state === "failed" || state === "refused" ? words.voiceRetryText : this.#options.buttonText;
-    main.replaceChildren(icon(live ? "hangUp" : "microphone"), make("span", "", action));
+    const action = live ? words.voiceEndCallText : state === "failed" ? words.voiceRetryText : this.#options.buttonText;
+    main.replaceChildren(icon(live ? "hangUp" : "microphone"), say(make("span"), action));
     // Both take their room, so that the button is as wide in a call as it is without one.
     ready.classList.toggle("other", live);
     busy.classList.toggle("other", !live);
-    if (!live && [mute, sound].includes(this.#focused)) main.focus();
+    // What is refused has no button. The card takes the focus then where nothing else can, and keeps the visitor's place.
+    if (!live && [mute, sound, main].includes(this.#focused)) (state !== "refused" ? main : this.#mode === "inline" ? card : hide).focus();
     mute.disabled = !live;
     if (live) return void (mute.hidden = false);
     sound.hidden = true;
@@ -79,14 +90,23 @@ class View {
   }
 
   showMuted(isMuted) {
+    this.#isMuted = isMuted;
     this.#parts.root.classList.toggle("muted", isMuted);
     this.#parts.mute.setAttribute("aria-pressed", String(isMuted));
+    this.#tellDetail();
   }
 
-  /* Whether the browser plays what comes. */
+  /* Who is muted is not asked to speak. */
+  #tellDetail() {
+    const isAsked = this.#state === "connected" && this.#detail === this.#words.voiceConnectedSubtext;
+    change(this.#parts.detail, isAsked && this.#isMuted ? this.#words.voiceMutedText : this.#detail);
+  }
+
+  /* Whether the browser plays what comes. Where it does not, nobody should have to look for why. */
   showSound(isOn) {
     const { sound, main } = this.#parts;
     if (isOn && this.#focused === sound) main.focus();
+    if (!isOn && sound.hidden) this.#open(true);
     sound.hidden = isOn;
   }
 
@@ -131,14 +151,18 @@ class View {
   #add(who) {
     const row = { who, item: make("li", who), text: make("p"), words: "", isSettled: false };
     row.text.dir = "auto";
-    row.item.append(make("b", "", who === "you" ? this.#words.voiceYouText : this.#words.voiceAgentText), row.text);
+    row.text.lang = "";  // which it is, nobody tells
+    row.item.append(say(make("b"), who === "you" ? this.#words.voiceYouText : this.#words.voiceAgentText), row.text);
     this.#parts.rows.append(row.item);
     this.#rows.push(row);
     if (this.#rows.length > 200) this.#rows.shift().item.remove();
     return row;
   }
 
-  #clear() {
+  #begin() {
+    this.#began = performance.now();
+    // Not before: a page that loads has nothing to say.
+    this.#parts.words.setAttribute("role", "status");
     this.#rows = [];
     this.#parts.rows.replaceChildren();
     this.#showTalk();
@@ -165,23 +189,35 @@ class View {
   }
 
   #wire() {
-    const { root, pill, main, mute, sound, hide } = this.#parts, widget = this.#widget;
+    const { root, pill, main, mute, hide } = this.#parts, widget = this.#widget;
     pill.onclick = () => {
       this.#open(true);
-      main.focus();
       if (!widget.isLive) widget.start();
+      main.focus();  // which was not there if the last call was refused
     };
-    main.onclick = () => widget.isLive ? widget.stop() : widget.start();
+    main.onclick = ({ detail }) => {
+      // What begins a call puts this where it was pressed: the rest of a double click is not meant for it.
+      if (detail > 1 || (this.#state === "connecting" && performance.now() - this.#began < 600)) return;
+      if (widget.isLive) widget.stop();
+      else widget.start();
+    };
     mute.onclick = () => widget.mute();
-    sound.onclick = () => widget.audio.play().then(() => this.showSound(true), () => {});
     hide.onclick = () => this.#close();
     root.onkeydown = (event) => {
+      if (event.repeat && event.key === "Enter") event.preventDefault();
       if (event.key !== "Escape" || !this.#isOpen || this.#mode === "inline") return;
       event.stopPropagation();
       this.#close();
     };
   }
 }
+
+/* What stands in the page. It tells when the page takes it away, and not when it only moves it. */
+if (!customElements.get("patchbay-widget")) customElements.define("patchbay-widget", class extends HTMLElement {
+  disconnectedCallback() {
+    setTimeout(() => { if (!this.isConnected) this.onGone(); }, 300);
+  }
+});
 
 const isLive = (state) => state === "connecting" || state === "connected";
 
@@ -194,26 +230,26 @@ function settle(row) {
 
 function build() {
   const root = make("section", "root waiting"), panel = make("div", "panel"), card = make("div", "card"), words = make("div", "words");
-  const title = make("strong"), detail = make("span"), corner = make("div", "corner"), time = make("span", "time");
+  const title = make("strong"), detail = make("span"), gauge = make("div", "gauge"), time = make("span", "time");
   const orb = make("div", "orb"), meter = make("div", "meter"), buttons = make("div", "buttons");
-  const label = make("span"), ready = make("b"), busy = make("b", "other"), rows = make("ol"), talk = make("div", "talk");
-  const pill = button("pill", icon("microphone"), label), hide = button("hide", icon("hide"));
+  const label = make("span"), ready = make("b"), busy = make("b", "other"), hushed = make("i"), rows = make("ol"), talk = make("div", "talk");
+  const pill = button("pill", icon("microphone", "open"), icon("muted", "shut"), label, hushed), hide = button("hide", icon("hide"));
   const mute = button("mute", icon("microphone", "open"), icon("muted", "shut"));
   const sound = button("sound", icon("sound"), make("span")), main = button("main");
   label.append(ready, busy);
+  card.tabIndex = -1;
   pill.hidden = mute.hidden = sound.hidden = talk.hidden = true;
   title.dir = detail.dir = "auto";
   words.append(title, detail);
-  words.setAttribute("role", "status");
-  corner.append(hide, time);
   time.setAttribute("role", "timer");
   orb.append(icon("microphone"));
   orb.setAttribute("aria-hidden", "true");
   meter.append(make("i"));
   for (const [name, value] of [["role", "meter"], ["aria-valuemin", 0], ["aria-valuemax", 100], ["aria-valuenow", 0]]) meter.setAttribute(name, value);
   mute.setAttribute("aria-pressed", "false");
+  gauge.append(meter, time);
   buttons.append(mute, sound, main);
-  card.append(orb, words, corner, meter, buttons);
+  card.append(orb, words, hide, gauge, buttons);
   // Nobody wants it read aloud over the voice that says it.
   talk.setAttribute("role", "log");
   talk.setAttribute("aria-live", "off");
@@ -221,7 +257,7 @@ function build() {
   talk.append(rows);
   panel.append(card, talk);
   root.append(panel, pill);
-  return { root, panel, card, title, detail, time, hide, meter, mute, sound, main, pill, ready, busy, talk, rows };
+  return { root, panel, card, words, title, detail, gauge, time, hide, meter, mute, sound, main, pill, ready, busy, hushed, talk, rows };
 }
 
 function button(className, ...content) {
@@ -250,10 +286,28 @@ function icon(name, className = "") {
   return svg;
 }
 
-function make(tag, className = "", text) {
+function make(tag, className = "") {
   const element = document.createElement(tag);
   if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function say(element, text) {
+  element.textContent = text;
+  return setLanguage(element, text);
+}
+
+/* What has not changed is not said again. */
+function change(element, text) {
+  if (element.textContent !== text) say(element, text);
+}
+
+const english = new Set([...Object.values(standardWords), standardButtonText]);
+
+/* The script's own words are English on any page; others are in the page's language. */
+function setLanguage(element, text) {
+  if (english.has(text)) element.lang = "en";
+  else element.removeAttribute("lang");
   return element;
 }
 

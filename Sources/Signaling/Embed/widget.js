@@ -1,6 +1,6 @@
 /* One widget of a page: its settings, its state, its call, and what the page's own scripts may do with it. */
 class Widget {
-  #options; #config = null; #words = wordsOf(); #view = null; #call = null; #isMuted = false;
+  #options; #config = null; #words = wordsOf(); #view = null; #call = null; #isMuted = false; #isDressed = false; #place = 0;
   #last = { state: "ready", title: "", detail: "", code: "" };
   #listeners = new Map(); #audio = new Audio();
 
@@ -64,8 +64,8 @@ class Widget {
   /* Hangs up, and takes it out of the page. */
   remove() {
     this.stop();
-    this.element?.remove();
     widgets.delete(this);
+    this.#view?.remove();
   }
 
   #emit(name, detail) {
@@ -78,12 +78,13 @@ class Widget {
     let problem = null;
     try { await this.#configure(); } catch (error) { problem = error; }
     if (!widgets.has(this)) return;
-    this.#dress();
-    if (this.#call) return;
+    const isCalling = this.isLive;
     // A service that is not there now may be there when somebody calls.
-    if (problem?.state === "refused") this.#show(problem);
-    else this.#show({ state: "ready", title: this.#words.voiceReadyTitle, detail: this.#words.voiceReadySubtext, code: "" });
-    if (!problem && (this.#options.autoStart ?? this.#config?.auto_start)) this.start();
+    if (!isCalling && problem?.state === "refused") this.#show(problem);
+    else if (!isCalling) this.#show({ state: "ready", title: this.#words.voiceReadyTitle, detail: this.#words.voiceReadySubtext, code: "" });
+    // What is seen first is what is meant.
+    this.#dress();
+    if (!isCalling && !problem && (this.#options.autoStart ?? this.#config?.auto_start)) this.start();
   }
 
   /* Asks the gateway for the token's settings, unless they are known. */
@@ -94,20 +95,25 @@ class Widget {
     if (status !== 200) throw refusal(this.#words, status, detail);
     this.#config = json ?? {};
     this.#words = wordsOf(this.#config);
+    if (this.#isDressed) this.#dress();
     return this.#config;
   }
 
   /* What the page says counts before what the token's settings say. */
   #dress() {
+    this.#isDressed = true;
     const own = this.#options, set = this.#config ?? {};
-    const choose = (wanted, ...possible) => possible.includes(wanted) ? wanted : possible[0];
-    const position = choose(own.position ?? set.position, "bottom-right", "bottom-left", "top-right", "top-left");
+    const choose = (name) => [own[name], set[name]].find((each) => choices[name].includes(each)) ?? choices[name][0];
+    const position = choose("position");
     this.position = own.mode === "floating" ? position : null;
+    // The first place of that corner that is free.
+    const taken = [...widgets.keys()].filter((other) => other !== this && other.position === this.position && other.element?.isConnected).map((other) => other.#place);
+    for (this.#place = 0; this.position && taken.includes(this.#place);) this.#place += 1;
     this.#view?.dress({
-      position, size: choose(own.size ?? set.size, "medium", "small", "large"), theme: choose(own.theme ?? set.theme, "light", "dark", "auto"),
-      buttonText: own.buttonText || plain(set.button_text) || "Start Voice Call",
+      position, size: choose("size"), theme: choose("theme"),
+      buttonText: own.buttonText || plain(set.button_text) || standardButtonText,
       buttonColor: own.buttonColor || plain(set.button_color), transcript: own.transcript ?? true,
-      stack: [...widgets.keys()].filter((other) => other !== this && this.position && other.position === this.position).length,
+      place: this.#place,
     }, this.#words);
     this.#view?.show(this.#last);
   }

@@ -7,38 +7,40 @@ const standardWords = {
   voiceConnectingSubtext: "This takes a moment.",
   voiceConnectedTitle: "You are connected",
   voiceConnectedSubtext: "Go ahead and speak.",
-  voiceReconnectingText: "The connection was interrupted. Trying to get it back.",
+  voiceReconnectingText: "Interrupted. Trying to get it back.",
   voiceCallEndedTitle: "Call ended",
   voiceCallEndedSubtext: "Thank you for calling.",
   voiceTimeLimitText: "The call has reached its longest time.",
   voiceIdleText: "Nobody has spoken for a while.",
   voiceConnectionFailedTitle: "No connection",
-  voiceConnectionFailedSubtext: "Check your network and microphone, then try again.",
+  voiceConnectionFailedSubtext: "Check your network, then try again.",
   voiceConnectionLostTitle: "Connection lost",
   voiceConnectionLostSubtext: "Check your network, then call again.",
-  voiceServiceTitle: "The service has a problem",
+  voiceServiceTitle: "Something went wrong",
   voiceServiceText: "Try again in a moment.",
-  voiceRestartText: "It is about to restart. Call again in a moment.",
-  voiceUnreachableTitle: "The service does not answer",
+  voiceRestartText: "The service is restarting. Call again in a moment.",
+  voiceUnreachableTitle: "No answer",
   voiceUnreachableText: "Check your network, then try again.",
   voiceRefusedTitle: "No call from here",
   voiceRefusedPageText: "This page may not start calls.",
   voiceRefusedTokenText: "This button is not in use.",
-  voiceRefusedLimitText: "All calls that could be made here have been made.",
-  voiceRefusedSocketText: "The service did not let the call in. Try again.",
-  voiceTooManyTitle: "Too many calls at once",
+  voiceRefusedLimitText: "All calls of this button are used up.",
+  voiceRefusedSocketText: "The call was not let in. Try again.",
+  voiceTooManyTitle: "Too many calls",
   voiceTooManyText: "Wait a minute, then try again.",
   voiceBusyTitle: "All lines are busy",
   voiceBusyText: "Try again in a moment.",
   voiceMicrophoneAskText: "Allow the microphone if your browser asks.",
-  voiceMicrophoneTitle: "The microphone is needed",
-  voiceMicrophoneDeniedText: "Allow it for this page, in the browser's address bar, and call again.",
+  voiceMicrophoneTitle: "Microphone needed",
+  voiceMicrophoneDeniedText: "Allow it in the address bar, then call again.",
+  voiceMicrophoneForbiddenText: "This site does not let the page use it.",
   voiceMicrophoneMissingText: "There is none. Connect one and call again.",
-  voiceMicrophoneBusyText: "Another program holds it. Close that one and call again.",
+  voiceMicrophoneBusyText: "Another program is using it. Close that one first.",
   voiceMicrophoneInsecureText: "Browsers only give it to pages that came by https.",
   voiceEndCallText: "End call",
   voiceRetryText: "Retry",
   voiceMuteText: "Mute",
+  voiceMutedText: "You are muted.",
   voiceSoundText: "Turn the sound on",
   voiceHideText: "Hide the call",
   voiceOnCallText: "On a call",
@@ -49,6 +51,7 @@ const standardWords = {
   voiceYouText: "You",
   voiceAgentText: "Agent",
 };
+const standardButtonText = "Start Voice Call";
 
 /* The words for one widget. `texts` are the gateway's, which hold the settings of the names that it knows. */
 function wordsOf({ texts, settings } = {}) {
@@ -90,9 +93,20 @@ function offerRefusal(words, { error_type, message }) {
     case "embed_token_inactive":
     case "embed_token_expired":
     case "invalid_embed_token": return new Problem("refused", code, words.voiceRefusedTitle, words.voiceRefusedTokenText);
-    case "error": return new Problem("failed", code, words.voiceServiceTitle, text || words.voiceServiceText);
+    case "call_minutes_exceeded":
+    case "credential_withdrawn":
+    case "domain_not_allowed":
+    case "insufficient_credits":
+    case "invalid_service_key":
+    case "quota_exceeded":
+    case "service_key_org_mismatch":
+    case "user_not_found":
+    case "workflow_not_found":
+    case "workflow_run_not_found":
+    case "workflow_run_workflow_mismatch": return new Problem("refused", code, words.voiceRefusedTitle, text);
   }
-  return new Problem("refused", code, words.voiceRefusedTitle, text);
+  // Nobody could tell, or it was about this one's run or session, of which the next call has another; or a plugin has a code of its own.
+  return new Problem("failed", code, words.voiceServiceTitle, text || words.voiceServiceText);
 }
 
 /* What the reason of a `call-ended` means to people. Who does not know one shows it as it is. */

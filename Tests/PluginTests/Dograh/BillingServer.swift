@@ -6,8 +6,8 @@ import Synchronization
 /// A server on loopback that reads one request of each connection, and does with it what it is told.
 final class BillingServer: Sendable {
     enum Behaviour: Sendable {
-        /// A whole answer.
-        case answers(Int, String, fields: [String] = [])
+        /// A whole answer, so much later.
+        case answers(Int, String, fields: [String] = [], after: TimeAmount = .zero)
         /// Something, and then the end of the connection.
         case sends(String, then: Ending)
 
@@ -20,7 +20,7 @@ final class BillingServer: Sendable {
         fileprivate var text: String {
             switch self {
             case .sends(let text, _): return text
-            case .answers(let status, let body, let fields):
+            case .answers(let status, let body, let fields, _):
                 let head = ["HTTP/1.1 \(status) Whatever", "Content-Length: \(body.utf8.count)"] + fields
                 return head.joined(separator: "\r\n") + "\r\n\r\n" + body
             }
@@ -79,6 +79,11 @@ private final class RequestReader: ChannelInboundHandler {
         guard isWhole else { return }
         onRequest(text)
         text = ""
+        if case .answers(_, _, _, let delay) = behaviour, delay > .zero {
+            let (channel, answer) = (context.channel, ByteBuffer(string: behaviour.text))
+            context.eventLoop.scheduleTask(in: delay) { channel.writeAndFlush(answer, promise: nil) }
+            return
+        }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: behaviour.text)), promise: nil)
         switch behaviour.ending {
         case .silence: break

@@ -1,6 +1,6 @@
-import Logging
 import PatchbayPlugin
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import DograhQuota
@@ -33,7 +33,9 @@ struct DograhFixture: Sendable {
         let directory = FakeDirectory(known)
         let asked = Mutex<[BillingRequest]>([])
         let answers = answers
-        let service = BillingService(url: "http://billing", secretKey: Secret("s3cret")) { request in
+        let service = BillingService(
+            url: "http://billing", secretKey: Secret(Leaks.secret("a secret key", "s3cret-of-the-gateway"))
+        ) { request in
             asked.withLock { $0.append(request) }
             let name = request.url.split(separator: "/").suffix(2).joined(separator: "/")
             guard let answer = answers[name] ?? answers["*"] else {
@@ -43,8 +45,7 @@ struct DograhFixture: Sendable {
             return try answer.reply()
         }
         let authorization = Authorization(
-            mode: mode, directory: directory, billing: service,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            mode: mode, directory: directory, billing: service, logger: .watched)
         var (denial, correlationID): (Denial?, String?)
         do throws(Denial) {
             correlationID = try await authorization.authorize(start)
@@ -89,7 +90,7 @@ final class FakeDirectory: Directory {
         var isMember = true
         var owner: String? = "123"
         var run: Run? = Run(id: 88, workflowID: 7, organization: "9")
-        var configuration = ModelConfiguration.managed("mps_sk_1")
+        var configuration = ModelConfiguration.managed("mps_sk_1f0c9d8e7b6a")
         var isGoneAtTheEnd = false
         var failing: LookUp?
     }
@@ -157,6 +158,7 @@ extension ModelConfiguration {
     private static func of(_ provider: String, version: Int?, _ keys: [String]) -> ModelConfiguration {
         ModelConfiguration(
             managedServiceVersion: version,
-            services: keys.map { Service(provider: provider, serviceKeys: [Secret($0)]) })
+            services: keys.map { Service(provider: provider, serviceKeys: [Secret(Leaks.secret("a service key", $0))]) }
+        )
     }
 }

@@ -23,7 +23,7 @@ struct DograhHostedTests {
         switch billing {
         case .byRun: break
         case .withoutRun: fixture.start.runID = nil
-        case .unmanaged: fixture.known.configuration = .unmanaged("mps_sk_1")
+        case .unmanaged: fixture.known.configuration = .unmanaged("mps_sk_1f0c9d8e7b6a")
         case .foreign: fixture.known.configuration = .foreign
         }
         return fixture

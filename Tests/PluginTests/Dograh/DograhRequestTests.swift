@@ -9,7 +9,7 @@ struct DograhRequestTests {
     private func fixture(_ mode: DograhQuota.Mode, _ answers: [String: BillingAnswer]) -> DograhFixture {
         var fixture = DograhFixture(mode)
         fixture.known.owner = "123"
-        fixture.known.configuration = .managed("mps_sk_1")
+        fixture.known.configuration = .managed("mps_sk_1f0c9d8e7b6a")
         fixture.answers = answers
         return fixture
     }
@@ -24,11 +24,11 @@ struct DograhRequestTests {
         #expect(request.url == "http://billing/api/v1/billing/accounts/9/run-authorization")
         #expect(
             request.headers == [
-                "Content-Type": "application/json", "X-Secret-Key": "s3cret", "X-Organization-Id": "9",
+                "Content-Type": "application/json", "X-Secret-Key": "s3cret-of-the-gateway", "X-Organization-Id": "9",
             ])
         #expect(
             try JSONValue(parsing: request.body) == [
-                "workflow_run_id": 88, "service_key": "mps_sk_1", "require_correlation_id": true,
+                "workflow_run_id": 88, "service_key": "mps_sk_1f0c9d8e7b6a", "require_correlation_id": true,
                 "metadata": ["dograh_user_id": "123", "workflow_id": 7], "minimum_credits": 0.1,
             ])
         #expect(String(decoding: request.body, as: UTF8.self).contains(#""minimum_credits":0.1,"#))
@@ -37,7 +37,7 @@ struct DograhRequestTests {
     @Test("hosted, not billed by run: no service key, and no correlation id needed", arguments: [true, false])
     func hostedOtherwise(hasRun: Bool) async throws {
         var fixture = fixture(.hosted, ["9/run-authorization": allowed])
-        if hasRun { fixture.known.configuration = .unmanaged("mps_sk_1") } else { fixture.start.runID = nil }
+        if hasRun { fixture.known.configuration = .unmanaged("mps_sk_1f0c9d8e7b6a") } else { fixture.start.runID = nil }
         let request = try #require(await fixture.outcome().requests.first)
         #expect(
             try JSONValue(parsing: request.body) == [
@@ -92,7 +92,7 @@ struct DograhRequestTests {
             #expect(request.method == method)
             #expect(request.url == "http://billing/api/v1/service-keys/\(name)/self")
             #expect(
-                request.headers == ["Authorization": "Bearer mps_sk_1", "Content-Type": "application/json"])
+                request.headers == ["Authorization": "Bearer mps_sk_1f0c9d8e7b6a", "Content-Type": "application/json"])
             #expect(try (request.body.isEmpty ? nil : JSONValue(parsing: request.body)) == body)
         }
     }

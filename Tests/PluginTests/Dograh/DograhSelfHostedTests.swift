@@ -191,10 +191,14 @@ struct DograhSelfHostedTests {
             (["error": "insufficient_credits", "allowed": false, "message": "  "], nil),
             (["error": "insufficient_credits", "allowed": false, "message": 5], nil),
             (["error": "insufficient_credits", "allowed": false], nil),
-            (["error": "insufficient_credits", "allowed": false, "message": "The key mps_sk_1 is empty"], nil),
+            (
+                ["error": "insufficient_credits", "allowed": false, "message": "The key mps_sk_1f0c9d8e7b6a is empty"],
+                nil
+            ),
         ] as [([String: JSONValue?], String?)])
     func insufficient(changes: [String: JSONValue?], words: String?) async {
-        let outcome = await fixture(.managed("mps_sk_1"), ["run-authorization/self": Self.verdict(changes)]).outcome()
+        let outcome = await fixture(.managed("mps_sk_1f0c9d8e7b6a"), ["run-authorization/self": Self.verdict(changes)])
+            .outcome()
         #expect(outcome.denial?.code == "insufficient_credits")
         let message = outcome.denial?.message ?? ""
         #expect(words.map { $0 == message } ?? !message.isEmpty)

@@ -1,13 +1,14 @@
-import Logging
 import PatchbayPlugin
 import PatchbayTesting
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import DograhQuota
 
 @Suite("Dograh: settings and directories")
 struct DograhSettingsTests {
+    private static let key = Leaks.secret("a service key", "key-a-of-an-organisation")
     private static let directory = """
         directory: { organizations: { "9": { members: [7, "8"], workflows: { "33": { owner: "7",
           managed_service_version: 2, llm: { provider: dograh, service_keys: [{ env: A }] },
@@ -15,8 +16,9 @@ struct DograhSettingsTests {
         """
 
     private func configured(_ yaml: String) throws -> DograhQuota {
-        try DograhQuota.configured(
-            "{ \(yaml) }", environment: ["A": "key-a", "B": "key-b"], stores: ["local": MemoryStore()])
+        try DograhQuota.watched(
+            "{ \(yaml) }", environment: ["A": Self.key, "B": "key-b-of-an-organisation"],
+            stores: ["local": MemoryStore()])
     }
 
     @Test(
@@ -29,10 +31,19 @@ struct DograhSettingsTests {
             ("mode: oss, store: local, url: 'https://a b'", "url"),
             ("mode: oss, store: local, url: 'https://u:p@a'", "url"),
             ("mode: oss, store: local, url: 'https://a/?b'", "url"),
+            ("mode: oss, store: local, url: 'http://services.dograh.com'", "url"),
+            ("mode: oss, store: local, url: 'HTTP://10.0.0.7:8080/mps'", "url"),
         ] as [(String, String?)])
     func faults(yaml: String, field: String?) {
         let fault = #expect(throws: SettingsFault.self) { try configured(yaml) }
         #expect(fault?.field == field, "\(fault?.description ?? "")")
+    }
+
+    @Test(
+        "keys go over https, or stay on this machine",
+        arguments: ["https://mps.example/a/", "http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080/"])
+    func addresses(url: String) {
+        #expect(throws: Never.self) { try configured("mode: oss, store: local, url: '\(url)'") }
     }
 
     @Test("there is no mode but the two", arguments: ["", "mode: both, "])
@@ -46,7 +57,7 @@ struct DograhSettingsTests {
         var (organization, workflow, service) = (
             DirectorySettings.Organization(), DirectorySettings.Workflow(), DirectorySettings.Service()
         )
-        (service.provider, service.serviceKeys) = ("dograh", [Secret("key-a")])
+        (service.provider, service.serviceKeys) = ("dograh", [Secret(Self.key)])
         (workflow.owner, workflow.managedServiceVersion, workflow.tts) = ("7", 2, service)
         (organization.members, organization.workflows) = (["7"], ["33": workflow])
         settings.organizations = ["9": organization]
@@ -62,29 +73,39 @@ struct DograhSettingsTests {
         #expect(run?.workflowID == 33)
         let configuration = await directory.configuration(of: found, run: run)
         #expect(configuration.isManagedV2)
-        #expect(configuration.serviceKeys.map { $0.withValue { $0 } } == ["key-a"])
+        #expect(configuration.serviceKeys.map { $0.withValue { $0 } } == [Self.key])
+    }
+
+    @Test("a question may take 10 s, as with Dograh, unless the settings say otherwise")
+    func defaultTimeout() {
+        #expect(DograhQuota.Settings().timeout == .seconds(10))
     }
 
     @Test(
-        "the settings' organisation is that of callers whose credential names none, and runs can be left out",
-        arguments: [("9", nil, true), ("8", "9", true), ("9", nil, false)] as [(String, String?, Bool)])
-    func organizationAndRuns(configured: String, credential: String?, sendsRuns: Bool) async throws {
+        "callers whose credential names no organisation have the settings'; runs can be left out, and those of embed pages are",
+        arguments: [
+            ("9", nil, true, nil), ("8", "9", true, nil), ("9", nil, false, nil),
+            ("8", "9", true, .embedToken("emb_a")),
+        ] as [(String, String?, Bool, RunOwner?)])
+    func organizationAndRuns(
+        configured: String, credential: String?, sendRuns: Bool, owner: RunOwner?
+    ) async throws {
+        let sendsRuns = sendRuns && owner == nil
         var settings = DograhQuota.Settings()
         var (directory, organization, workflow, service) = (
             DirectorySettings(), DirectorySettings.Organization(), DirectorySettings.Workflow(),
             DirectorySettings.Service()
         )
-        (service.provider, service.serviceKeys) = ("dograh", [Secret("key-a")])
+        (service.provider, service.serviceKeys) = ("dograh", [Secret(Self.key)])
         (workflow.owner, workflow.managedServiceVersion, workflow.llm) = ("7", 2, service)
         (organization.members, organization.workflows) = (["7"], ["33": workflow])
         directory.organizations = ["9": organization]
-        (settings.mode, settings.organization, settings.sendRuns) = (.hosted, configured, sendsRuns)
+        (settings.mode, settings.organization, settings.sendRuns) = (.hosted, configured, sendRuns)
         settings.directory = directory
 
         let body = Mutex(JSONValue.null)
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let quota = try DograhQuota(
-            settings: settings, context: PluginContext(name: "credits", logger: logger) { .zero }
+            settings: settings, context: PluginContext(name: "credits", logger: .watched) { .zero }
         ) { request in
             let asked = try JSONValue(parsing: request.body)
             body.withLock { $0 = asked }
@@ -92,13 +113,13 @@ struct DograhSettingsTests {
             return BillingReply(status: 200, body: Array(verdict.utf8))
         }
         let request = CallRequest(
-            callID: "1", tenant: "default", principal: Principal(id: "7", organization: credential), workflowID: 33,
-            workflowRunID: 88)
+            callID: "1", tenant: "default",
+            principal: Principal(id: "7", organization: credential, runOwner: owner), workflowID: 33, workflowRunID: 88)
         let lease = try #require(try await quota.admit(request).lease)
         #expect(lease.metadata == (sendsRuns ? ["mps_correlation_id": "c-1"] : [:]))
         let asked = body.withLock { $0 }
         #expect(asked["workflow_run_id"] == (sendsRuns ? 88 : .null))
-        #expect(asked["service_key"] == (sendsRuns ? "key-a" : .null))
+        #expect(asked["service_key"] == (sendsRuns ? .string(Self.key) : .null))
     }
 
     @Test("is read from YAML, keys by their variables")
@@ -111,6 +132,6 @@ struct DograhSettingsTests {
     func conforms() async throws {
         let directory = #"{ organizations: { "9": { members: ["7"], workflows: { "1": { owner: "7" } } } } }"#
         try await PluginConformance.check(
-            DograhQuota.self, yaml: #"{ mode: oss, organization: "9", directory: \#(directory) }"#)
+            DograhQuota.self, yaml: #"{ mode: oss, organization: "9", directory: \#(directory) }"#, logger: .watched)
     }
 }

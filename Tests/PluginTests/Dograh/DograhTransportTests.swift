@@ -2,7 +2,6 @@ import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
 import PatchbayPlugin
-import PatchbayTesting
 import Testing
 
 @testable import DograhQuota
@@ -26,11 +25,11 @@ struct DograhTransportTests {
 
     private static let good = #"{"allowed":true,"remaining_credits":5,"correlation_id":"c-1"}"#
 
-    private func quota(_ question: Question, url: String, timeout: String = "10s") throws -> DograhQuota {
+    private func quota(_ question: Question, url: String, timeout: String? = nil) throws -> DograhQuota {
         let yaml = """
             mode: \(question.mode)
             url: \(url)
-            timeout: \(timeout)
+            \(timeout.map { "timeout: \($0)" } ?? "")
             secret_key: { env: SECRET }
             directory:
               organizations:
@@ -44,8 +43,11 @@ struct DograhTransportTests {
                       tts: { provider: other, service_keys: [{ env: OTHER }] }
 
             """
-        return try DograhQuota.configured(
-            yaml, environment: ["SECRET": "s3cret", "KEY": "mps_sk_1", "OTHER": "sk-other"])
+        return try DograhQuota.watched(
+            yaml,
+            environment: [
+                "SECRET": "s3cret-of-the-gateway", "KEY": "mps_sk_1f0c9d8e7b6a", "OTHER": "sk-other-than-dograhs",
+            ])
     }
 
     private func request(_ call: String = "one") -> CallRequest {
@@ -54,7 +56,7 @@ struct DograhTransportTests {
             workflowRunID: 88)
     }
 
-    private func answer(_ question: Question, url: String, timeout: String = "10s") async throws -> QuotaOutcome {
+    private func answer(_ question: Question, url: String, timeout: String? = nil) async throws -> QuotaOutcome {
         let quota = try quota(question, url: url, timeout: timeout)
         try await quota.start()
         do {
@@ -68,7 +70,7 @@ struct DograhTransportTests {
     }
 
     private func answer(
-        _ question: Question, _ behaviour: BillingServer.Behaviour, timeout: String = "10s"
+        _ question: Question, _ behaviour: BillingServer.Behaviour, timeout: String? = nil
     ) async throws -> QuotaOutcome {
         let server = try await BillingServer(behaviour)
         let outcome = try await answer(question, url: server.url, timeout: timeout)
@@ -135,6 +137,20 @@ struct DograhTransportTests {
     }
 
     @Test(
+        "a whole answer 11 s later: the same, after the 10 s that the settings have unless they say otherwise",
+        .timeLimit(.minutes(1)), arguments: Question.allCases)
+    func muchTooLate(question: Question) async throws {
+        // Were it read, each would end otherwise: what goes on unchecked would have an id, or be refused for want of money.
+        let body = question == .balance ? #"{"allowed":true,"remaining_credits":0}"# : Self.good
+        let clock = ContinuousClock()
+        let begin = clock.now
+        let outcome = try await answer(question, .answers(200, body, after: .seconds(11)))
+        #expect(outcome.denial == (question.failsOpen ? nil : .quotaCheckFailed))
+        #expect(outcome.lease?.metadata == (question.failsOpen ? [:] : nil))
+        #expect((.milliseconds(9_900) ... .seconds(13)).contains(clock.now - begin))
+    }
+
+    @Test(
         "an answer that is no verdict: refused",
         arguments: [
             (
@@ -165,7 +181,7 @@ struct DograhTransportTests {
     }
 
     private func status(_ behaviour: BillingServer.Behaviour) -> Int {
-        if case .answers(let status, _, _) = behaviour { status } else { 0 }
+        if case .answers(let status, _, _, _) = behaviour { status } else { 0 }
     }
 
     @Test("a redirect is not followed, wherever it leads", arguments: [301, 302, 307, 308])
@@ -190,9 +206,13 @@ struct DograhTransportTests {
         #expect(received[2].hasPrefix("GET /base/api/v1/service-keys/usage/self HTTP/1.1\r\n"))
         #expect(received[3].hasPrefix("POST /base/api/v1/service-keys/run-authorization/self HTTP/1.1\r\n"))
         let fields = received.map { $0.lowercased() }
-        #expect(fields.map { $0.contains("\r\nx-secret-key: s3cret\r\n") } == [true, true, false, false])
+        #expect(
+            fields.map { $0.contains("\r\nx-secret-key: s3cret-of-the-gateway\r\n") } == [true, true, false, false])
         #expect(fields.map { $0.contains("\r\nx-organization-id: 9\r\n") } == [true, true, false, false])
-        #expect(fields.map { $0.contains("\r\nauthorization: bearer mps_sk_1\r\n") } == [false, false, true, true])
+        #expect(
+            fields.map { $0.contains("\r\nauthorization: bearer mps_sk_1f0c9d8e7b6a\r\n") } == [
+                false, false, true, true,
+            ])
         #expect(fields.allSatisfy { $0.contains("\r\ncontent-type: application/json\r\n") })
         let body = try #require(received[3].split(separator: "\r\n\r\n").last)
         #expect(

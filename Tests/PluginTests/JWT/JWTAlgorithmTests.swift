@@ -123,38 +123,82 @@ struct JWTAlgorithmTests {
         }
     }
 
-    @Test("an ECDSA signature (r, s) is as good as (r, n - s), which says the same")
-    func malleability() async throws {
-        let order = try #require(bytes("FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551"))
-        let signer = try TokenSigner.of("ES256")
+    /// An algorithm, the order of its curve's group, and how its key signs in DER.
+    private static let ecdsa: [(String, String, @Sendable (Data) throws -> Data)] = [
+        (
+            "ES256", "FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551",
+            { try TokenSigner.p256Key.signature(for: SHA256.hash(data: $0)).derRepresentation }
+        ),
+        (
+            "ES384",
+            "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973",
+            { try TokenSigner.p384Key.signature(for: SHA384.hash(data: $0)).derRepresentation }
+        ),
+        (
+            "ES512",
+            "01FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"
+                + "FA51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409",
+            { try TokenSigner.p521Key.signature(for: SHA512.hash(data: $0)).derRepresentation }
+        ),
+    ]
+
+    @Test("an ECDSA signature (r, s) is as good as (r, n - s), which says the same", arguments: ecdsa.indices)
+    func malleability(index: Int) async throws {
+        let (algorithm, written, _) = Self.ecdsa[index]
+        let order = try #require(bytes(written))
+        let size = order.count
+        let signer = try TokenSigner.of(algorithm)
         let auth = try JWTAuth.believing([signer])
         let token = try signer.token(Self.payload)
         let dot = try #require(token.lastIndex(of: "."))
         let signature = Array(Data(base64URL: String(token[token.index(after: dot)...])))
-        let (r, s) = (Array(signature[..<32]), Array(signature[32...]))
+        #expect(signature.count == 2 * size)
+        let (r, s) = (Array(signature[..<size]), Array(signature[size...]))
         func accepts(_ signature: [UInt8]) async throws -> Bool {
             try await auth.accepts(token[...dot] + Data(signature).base64URL)
         }
         #expect(try await accepts(r + difference(order, s)))
-        let zero = [UInt8](repeating: 0, count: 32)
-        let one = [UInt8](repeating: 0, count: 31) + [1]
+        let zero = [UInt8](repeating: 0, count: size)
+        let one = [UInt8](repeating: 0, count: size - 1) + [1]
         let forgeries: [[UInt8]] = [
             zero + s, r + zero, zero + zero, r + order, order + s, order + order, one + zero, zero + one, one + one,
-            s + r, r + r, [UInt8](repeating: 0xFF, count: 64), Array(r.dropFirst()) + s, r + Array(s.dropLast()),
-            [0] + r + [0] + s,
+            s + r, r + r, [UInt8](repeating: 0xFF, count: 2 * size), Array(r.dropFirst()) + s,
+            r + Array(s.dropLast()), [0] + r + [0] + s, r + s + [0], [0] + r + s,
         ]
         for forged in forgeries {
             #expect(try await !accepts(forged))
         }
     }
 
-    @Test("a signature in DER is none (RFC 7518 §3.4)")
-    func der() async throws {
-        let parts = Data(#"{"alg":"ES256"}"#.utf8).base64URL + "." + Data(Self.payload.utf8).base64URL
-        let signature = try TokenSigner.p256Key.signature(for: SHA256.hash(data: Data(parts.utf8)))
-        let auth = try JWTAuth.believing([try TokenSigner.of("ES256")])
-        #expect(try await !auth.accepts(parts + "." + signature.derRepresentation.base64URL))
-        #expect(try await auth.accepts(parts + "." + signature.rawRepresentation.base64URL))
+    @Test("a signature in DER is none (RFC 7518 §3.4)", arguments: ecdsa.indices)
+    func der(index: Int) async throws {
+        let (algorithm, _, sign) = Self.ecdsa[index]
+        let signer = try TokenSigner.of(algorithm)
+        let parts = Data(#"{"alg":"\#(algorithm)"}"#.utf8).base64URL + "." + Data(Self.payload.utf8).base64URL
+        let signature = try sign(Data(parts.utf8))
+        let auth = try JWTAuth.believing([signer])
+        #expect(try await !auth.accepts(parts + "." + signature.base64URL))
+        // Nor when it is made as long as one that is.
+        let size = 2 * (try #require(bytes(Self.ecdsa[index].1))).count
+        #expect(try await !auth.accepts(parts + "." + signature.prefix(size).base64URL))
+        #expect(try await auth.accepts(signer.signed(parts: parts)))
+    }
+
+    @Test("a PSS signature with a salt of another length than the hash, or another mask, is none (RFC 7518 §3.5)")
+    func salts() async throws {
+        let document = Array(try Data(contentsOf: JWTVectors.folder.appending(path: "pss.json")))
+        guard case .array(let vectors) = try JSONValue(parsing: document) else { return }
+        #expect(vectors.count == 21)
+        var good = 0
+        for vector in vectors {
+            let algorithm = try #require(vector["algorithm"]?.string.flatMap(JWTAuth.Algorithm.init))
+            let isGood = vector["salt"]?.integer == algorithm.hashLength && vector["mask"] == nil
+            let token = try #require(vector["token"]?.string)
+            let auth = try JWTAuth.believing([try TokenSigner.of(algorithm.rawValue)])
+            #expect(try await auth.accepts(token) == isGood, "\(algorithm), salt \(vector["salt"] ?? "")")
+            good += isGood ? 1 : 0
+        }
+        #expect(good == 3)
     }
 
     @Test("an Ed25519 signature whose S is not reduced is none (RFC 8032 §5.1.7)")

@@ -1,8 +1,8 @@
 import Foundation
-import Logging
 import PatchbayPlugin
 import PatchbayTesting
 import Synchronization
+import TestSupport
 
 @testable import JWTAuth
 @testable import OutboundHTTP
@@ -76,6 +76,7 @@ final class FakeIssuer: Sendable {
     }
 
     let time = VirtualTime()
+    private let memory = KeySetMemory()
     private let state = Mutex(State())
 
     /// How often it was asked.
@@ -121,7 +122,7 @@ final class FakeIssuer: Sendable {
     var access: KeySetAccess {
         KeySetAccess(
             fetch: { _ in try await self.answer() }, now: { self.time.now },
-            pause: { try await self.time.pause($0) })
+            pause: { try await self.time.pause($0) }, memory: memory)
     }
 
     /// What was published when it was asked, however late it answers.
@@ -147,9 +148,7 @@ extension JWTAuth {
         var settings = Settings()
         settings.jwks = "https://issuer.example/keys"
         change(&settings)
-        let context = PluginContext(
-            name: "users", logger: Logger(label: "patchbay.test", factory: { _ in SwiftLogNoOpLogHandler() }),
-            wallClock: { issuer.time.wallClock })
+        let context = PluginContext(name: "users", logger: .watched, wallClock: { issuer.time.wallClock })
         return try JWTAuth(settings: settings, context: context, access: issuer.access)
     }
 

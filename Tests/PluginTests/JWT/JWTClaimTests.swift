@@ -1,6 +1,7 @@
 import Foundation
 import PatchbayPlugin
 import PatchbayTesting
+import TestSupport
 import Testing
 
 @testable import JWTAuth
@@ -126,6 +127,38 @@ struct JWTClaimTests {
     }
 
     @Test(
+        "a token that names another issuer is left to the next instance, and no other token is",
+        arguments: [
+            (#""iss":"them""#, false), (#""iss":"us ""#, false), (#""iss":"""#, false), (#""iss":"us""#, true),
+            (#""iss":["them"]"#, true), (#""iss":null"#, true), (#""a":1"#, true),
+        ])
+    func anotherIssuer(claim: String, isFinal: Bool) async throws {
+        let signer = try TokenSigner.of("HS256")
+        // Over, so that nobody accepts it.
+        let token = try signer.token(#"{"sub":"7","exp":1,\#(claim)}"#)
+        let denial = try await JWTAuth.believing([signer]) { $0.issuer = "us" }.outcome(token).denial
+        #expect(denial?.code == "invalid_token" && denial?.isFinal == isFinal)
+        // Where any issuer is believed there is no other.
+        #expect(try await JWTAuth.believing([signer]).outcome(token).denial?.isFinal == true)
+        let none = try await JWTAuth.believing([signer]) { $0.issuer = "us" }.outcome(String(token.dropLast(9)) + ".")
+        #expect(none.denial?.isFinal == true)
+    }
+
+    @Test(
+        "a scope is a list of words in one text, as nothing else is",
+        arguments: [
+            (#""scope":"voice""#, true), (#""scope":"openid voice email""#, true), (#""scope":["a","voice"]"#, true),
+            (#""scope":"openid voice2""#, false), (#""scope":"Voice""#, false), (#""scope":"openid,voice""#, false),
+            (#""scope":"""#, false), (#""role":"openid voice""#, false),
+        ])
+    func scope(claim: String, isGood: Bool) async throws {
+        let accepted = try await Self.accepts(#"{"sub":"7","exp":1000060,\#(claim)}"#) { settings in
+            settings.required = [claim.hasPrefix(#""role"#) ? "role" : "scope": "voice"]
+        }
+        #expect(accepted == isGood)
+    }
+
+    @Test(
         "user and organisation stand in the claims that are said to have them",
         arguments: [
             (#""email":"a@b.example","tenant":"acme""#, "a@b.example", "acme"), (#""email":7,"tenant":8"#, "7", "8"),
@@ -190,8 +223,8 @@ struct JWTClaimTests {
             settings.userClaim = "email"
             settings.required = ["role": ["admin", "owner"], "email_verified": true]
         }
-        let token = try await auth.mint(
-            TokenRequest(user: "a@b.example", organization: "acme", lifetime: .seconds(3600)))
+        let token = try await Leaks.token(
+            auth.mint(TokenRequest(user: "a@b.example", organization: "acme", lifetime: .seconds(3600))))
         let principal = try await auth.outcome(token).principal
         #expect(principal?.id == "a@b.example" && principal?.organization == "acme")
         let header = try JSONValue(parsing: Array(Data(base64URL: String(token.prefix { $0 != "." }))))

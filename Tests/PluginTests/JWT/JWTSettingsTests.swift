@@ -1,4 +1,5 @@
 import Crypto
+import CryptoExtras
 import Foundation
 import PatchbayPlugin
 import PatchbayTesting
@@ -15,12 +16,14 @@ struct JWTSettingsTests {
         "SAME": String(repeating: "s", count: 64), "CHANGE_ME": "change-me-in-production-change-me-in-production",
         "YOURS": "your-256-bit-secret-your-256-bit-secret", "SITE": "a-string-secret-at-least-256-bits-long",
         "WORD": "secretsecretsecretsecretsecretsecret", "SUPER": "my_super_secret_jwt_key_please_change_me_1234",
-        "EXAMPLE": "this-is-an-example-token-secret-value-00000",
+        "EXAMPLE": "this-is-an-example-token-secret-value-00000", "COUNT": "12345678901234567890123456789012",
+        "PASSWORD": "password123password123password123password",
+        "DEVELOPMENT": "supersecretjwtkeyfordevelopmentonly!", "AGAIN": "trustno1trustno1trustno1trustno1",
     ]
 
     private static func configured(_ yaml: String) throws -> JWTAuth {
         let paths = yaml.replacing("VECTORS", with: JWTVectors.folder.path(percentEncoded: false))
-        return try JWTAuth.configured(paths, environment: environment)
+        return try JWTAuth.watched(paths, environment: environment)
     }
 
     @Test(
@@ -32,7 +35,9 @@ struct JWTSettingsTests {
             ("secret: { env: SAME }", "fewer than four"), ("secret: { env: CHANGE_ME }", "placeholder"),
             ("secret: { env: YOURS }", "placeholder"),
             ("secret: { env: SITE }", "placeholder"), ("secret: { env: WORD }", "placeholder"),
-            ("secret: { env: SUPER }", "placeholder"),
+            ("secret: { env: SUPER }", "placeholder"), ("secret: { env: EXAMPLE }", "placeholder"),
+            ("secret: { env: PASSWORD }", "placeholder"), ("secret: { env: DEVELOPMENT }", "placeholder"),
+            ("secret: { env: COUNT }", "a row of digits"), ("secret: { env: AGAIN }", "again and again"),
         ])
     func weakSecrets(yaml: String, words: String) throws {
         let fault = #expect(throws: SettingsFault.self) { try Self.configured(yaml) }
@@ -46,7 +51,6 @@ struct JWTSettingsTests {
         "any other is taken",
         arguments: [
             "secret: { env: SECRET }", "{ secret: { env: LONG }, algorithms: [HS256, HS384, HS512] }",
-            "secret: { env: EXAMPLE }",
         ])
     func goodSecrets(yaml: String) throws {
         #expect(throws: Never.self) { try Self.configured(yaml) }
@@ -94,6 +98,17 @@ struct JWTSettingsTests {
         #expect(throws: Never.self) { try Self.configured("jwks: \"\(url)\"") }
     }
 
+    @Test("a key of the key set's server comes from the environment, and is not shown")
+    func secretParameters() {
+        let error = #expect(throws: (any Error).self) {
+            try Self.configured("jwks: https://a.example/k?apikey=hunter2")
+        }
+        let shown = error.map { "\($0)" } ?? ""
+        #expect(shown.contains("jwks: 'apikey' is a secret") && shown.contains("write apikey=${NAME}"), "\(shown)")
+        #expect(shown.contains("<hidden>") && !shown.contains("hunter2"), "\(shown)")
+        #expect(throws: Never.self) { try Self.configured("jwks: \"https://a.example/k?apikey=${LONG}\"") }
+    }
+
     @Test(
         "a key in a file is what the algorithm takes",
         arguments: [
@@ -121,9 +136,12 @@ struct JWTSettingsTests {
         ])
     func otherFiles(algorithm: String, file: String, words: String) throws {
         let fault = #expect(throws: SettingsFault.self) {
-            try Self.configured("keys: [{ algorithm: \(algorithm), file: VECTORS/\(file) }]")
+            try Self.configured(
+                "keys: [{ algorithm: ES256, file: VECTORS/p-256.pem }, { algorithm: \(algorithm), file: VECTORS/\(file) }]"
+            )
         }
-        #expect(fault?.field == "keys")
+        let member: SettingsFault.Step = algorithm == "HS256" ? "algorithm" : "file"
+        #expect(fault?.field == "keys" && fault?.place == [1, member])
         #expect(fault?.description.contains(words) == true, "\(fault?.description ?? "")")
     }
 
@@ -134,7 +152,7 @@ struct JWTSettingsTests {
         let pem = P256.Signing.PrivateKey().pemRepresentation
         try Data(pem.utf8).write(to: file)
         let yaml = "keys: [{ algorithm: ES256, file: \(file.path(percentEncoded: false)) }]"
-        let fault = #expect(throws: SettingsFault.self) { try JWTAuth.configured(yaml) }
+        let fault = #expect(throws: SettingsFault.self) { try JWTAuth.watched(yaml) }
         #expect(fault?.description.contains("private key") == true)
         for line in pem.split(separator: "\n").dropFirst().dropLast() {
             #expect(fault?.description.contains(line) == false)
@@ -167,13 +185,28 @@ struct JWTSettingsTests {
         }
     }
 
+    @Test(
+        "a key that does not go with the others is told by its place",
+        arguments: [
+            ("{ kid: a, algorithm: ES256, file: VECTORS/p-256.pem }", "kid"),
+            ("{ kid: \"\", algorithm: ES256, file: VECTORS/p-256.pem }", "kid"),
+            ("{ kid: b, algorithm: RS256, file: VECTORS/rsa-2048.pem }", "algorithm"),
+        ] as [(String, SettingsFault.Step)])
+    func places(key: String, member: SettingsFault.Step) {
+        let first = "{ kid: a, algorithm: ES256, file: VECTORS/p-256.pem }"
+        let fault = #expect(throws: SettingsFault.self) {
+            try Self.configured("{ keys: [\(first), \(key)], algorithms: [ES256] }")
+        }
+        #expect(fault?.field == "keys" && fault?.place == [1, member])
+    }
+
     @Test("a key from a file lets tokens in, by its name where they name one")
     func fileKeys() async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID()).pem")
         defer { try? FileManager.default.removeItem(at: file) }
         try Data((TokenSigner.p256Key.publicKey.pemRepresentation + "\n").utf8).write(to: file)
         let clock = TestClock(.seconds(1_000_000))
-        let auth = try JWTAuth.configured(
+        let auth = try JWTAuth.watched(
             "keys: [{ kid: a, algorithm: ES256, file: \(file.path(percentEncoded: false)) }]", clock: clock)
         let signer = try TokenSigner.of("ES256")
         let payload = #"{"sub":"7","exp":1000060}"#
@@ -183,6 +216,26 @@ struct JWTSettingsTests {
         // There is nothing that could be fetched.
         try await auth.start()
         await auth.stop()
+    }
+
+    @Test(
+        "a key from a file checks the tokens of its algorithm",
+        arguments: [
+            ("RS256", JWTVectors.rsaKeys[0].publicKey.pemRepresentation),
+            ("PS512", JWTVectors.rsaKeys[0].publicKey.pemRepresentation),
+            ("ES384", TokenSigner.p384Key.publicKey.pemRepresentation),
+            ("ES512", TokenSigner.p521Key.publicKey.pemRepresentation),
+            ("EdDSA", TokenSigner.ed25519Key.publicKey.pemRepresentation),
+        ])
+    func filesOfAllKinds(algorithm: String, pem: String) async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID()).pem")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data((pem + "\n").utf8).write(to: file)
+        let auth = try JWTAuth.watched(
+            "keys: [{ algorithm: \(algorithm), file: \(file.path(percentEncoded: false)) }]",
+            clock: TestClock(.seconds(1_000_000)))
+        #expect(try await auth.accepts(TokenSigner.of(algorithm).token(#"{"sub":"7","exp":1000060}"#)))
+        #expect(try await !auth.accepts(TokenSigner.of("ES256").token(#"{"sub":"7","exp":1000060}"#)))
     }
 
     @Test(

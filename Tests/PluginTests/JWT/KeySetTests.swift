@@ -106,6 +106,26 @@ struct KeySetTests {
         #expect(!reason.description.isEmpty)
     }
 
+    /// In hexadecimal, with their last byte last; with the first bit of that each is the other point of its y.
+    @Test(
+        "an Ed25519 key of small order, with which anybody can sign, is none",
+        arguments: [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ], [UInt8(0), 0x80])
+    func smallOrder(point: String, sign: UInt8) {
+        let digits = point.compactMap { $0.hexDigitValue.map { UInt8($0) } }
+        var bytes = stride(from: 0, to: 64, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+        bytes[31] |= sign
+        let key = Self.changed(Self.ed25519, ["x": .string(Data(bytes).base64URL)])
+        #expect(throws: UnusableKey.smallOrder) { try VerificationKey(jwk: key, algorithms: nil) }
+    }
+
     @Test("nor is one for an algorithm that is not taken")
     func excluded() {
         #expect(throws: UnusableKey.excluded(.es256)) {

@@ -5,6 +5,7 @@ import PatchbayTesting
 import Testing
 
 @testable import JWTAuth
+@testable import OutboundHTTP
 
 /// When the issuer is asked, and what happens while it does not answer. Time is virtual.
 @Suite("Key sets that are fetched")
@@ -105,6 +106,55 @@ struct RemoteKeysTests {
         await issuer.time.settle()
         #expect(try await auth.accepts(token))
         await auth.stop()
+    }
+
+    @Test("an instance that takes another's place while the issuer is away has its keys, no younger than they are")
+    func handedOn() async throws {
+        let signer = TokenSigner.generation(1)
+        let issuer = FakeIssuer([signer, TokenSigner.p384(TokenSigner.p384Key)])
+        var former: JWTAuth? = try JWTAuth.believing(issuer)
+        try await former?.start()
+        issuer.fail()
+        issuer.time.advance(by: .seconds(80_000))
+        let (token, other) = (try signer.tokenByName(), try TokenSigner.of("ES384").token(TokenSigner.farPayload))
+        let changed = try JWTAuth.believing(issuer) { $0.leeway = .seconds(10) }
+        try await changed.start()
+        await former?.stop()
+        former = nil
+        #expect(try await changed.accepts(token))
+
+        // Each reads the set by its own settings.
+        let narrower = try JWTAuth.believing(issuer) { $0.algorithms = [.es384] }
+        try await narrower.start()
+        #expect(try await narrower.accepts(other))
+        #expect(try await !narrower.accepts(token))
+        // Who believes another issuer has none of it.
+        let elsewhere = try JWTAuth.believing(issuer) { $0.jwks = "https://issuer.example/other-keys" }
+        try await elsewhere.start()
+        await #expect(throws: KeySetUnavailable.self) { try await elsewhere.accepts(token) }
+
+        issuer.time.advance(by: .seconds(6_400))
+        await #expect(throws: KeySetUnavailable.self) { try await changed.accepts(token) }
+        for auth in [changed, narrower, elsewhere] { await auth.stop() }
+    }
+
+    @Test("keys are handed on for as long as somebody has them, and never older ones in place of newer")
+    func forgotten() throws {
+        let memory = KeySetMemory()
+        let endpoint = try HTTPEndpoint("https://issuer.example/keys")
+        let set = memory.set(of: endpoint)
+        set.keep([1], fetched: .seconds(1))
+        memory.set(of: endpoint).keep([0], fetched: .zero)
+        withExtendedLifetime(set) { #expect(memory.set(of: endpoint).fetched?.document == [1]) }
+        #expect(memory.set(of: try HTTPEndpoint("https://issuer.example/others")).fetched == nil)
+    }
+
+    @Test("keys that nobody has any more are forgotten")
+    func released() throws {
+        let memory = KeySetMemory()
+        let endpoint = try HTTPEndpoint("https://issuer.example/keys")
+        memory.set(of: endpoint).keep([1], fetched: .zero)
+        #expect(memory.set(of: endpoint).fetched == nil)
     }
 
     @Test("a token that is no good in any case has nothing fetched")

@@ -2,6 +2,7 @@ import Crypto
 import CryptoExtras
 import Foundation
 import PatchbayPlugin
+import TestSupport
 import Testing
 
 /// Somebody who signs tokens, with code that is not the code that checks them.
@@ -24,7 +25,7 @@ struct TokenSigner: Sendable {
 
     /// A token whose first two parts are anything.
     func signed(parts: String) throws -> String {
-        try parts + "." + signature(Data(parts.utf8)).base64URL
+        try Leaks.token(parts + "." + signature(Data(parts.utf8)).base64URL)
     }
 
     /// The same key under a name.
@@ -54,7 +55,8 @@ extension TokenSigner {
 
 extension TokenSigner {
     /// Long enough for HS512.
-    static let secret = "4c1f0d3ab97e5682c4d1e09f7b3a6852d90e1c4f7a6b3d2850f9e8c7b6a5d4e3"
+    static let secret = Leaks.secret(
+        "an HMAC secret", "4c1f0d3ab97e5682c4d1e09f7b3a6852d90e1c4f7a6b3d2850f9e8c7b6a5d4e3")
 
     static func hmac<Hash: HashFunction>(_ algorithm: String, _ hash: Hash.Type, key: Data) -> TokenSigner {
         TokenSigner(algorithm: algorithm) { text in

@@ -25,7 +25,8 @@ public struct APIKeyAuth: AuthPlugin {
 
     let context: PluginContext
     let store: (any StorePlugin)?
-    private let keys: [APIKey]
+    let storeName: String?
+    let keys: [APIKey]
 
     /// Makes the plugin.
     ///
@@ -36,42 +37,55 @@ public struct APIKeyAuth: AuthPlugin {
         }
         for (index, key) in settings.keys.enumerated() {
             let earlier = settings.keys[..<index]
+            func fault(_ text: String, at member: String) -> SettingsFault {
+                SettingsFault(text, field: "keys", at: [.index(index), .key(member)])
+            }
             guard !key.id.isEmpty, !key.user.isEmpty else {
-                throw SettingsFault("a key has a name and a user", field: "keys")
+                throw fault("a key has a name and a user", at: key.id.isEmpty ? "id" : "user")
             }
             guard !earlier.contains(where: { $0.id == key.id }) else {
-                throw SettingsFault("two keys are called '\(key.id)'", field: "keys")
+                throw fault("two keys are called '\(key.id)'", at: "id")
             }
             if let other = earlier.first(where: { $0.hash == key.hash }) {
-                throw SettingsFault("'\(other.id)' and '\(key.id)' are the same key", field: "keys")
+                throw fault("'\(other.id)' and '\(key.id)' are the same key", at: "hash")
             }
         }
         keys = settings.keys
         store = try settings.store.map { try context.store($0) }
+        storeName = settings.store?.name
         self.context = context
     }
 
     public func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
         guard let text = request.apiKey else { return .pass }
-        guard let key = try await key(text), !key.hasExpired(at: context.wallClock()) else {
-            return .reject(Denial(code: "invalid_api_key", message: "Invalid or expired API key"))
+        guard (1...Self.longestKey).contains(text.utf8.count), let key = try await key(KeyHash(of: text)) else {
+            return .reject(Self.invalidKey)
         }
         guard !key.user.isEmpty else {
             return .reject(Denial(code: "api_key_without_user", message: "API key has no associated user"))
         }
-        return .accept(
-            Principal(
-                id: key.user, organization: key.organization, workflowID: key.workflow,
-                expires: key.expires?.sinceEpoch))
+        var principal = Principal(
+            id: key.user, organization: key.organization, workflowID: key.workflow, expires: key.expires?.sinceEpoch)
+        principal.credentialID = key.hash.hexadecimal
+        return .accept(principal)
     }
 
-    private func key(_ text: String) async throws -> APIKey? {
-        guard (1...Self.longestKey).contains(text.utf8.count) else { return nil }
-        let hash = KeyHash(of: text)
+    /// Whether the caller's key is still there, and still that caller's.
+    public func recheck(_ principal: Principal) async throws -> Denial? {
+        guard let hash = principal.credentialID.flatMap({ KeyHash.decode("sha256:" + $0) }),
+            let key = try await key(hash), key.user == principal.id, key.organization == principal.organization
+        else { return Self.invalidKey }
+        return nil
+    }
+
+    /// The key with a hash, unless its time is over.
+    private func key(_ hash: KeyHash) async throws -> APIKey? {
         // All of them, wherever it is found: how long it takes tells nothing.
         var found: APIKey?
         for key in keys where key.hash.isSame(as: hash) { found = key }
-        if let found { return found }
-        return try await storedKey(hash)
+        if found == nil { found = try await storedKey(hash) }
+        return found.flatMap { $0.hasExpired(at: context.wallClock()) ? nil : $0 }
     }
+
+    private static let invalidKey = Denial(code: "invalid_api_key", message: "Invalid or expired API key")
 }

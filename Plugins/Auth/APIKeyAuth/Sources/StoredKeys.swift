@@ -46,14 +46,30 @@ extension APIKeyAuth: TokenMinter {
     }
 
     public func instructions(for credential: String, _ request: TokenRequest) -> String? {
-        guard !request.isSaved else { return nil }
-        let members = apiKey(credential, request).fields.compactMap { named -> String? in
-            guard let value = named.field.written, value != .null else { return nil }
-            // Text in quotes is the same in JSON and in YAML, where a dollar sign begins a variable.
-            return "\(named.name): \(value.description.replacing("$", with: "$$"))"
+        let key = apiKey(credential, request)
+        guard request.isSaved, let storeName else {
+            return "The key is shown this once. Put its hash under the keys of an api_key instance:\n  - \(key.entry)"
         }
-        let entry = "{ \(members.joined(separator: ", ")) }"
-        return "The key is shown this once. Put its hash under the keys of an api_key instance:\n  - \(entry)"
+        return "saved as \(key.id) in store \(storeName), under \(Self.place(of: key.hash))"
+    }
+
+    /// - Parameter credential: the key, or its hash.
+    public func revoke(_ credential: String) async throws -> Bool {
+        // What looks like a hash may be a key, too.
+        let hashes = [KeyHash(of: credential), KeyHash.decode(credential), KeyHash.decode("sha256:" + credential)]
+        for hash in hashes.compactMap(\.self) {
+            if let key = keys.first(where: { $0.hash.isSame(as: hash) }) {
+                throw SettingsFault("'\(key.id)' stands under `keys` of '\(context.name)': take it out there")
+            }
+            let place = Self.place(of: hash)
+            guard let store, let content = try await store.get(place) else { continue }
+            // One that cannot be read is nobody else's.
+            if let instance = (try? JSONValue(parsing: content))?["instance"], instance != .string(context.name) {
+                continue
+            }
+            if try await store.take(place) != nil { return true }
+        }
+        return false
     }
 
     private func apiKey(_ text: String, _ request: TokenRequest) -> APIKey {
@@ -77,14 +93,16 @@ private func hexadecimal(_ number: UInt64) -> String {
 extension APIKey {
     /// Reads a key as the store has it: JSON with the names of the configuration, less its hash.
     ///
-    /// - Throws: at anything that is not as it should be, so that a slip opens nothing. A user may be missing.
+    /// - Throws: at anything that is not as it should be, names that are none among it, so that a slip opens nothing. A user
+    ///   may be missing.
     fileprivate init(stored json: JSONValue, hash: KeyHash) throws(StoredKeyError) {
         func member<Value>(_ name: String, _ read: (JSONValue) -> Value?) throws(StoredKeyError) -> Value? {
             guard let value = json[name], value != .null else { return nil }
             guard let value = read(value) else { throw .member(name) }
             return value
         }
-        guard json.object != nil else { throw .noObject }
+        guard let members = json.object else { throw .noObject }
+        if let unknown = members.keys.filter({ !Self.storedNames.contains($0) }).min() { throw .unknown(unknown) }
         self.init()
         self.hash = hash
         id = try member("id", \.string) ?? ""
@@ -93,15 +111,20 @@ extension APIKey {
         workflow = try member("workflow", \.integer)
         expires = try member("expires") { $0.string.flatMap(Timestamp.decode) }
     }
+
+    /// What a key in the store may have: all that `mint` writes, and the hash that it stands under.
+    private static let storedNames = Set(APIKey().fields.map(\.name) + ["instance"])
 }
 
 /// What is wrong with a key in the store.
 private enum StoredKeyError: Error, CustomStringConvertible {
     case noObject
     case member(String)
+    case unknown(String)
 
     var description: String {
         switch self {
+        case .unknown(let name): "unknown key '\(name.prefix(64))'"
         case .noObject: "it is no JSON object"
         case .member(let name): "'\(name)' is not what it should be"
         }

@@ -14,7 +14,7 @@ public struct EmbedToken: PluginSettings {
     @Field("Whether it is good; false shuts out its sessions too")
     public var active: Bool = true
 
-    @Field("How many calls it starts in all; without it, any number", in: 1...Int.max)
+    @Field("How many sessions pages may start with it in all, called or not; without it, any number", in: 1...Int.max)
     public var usageLimit: Int?
 
     @Field("From when on it is no longer good, nor its sessions: `2027-01-31`, `2027-01-31T12:00:00Z`")
@@ -49,9 +49,19 @@ extension EmbedToken {
         return nil
     }
 
-    /// Whether a page at `origin` may use it.
+    /// Whether a page at `origin` may use it. No domain allows every page; an entry that is no rule allows none.
     func allows(_ origin: String) -> Bool {
-        originIsAllowed(origin, domains: allowedDomains)
+        allowedDomains.isEmpty || allowedDomains.contains { OriginRule.decode($0)?.allows(origin) ?? false }
+    }
+
+    /// Which of its domains is none, and what is wrong with it; nil where nothing is.
+    var domainFault: (index: Int, text: String)? {
+        for (index, domain) in allowedDomains.enumerated() {
+            if let advice = OriginRule.advice(for: domain) {
+                return (index: index, text: "'\(domain.prefix(64))' is no domain of a page: \(advice)")
+            }
+        }
+        return nil
     }
 
     /// Whether text can be a token: 1 to 256 letters, digits and `- . _ ~`, which mean themselves in a URL (RFC 3986

@@ -3,8 +3,8 @@ internal import PatchbayPlugin
 extension EmbedTokenAuth {
     /// `GET config/{token}`: how the page's widget looks and what it says.
     func config(_ token: String, _ request: RouteRequest) async throws -> RouteResponse {
-        guard let token = try await self.token(token) else { throw Refusal(404, "Invalid embed token") }
-        guard token.active else { throw Refusal(403, "Embed token is inactive") }
+        guard let token = try await self.token(token) else { throw Refusal.invalidToken }
+        guard token.active else { throw Refusal.inactive }
         try token.check(request.origin)
         let settings = token.settings
         func text(_ name: String, _ standard: String) -> JSONValue {
@@ -53,7 +53,7 @@ private let standardTexts: [String: JSONValue] = [
     "voiceCallEndedTitle": "Call ended",
     "voiceCallEndedSubtext": "Thank you for calling.",
     "voiceConnectionFailedTitle": "No connection",
-    "voiceConnectionFailedSubtext": "Check your network and microphone, then try again.",
+    "voiceConnectionFailedSubtext": "Check your network, then try again.",
     "voiceConnectionLostTitle": "Connection lost",
     "voiceConnectionLostSubtext": "Check your network, then call again.",
 ]

@@ -42,20 +42,39 @@ extension EmbedTokenAuth: RouteProvider {
 struct Refusal: Error {
     var status: Int
     var detail: String
+    var denial: Denial?
 
-    init(_ status: Int, _ detail: String) {
+    /// - Parameter code: why somebody is refused; nil where it is not about who asks.
+    init(_ status: Int, _ detail: String, code: String? = nil) {
         self.status = status
         self.detail = detail
+        denial = code.map { Denial(code: $0, message: detail) }
     }
 
     var response: RouteResponse {
-        RouteResponse(status: status, json: ["detail": .string(detail)])
+        var response = RouteResponse(status: status, json: ["detail": .string(detail)])
+        response.denial = denial
+        return response
+    }
+}
+
+extension Refusal {
+    static let invalidToken = Refusal(404, "Invalid embed token", code: "invalid_embed_token")
+    static let inactive = Refusal(403, "Embed token is inactive", code: "embed_token_inactive")
+    static let expired = Refusal(403, "Embed token has expired", code: "embed_token_expired")
+    static let sessionExpired = Refusal(403, "Session expired", code: "session_expired")
+
+    /// The page hears which origin it has. A referrer is a whole address, which does not belong in the log.
+    static func page(_ origin: String, code: String, _ reason: String) -> Refusal {
+        var refusal = Refusal(403, "Domain not allowed: \(origin)")
+        refusal.denial = Denial(code: code, message: reason)
+        return refusal
     }
 }
 
 extension EmbedToken {
     /// Refuses a page that may not use the token.
     func check(_ origin: String) throws(Refusal) {
-        if !allows(origin) { throw Refusal(403, "Domain not allowed: \(origin)") }
+        if !allows(origin) { throw .page(origin, code: "domain_not_allowed", "Domain not allowed") }
     }
 }

@@ -10,20 +10,21 @@ extension EmbedTokenAuth {
         case .failure(let fault): return RouteResponse(status: 422, json: ["detail": [fault.detail]])
         }
         let now = context.wallClock()
-        guard let token = try await token(body.token) else { throw Refusal(404, "Invalid embed token") }
-        guard token.active else { throw Refusal(403, "Embed token is inactive") }
-        if token.hasExpired(at: now) { throw Refusal(403, "Embed token has expired") }
+        guard let token = try await token(body.token) else { throw Refusal.invalidToken }
+        guard token.active else { throw Refusal.inactive }
+        if token.hasExpired(at: now) { throw Refusal.expired }
         try token.check(request.origin)
-        if token.isForChat { throw Refusal(501, "Chat is not served here") }
-        guard startLimits.admit(token: token.token, network: request.remoteNetwork, now: now) else {
-            throw Refusal(429, "Too many sessions. Please try again shortly")
+        if token.isForChat { throw Refusal(501, "Chat is not served here", code: "chat_not_served") }
+        let (network, tenant) = (request.remoteNetwork, request.tenant)
+        guard startLimits.admit(token: token.token, network: network, tenant: tenant, now: now) else {
+            throw Refusal(429, "Too many sessions. Please try again shortly", code: Denial.tooManyRequests.code)
         }
 
         // Uses are counted without a limit too: one may be set later. What fails from here on does not give the use back.
         let use = try await stored(orRefuse: "Failed to create workflow run") {
             try await store.increment(key(ofUses: token.token), limit: token.usageLimit ?? .max)
         }
-        if use == nil { throw Refusal(403, "Embed token usage limit exceeded") }
+        if use == nil { throw Refusal(403, "Embed token usage limit exceeded", code: "usage_limit_exceeded") }
         let run = try await stored(orRefuse: "Failed to create workflow run") {
             try await request.runs.addNext(
                 owner: .embedToken(token.token), workflowID: token.workflow,

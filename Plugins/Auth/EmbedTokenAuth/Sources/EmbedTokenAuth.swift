@@ -17,7 +17,9 @@ public struct EmbedTokenAuth: AuthPlugin {
         @Field("The tokens that pages show; one that stands here wins over one in the store")
         public var tokens: [EmbedToken] = []
 
-        @Field("How long a page may connect with its session", in: .seconds(10) ... .seconds(86_400))
+        @Field(
+            "How long a page may connect with its session; while its call is live, for as long again",
+            in: .seconds(10) ... .seconds(86_400))
         public var sessionLifetime: Duration = .seconds(3_600)
 
         @Field("Sessions that one token may start in a minute, a third of them at once", in: 1...1_000_000)
@@ -31,6 +33,7 @@ public struct EmbedTokenAuth: AuthPlugin {
     }
 
     let store: any StorePlugin
+    let storeName: String
     /// Those of the configuration.
     let tokens: [String: EmbedToken]
     let lifetime: Duration
@@ -44,18 +47,24 @@ public struct EmbedTokenAuth: AuthPlugin {
     /// - Throws: a ``SettingsFault`` for a token that is none or stands there twice, and for a chat widget.
     public init(settings: Settings, context: PluginContext) throws {
         store = try context.store(settings.store)
+        storeName = settings.store.name
         var tokens: [String: EmbedToken] = [:]
-        for var token in settings.tokens {
+        for (index, token) in settings.tokens.enumerated() {
             let name = token.token
+            func fault(_ text: String, at place: [SettingsFault.Step]) -> SettingsFault {
+                SettingsFault(text, field: "tokens", at: [SettingsFault.Step.index(index)] + place)
+            }
             guard EmbedToken.isWellFormed(name) else {
-                throw SettingsFault("a token is made of 1 to 256 letters, digits and - . _ ~", field: "tokens")
+                throw fault("a token is made of 1 to 256 letters, digits and - . _ ~", at: ["token"])
             }
             if token.isForChat {
-                throw SettingsFault("\(name) is for a chat widget, and only voice is served", field: "tokens")
+                throw fault("\(name) is for a chat widget, and only voice is served", at: ["settings", "widgetType"])
             }
-            if token.owner == nil { token.owner = name }
+            if let domain = token.domainFault {
+                throw fault("\(name): \(domain.text)", at: ["allowed_domains", .index(domain.index)])
+            }
             guard tokens.updateValue(token, forKey: name) == nil else {
-                throw SettingsFault("\(name) stands there twice", field: "tokens")
+                throw fault("\(name) stands there twice", at: ["token"])
             }
         }
         self.tokens = tokens
@@ -70,7 +79,7 @@ public struct EmbedTokenAuth: AuthPlugin {
             return reject("invalid_session_token", "Invalid session token")
         }
         let now = context.wallClock()
-        if session.hasExpired(at: now) { return reject("session_expired", "Session expired") }
+        if try await session.isOver(at: now, request.runs) { return reject("session_expired", "Session expired") }
         guard let token = try await token(session.token) else { return .reject(Self.invalidToken) }
         if let denial = token.denial(at: now) { return .reject(denial) }
         let runOwner = RunOwner.embedToken(token.token)
@@ -88,12 +97,11 @@ public struct EmbedTokenAuth: AuthPlugin {
         guard try await session.isOf(pageAt: request.origin, store, keptFor: lifetime * 2) else {
             return reject("origin_changed", "Another page started the session")
         }
-        guard let user = token.owner else { return reject("invalid_user", "Invalid user") }
         return .accept(
             Principal(
-                id: user, organization: token.organization, runOwner: runOwner, workflowID: run.workflowID,
-                workflowRunID: run.id, contextVariables: session.contextVariables, mayAddContext: false,
-                isVisitor: true, hasOneSocket: true,
+                id: token.owner ?? token.token, organization: token.organization, runOwner: runOwner,
+                workflowID: run.workflowID, workflowRunID: run.id, contextVariables: session.contextVariables,
+                mayAddContext: false, isVisitor: true, hasOneSocket: true,
                 expires: min(.seconds(session.expires), token.expires?.sinceEpoch ?? .seconds(session.expires))))
     }
 

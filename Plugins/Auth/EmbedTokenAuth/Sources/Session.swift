@@ -44,6 +44,12 @@ extension Session {
     /// Whether it is over at `now`, since 1970-01-01 UTC.
     func hasExpired(at now: Duration) -> Bool { now >= .seconds(expires) }
 
+    /// Whether it opens nothing more: it has expired, and has no live call to come back to.
+    func isOver(at now: Duration, _ runs: WorkflowRuns) async throws -> Bool {
+        guard hasExpired(at: now) else { return false }
+        return try await !runs.isLive(workflowRunID, owner: .embedToken(token))
+    }
+
     /// Whether a page at `origin` may use it: that which started it, and where a program did, the first that comes. Who
     /// shows no origin is a program, and could show any.
     func isOf(pageAt origin: String, _ store: any StorePlugin, keptFor time: Duration) async throws -> Bool {
@@ -88,7 +94,10 @@ extension EmbedTokenAuth {
     /// tenant's session is not found at all: to look at it would take a little longer than to find nothing.
     private static func key(ofSession sessionToken: String, tenant: String) -> String {
         let digest = SHA256.hash(data: Array(sessionToken.utf8))
-        let digits = digest.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
-        return "\(type):session:\(tenant):\(digits)"
+        return "\(type):session:\(tenant):\(hexadecimal(digest))"
     }
+}
+
+func hexadecimal(_ digest: SHA256Digest) -> String {
+    digest.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
 }

@@ -1,3 +1,4 @@
+internal import Crypto
 internal import Logging
 public import PatchbayPlugin
 
@@ -14,7 +15,10 @@ extension EmbedTokenAuth {
             if let instance = json["instance"], instance != .string(context.name) { return nil }
             return try EmbedToken(stored: json, token: text)
         } catch {
-            context.logger.error("an embed token in the store cannot be read", metadata: ["error": "\(error)"])
+            // Who reads the log must not be able to use it.
+            let digest = hexadecimal(SHA256.hash(data: Array(text.utf8))).prefix(8)
+            context.logger.error(
+                "an embed token in the store cannot be read", metadata: ["sha256": "\(digest)", "error": "\(error)"])
             return nil
         }
     }
@@ -31,43 +35,68 @@ extension EmbedTokenAuth {
 extension EmbedTokenAuth: TokenMinter {
     /// Makes a token, and writes it into the store where the request says so.
     ///
-    /// - Throws: a `SettingsFault` when it is to be saved without a workflow or a user, and what the store throws.
+    /// - Throws: a `SettingsFault` when it cannot be, or is to be saved without a workflow or a user, and what the store throws.
     public func mint(_ request: TokenRequest) async throws -> String {
-        var token = EmbedToken()
-        token.token = "emb_" + randomText(43)
+        if let workflow = request.workflowID, workflow < 0 { throw SettingsFault("--workflow is 0 or more") }
+        if let limit = request.usageLimit, limit < 1 { throw SettingsFault("--usage-limit is 1 or more") }
+        let token = embedToken("emb_" + randomText(43), request)
+        if let fault = token.domainFault { throw SettingsFault(fault.text) }
         guard request.isSaved else { return token.token }
-        guard let workflow = request.workflowID, workflow >= 0 else {
+        guard request.workflowID != nil else {
             throw SettingsFault("an embed token starts a workflow: say which with --workflow ID")
         }
-        guard let user = request.user, !user.isEmpty else {
+        guard request.user?.isEmpty == false else {
             throw SettingsFault("the calls of a saved embed token run as a user: say which with --user ID")
         }
-        token.workflow = workflow
-        token.owner = user
-        token.organization = request.organization
-        token.allowedDomains = request.allowedDomains
-        token.usageLimit = request.usageLimit
-        token.expires = request.expiresAfter.map { Timestamp(sinceEpoch: context.wallClock() + $0) }
         var json = token.written.object ?? [:]
         json["instance"] = .string(context.name)
+        json["token"] = nil  // it is in the key
         let content = Array(JSONValue.object(json).description.utf8)
         try await store.set(Self.key(ofToken: token.token), content, timeToLive: nil)
         return token.token
     }
 
     public func instructions(for credential: String, _ request: TokenRequest) -> String? {
-        guard !request.isSaved else { return nil }
-        let workflow = request.workflowID ?? 1
-        let entry = "{ token: \(credential), workflow: \(workflow), allowed_domains: [localhost, 127.0.0.1] }"
-        return "Put it under the tokens of an embed_token instance:\n  - \(entry)"
+        request.isSaved
+            ? "saved in store \(storeName), good in '\(context.name)'"
+            : "Put it under the tokens of an embed_token instance:\n  - \(embedToken(credential, request).entry)"
+    }
+
+    public func revoke(_ credential: String) async throws -> Bool {
+        guard EmbedToken.isWellFormed(credential) else { return false }
+        guard tokens[credential] == nil else {
+            throw SettingsFault("it stands under `tokens` of '\(context.name)': take it out there")
+        }
+        let key = Self.key(ofToken: credential)
+        guard let content = try await store.get(key) else { return false }
+        // One that cannot be read is nobody else's.
+        if let instance = (try? JSONValue(parsing: content))?["instance"], instance != .string(context.name) {
+            return false
+        }
+        return try await store.take(key) != nil
+    }
+
+    private func embedToken(_ text: String, _ request: TokenRequest) -> EmbedToken {
+        var token = EmbedToken()
+        token.token = text
+        token.workflow = request.workflowID ?? 1
+        token.owner = request.user
+        token.organization = request.organization
+        token.allowedDomains = request.allowedDomains
+        // It stands there to be tried out, and to be changed.
+        if !request.isSaved, token.allowedDomains.isEmpty { token.allowedDomains = ["localhost", "127.0.0.1"] }
+        token.usageLimit = request.usageLimit
+        token.expires = request.expiresAfter.map { Timestamp(sinceEpoch: context.wallClock() + $0) }
+        return token
     }
 }
 
 extension EmbedToken {
     /// Reads a token as the store has it: JSON with the names of the configuration.
     ///
-    /// - Throws: at anything that is not as it should be, so that a slip opens nothing.
+    /// - Throws: at anything that is not as it should be, names that are none among it, so that a slip opens nothing.
     fileprivate init(stored json: JSONValue, token: String) throws(StoredTokenError) {
+        if let unknown = json.object?.keys.filter({ !Self.storedNames.contains($0) }).min() { throw .unknown(unknown) }
         func member<Value>(_ name: String, _ read: (JSONValue) -> Value?) throws(StoredTokenError) -> Value? {
             guard let value = json[name], value != .null else { return nil }
             guard let value = read(value) else { throw .member(name) }
@@ -82,9 +111,15 @@ extension EmbedToken {
         usageLimit = try member("usage_limit", \.integer)
         expires = try member("expires") { $0.string.flatMap(Timestamp.decode) }
         organization = try member("organization", \.string)
-        owner = try member("owner", \.string)
+        guard let owner = try member("owner", { $0.string.flatMap { $0.isEmpty ? nil : $0 } }) else {
+            throw .member("owner")
+        }
+        self.owner = owner
         settings = try member("settings", \.object) ?? [:]
     }
+
+    /// What a token in the store may have: all that `mint` writes.
+    private static let storedNames = Set(EmbedToken().fields.map(\.name) + ["instance"])
 }
 
 /// A list of texts. A null in it allows nothing, but it is there: an empty list would allow all.
@@ -97,9 +132,11 @@ private func domains(_ json: JSONValue) -> [String]? {
 /// What is wrong with a token in the store.
 private enum StoredTokenError: Error, CustomStringConvertible {
     case member(String)
+    case unknown(String)
 
     var description: String {
         switch self {
+        case .unknown(let name): "unknown key '\(name.prefix(64))'"
         case .member(let name): "'\(name)' is not what it should be"
         }
     }

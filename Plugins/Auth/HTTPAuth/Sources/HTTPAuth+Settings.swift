@@ -4,7 +4,7 @@ extension HTTPAuth {
     /// Whom to ask, and how.
     public struct Settings: PluginSettings {
         @Field("The URL that is asked by POST: https, or http on this machine")
-        public var url: String
+        public var url: EndpointURL
 
         @Field("How long the answer may take, with the connection", in: .milliseconds(100) ... .seconds(10))
         public var timeout: Duration = .seconds(2)
@@ -13,6 +13,16 @@ extension HTTPAuth {
             "How long an answer that lets a caller in is good for the same question; 0s asks each time",
             in: .zero ... .seconds(300))
         public var cache: Duration = .zero
+
+        @Field(
+            "How many questions may be open at once, an eighth of them from one network; further callers are refused",
+            in: 1...1_000)
+        public var questionsAtOnce: Int = 200
+
+        @Field(
+            "Refused callers of one network in a minute, a third of them at once; then it is not asked for a while",
+            in: 1...1_000_000)
+        public var refusalsPerAddress: Int = 60
 
         @Field("Header fields with a secret, by which the endpoint knows the gateway")
         public var secretHeaders: [String: Secret] = [:]

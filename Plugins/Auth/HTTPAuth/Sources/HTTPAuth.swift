@@ -23,6 +23,7 @@ public struct HTTPAuth: AuthPlugin {
     private let secrets: [Secret]
     private let timeout: Duration
     private let cache: AnswerCache
+    private let limits: QuestionLimits
     private let wallClock: @Sendable () -> Duration
     private let ask: Ask
 
@@ -39,14 +40,15 @@ public struct HTTPAuth: AuthPlugin {
     /// Makes the plugin with an endpoint of the test's own.
     package init(settings: Settings, context: PluginContext, ask: @escaping Ask) throws {
         do throws(HTTPEndpointError) {
-            endpoint = try HTTPEndpoint(settings.url)
+            endpoint = try HTTPEndpoint(settings.url.text)
         } catch {
             throw SettingsFault(error.description, field: "url")
         }
         headers = try settings.makeHeaders()
-        secrets = Array(settings.secretHeaders.values)
+        secrets = settings.secretHeaders.values + secretParameters(ofURL: settings.url.text)
         timeout = settings.timeout
         cache = AnswerCache(lifetime: settings.cache)
+        limits = QuestionLimits(atOnce: settings.questionsAtOnce, refusalsPerMinute: settings.refusalsPerAddress)
         wallClock = context.wallClock
         self.ask = ask
     }
@@ -59,7 +61,12 @@ public struct HTTPAuth: AuthPlugin {
         if let known = cache.answer(to: question, now: now) {
             answer = known
         } else {
+            // Tenants may share an instance, and one is not to be in another's way.
+            let network = "\(request.tenant)/\(request.remoteNetwork)"
+            guard limits.enter(network, now: now) else { return .reject(.tooManyRequests) }
+            defer { limits.leave(network) }
             answer = try await self.answer(to: question)
+            if case .reject = answer { limits.countRefusal(network, now: now) }
             cache.keep(answer, to: question, now: now)
         }
         switch answer {

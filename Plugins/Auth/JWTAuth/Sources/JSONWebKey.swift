@@ -30,7 +30,7 @@ extension VerificationKey {
         do {
             try self.init(parameters, id: id, algorithm: algorithm)
         } catch {
-            throw .malformed
+            throw error as? UnusableKey ?? .malformed
         }
     }
 
@@ -77,6 +77,7 @@ enum UnusableKey: Error, Equatable, CustomStringConvertible {
     case id
     case isPrivate
     case shortRSA
+    case smallOrder
     case symmetric
 
     var description: String {
@@ -90,6 +91,7 @@ enum UnusableKey: Error, Equatable, CustomStringConvertible {
         case .id: "its `kid` is no text of 1 to \(Header.longestKeyID) bytes"
         case .isPrivate: "its private part is in the set, so that everybody can sign with it"
         case .shortRSA: "it is RSA of less than 2048 bits (RFC 7518 §3.3)"
+        case .smallOrder: "it is a point of small order, with which anybody can sign"
         case .symmetric: "HS256, HS384 and HS512 take a secret, not a public key"
         }
     }

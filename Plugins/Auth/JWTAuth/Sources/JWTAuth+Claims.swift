@@ -40,35 +40,62 @@ struct Claims: JWTPayload {
 }
 
 extension JWTAuth {
-    /// Whom a token speaks for, if its signature is good; nil where a claim is missing or does not hold now.
-    func principal(for token: CompactToken) -> Principal? {
+    /// Whom a token speaks for, if its signature is good.
+    ///
+    /// - Throws: which claim is missing or does not hold now.
+    func principal(for token: CompactToken) throws(BadToken) -> Principal {
         let claims = token.claims
-        guard let expiry = expiry(of: claims, now: wallClock() / .seconds(1)) else { return nil }
-        if let type = settings.typ, !token.header.isOfType(type) { return nil }
+        let expiry = try expiry(of: claims, now: wallClock() / .seconds(1))
+        if let type = settings.typ, !token.header.isOfType(type) { throw BadToken("'typ' is not \(type)") }
         if let issuer = settings.issuer {
-            guard let written = claims.values["iss"]?.string, isSame(written, issuer) else { return nil }
+            let written = claims.values["iss"]
+            guard let text = written?.string, isSame(text, issuer) else {
+                throw .claim("iss", written, "not \(issuer)")
+            }
         }
-        guard isForUs(claims.values["aud"]), required.hold(in: claims),
-            let user = claims.identifier(settings.userClaim)
-        else { return nil }
+        let audience = claims.values["aud"]
+        guard isForUs(audience) else {
+            throw .claim("aud", audience, settings.audience.map { "not \($0)" } ?? "and no `audience` is configured")
+        }
+        if let name = required.unmet(in: claims) {
+            throw BadToken(claims.values[name] == nil ? "no '\(name)'" : "'\(name)' is not what `required` says")
+        }
+        guard let user = claims.identifier(settings.userClaim) else {
+            throw BadToken("no '\(settings.userClaim)' that is text or a whole number")
+        }
         // Within what a Duration can hold.
         return Principal(
             id: user, organization: claims.identifier(settings.organizationClaim), expires: .seconds(min(expiry, 1e12)))
     }
 
-    /// When the token ends, in seconds since 1970-01-01 UTC; nil where it is not good now, or for too long.
-    private func expiry(of claims: Claims, now: Double) -> Double? {
+    /// Whether it names an issuer that is not ours: another instance may believe that one.
+    func isOfAnotherIssuer(_ token: CompactToken) -> Bool {
+        guard let issuer = settings.issuer, let written = token.claims.values["iss"]?.string else { return false }
+        return !isSame(written, issuer)
+    }
+
+    /// When the token ends, in seconds since 1970-01-01 UTC.
+    ///
+    /// - Throws: why it is not good now, or for too long.
+    private func expiry(of claims: Claims, now: Double) throws(BadToken) -> Double {
+        func date(_ name: String) throws(BadToken) -> Double? {
+            guard claims.values[name] != nil else { return nil }
+            guard let date = claims.date(name) else { throw BadToken("'\(name)' is no number") }
+            return date
+        }
         let leeway = settings.leeway / .seconds(1)
-        guard let expiry = claims.date("exp"), now < expiry + leeway else { return nil }
-        if claims.values["nbf"] != nil {
-            guard let start = claims.date("nbf"), now >= start - leeway else { return nil }
+        guard let expiry = try date("exp") else { throw BadToken("no 'exp'") }
+        guard now < expiry + leeway else { throw BadToken("expired \(BadToken.seconds(now - expiry)) ago") }
+        if let start = try date("nbf"), now < start - leeway {
+            throw BadToken("'nbf' is \(BadToken.seconds(start - now)) ahead")
         }
-        let issued = claims.date("iat")
-        if claims.values["iat"] != nil {
-            guard let issued, issued <= now + leeway else { return nil }
-        }
+        let issued = try date("iat")
+        if let issued, issued > now + leeway { throw BadToken("'iat' is \(BadToken.seconds(issued - now)) ahead") }
         if let longest = settings.longestLife {
-            guard expiry - (issued ?? now + leeway) <= longest / .seconds(1) else { return nil }
+            let life = expiry - (issued ?? now + leeway)
+            guard life <= longest / .seconds(1) else {
+                throw BadToken("good for \(BadToken.seconds(life)), longer than `longest_life`")
+            }
         }
         return expiry
     }

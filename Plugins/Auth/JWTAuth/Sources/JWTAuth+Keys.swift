@@ -11,12 +11,15 @@ extension JWTAuth.Settings {
         }
         try checkAlgorithms()
         var made = try secret.map(makeKeys) ?? []
-        for key in keys {
+        for (index, key) in keys.enumerated() {
             let another = made.contains { other in
                 other.algorithm == key.algorithm && other.id != nil && other.id == key.kid
             }
-            if another { throw SettingsFault("two keys for \(key.algorithm.rawValue) have one `kid`", field: "keys") }
-            made.append(try makeKey(key))
+            if another {
+                throw SettingsFault(
+                    "two keys for \(key.algorithm.rawValue) have one `kid`", field: "keys", at: [.index(index), "kid"])
+            }
+            made.append(try makeKey(key, at: index))
         }
         return made
     }
@@ -59,42 +62,44 @@ extension JWTAuth.Settings {
         return algorithms.compactMap { VerificationKey(secret: bytes, algorithm: $0) }
     }
 
-    private func makeKey(_ key: JWTAuth.PublicKeyFile) throws(SettingsFault) -> VerificationKey {
+    private func makeKey(_ key: JWTAuth.PublicKeyFile, at index: Int) throws(SettingsFault) -> VerificationKey {
+        func fault(_ text: String, at member: String) -> SettingsFault {
+            SettingsFault(text, field: "keys", at: [.index(index), .key(member)])
+        }
         let path = key.file.path
         if key.algorithm.isSymmetric {
-            throw SettingsFault(
-                "\(key.algorithm.rawValue) takes a secret, not a public key: write it to `secret`", field: "keys")
+            throw fault(
+                "\(key.algorithm.rawValue) takes a secret, not a public key: write it to `secret`", at: "algorithm")
         }
         if let algorithms, !algorithms.contains(key.algorithm) {
-            throw SettingsFault(
-                "a key is for \(key.algorithm.rawValue), which is not among `algorithms`", field: "keys")
+            throw fault("a key is for \(key.algorithm.rawValue), which is not among `algorithms`", at: "algorithm")
         }
         if let kid = key.kid, !(1...Header.longestKeyID).contains(kid.utf8.count) {
-            throw SettingsFault("a `kid` has 1 to \(Header.longestKeyID) bytes", field: "keys")
+            throw fault("a `kid` has 1 to \(Header.longestKeyID) bytes", at: "kid")
         }
         let bytes: [UInt8]
         do throws(RegularFileError) {
             bytes = try readRegularFile(path, limit: 16_384)
         } catch {
-            throw SettingsFault("cannot read the key \(path): \(error)", field: "keys")
+            throw fault("cannot read the key \(path): \(error)", at: "file")
         }
         let text = String(decoding: bytes, as: UTF8.self)
         if text.contains("PRIVATE KEY") {
-            throw SettingsFault(
+            throw fault(
                 "\(path) has a private key, which belongs to nobody but the issuer: `openssl pkey -in KEY -pubout` writes the public one",
-                field: "keys")
+                at: "file")
         }
         if text.contains("BEGIN CERTIFICATE") {
-            throw SettingsFault(
+            throw fault(
                 "\(path) has a certificate: `openssl x509 -in CERTIFICATE -pubkey -noout` writes its public key",
-                field: "keys")
+                at: "file")
         }
         do {
             return try VerificationKey(pem: text, id: key.kid, algorithm: key.algorithm)
         } catch {
-            throw SettingsFault(
+            throw fault(
                 "\(path) has no public key for \(key.algorithm.rawValue), which takes \(key.algorithm.keyKind.noun) in PEM",
-                field: "keys")
+                at: "file")
         }
     }
 

@@ -4,7 +4,8 @@ public import PatchbayPlugin
 
 /// Accepts JSON Web Tokens (RFC 7519) that are signed with a shared secret or by an issuer whose public keys are known.
 ///
-/// Passes when there is no bearer token, or an API key, which wins over one.
+/// Passes when there is no bearer token, or an API key, which wins over one. A token of another issuer than its own is
+/// refused, unless an instance behind it accepts it.
 public struct JWTAuth: AuthPlugin {
     public static let type = "jwt"
     public static let summary = "Accepts JSON Web Tokens, signed with a shared secret or an issuer's keys."
@@ -15,7 +16,7 @@ public struct JWTAuth: AuthPlugin {
     /// Those of the configuration.
     private let keys: [VerificationKey]
     /// Those of the issuer's key set.
-    private let remoteKeys: RemoteKeys?
+    let remoteKeys: RemoteKeys?
     private let context: PluginContext
 
     /// Reads the keys' files.
@@ -48,24 +49,53 @@ public struct JWTAuth: AuthPlugin {
 
     public func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
         guard request.apiKey == nil, let text = request.bearerToken else { return .pass }
-        // The claims come first: nothing is fetched or computed for a token that is no good however it is signed.
-        guard let token = CompactToken(text), let principal = principal(for: token), try await isSigned(token) else {
-            return .reject(Denial(code: "invalid_token", message: "Invalid or expired token"))
+        var denial = Denial(code: "invalid_token", message: "Invalid or expired token")
+        guard let token = CompactToken(text) else {
+            denial.detail = BadToken.unreadable(text).description
+            return .reject(denial)
         }
-        return .accept(principal)
+        do {
+            // The claims come first: nothing is fetched or computed for a token that is no good however it is signed.
+            let principal = try principal(for: token)
+            try await checkSignature(of: token)
+            return .accept(principal)
+        } catch let error as BadToken {
+            denial.detail = error.description
+            denial.isFinal = !isOfAnotherIssuer(token)
+            return .reject(denial)
+        }
     }
 
-    private func isSigned(_ token: CompactToken) async throws -> Bool {
-        let algorithm = token.header.algorithm
-        for key in keys where key.fits(token.header) {
-            if await key.hasSigned(token) { return true }
+    /// - Throws: a `BadToken`, or a `KeySetUnavailable` when nobody can tell.
+    private func checkSignature(of token: CompactToken) async throws {
+        let header = token.header
+        let takesRemote = settings.algorithms?.contains(header.algorithm) ?? true
+        var isTried = false
+        for key in keys where key.fits(header) {
+            if await key.hasSigned(token) { return }
+            isTried = true
         }
-        guard let remoteKeys, !algorithm.isSymmetric, settings.algorithms?.contains(algorithm) ?? true else {
-            return false
+        if let remoteKeys, !header.algorithm.isSymmetric, takesRemote {
+            for key in try await remoteKeys.keys(for: header) {
+                if await key.hasSigned(token) { return }
+                isTried = true
+            }
         }
-        for key in try await remoteKeys.keys(for: token.header) {
-            if await key.hasSigned(token) { return true }
+        if isTried { throw BadToken("signature does not match") }
+        throw noKey(for: header)
+    }
+
+    /// Why no key was tried.
+    private func noKey(for header: Header) -> BadToken {
+        let algorithm = header.algorithm
+        let isOfSet = remoteKeys != nil && !algorithm.isSymmetric
+        let allowed = settings.algorithms ?? Set(keys.map(\.algorithm)).sorted { $0.rawValue < $1.rawValue }
+        if allowed.contains(algorithm) || isOfSet && settings.algorithms == nil {
+            let key = header.keyID.map { "key '\(BadToken.cut($0))'" } ?? "key"
+            return BadToken("no \(key) for \(algorithm.rawValue) \(isOfSet ? "in the key set" : "under `keys`")")
         }
-        return false
+        var names = allowed.map(\.rawValue)
+        if remoteKeys != nil, settings.algorithms == nil { names.append("one of the key set") }
+        return BadToken("signed with \(algorithm.rawValue), and only \(names.joined(separator: " or ")) is allowed")
     }
 }

@@ -8,19 +8,24 @@ package struct KeySetAccess: Sendable {
     package var now: @Sendable () -> Duration
     /// Waits, unless it is cancelled.
     package var pause: @Sendable (Duration) async throws -> Void
+    /// What others have fetched by this access.
+    package var memory: KeySetMemory
 
     /// Makes an access, which tests do.
     package init(
         fetch: @escaping @Sendable (HTTPEndpoint) async throws -> [UInt8],
-        now: @escaping @Sendable () -> Duration, pause: @escaping @Sendable (Duration) async throws -> Void
+        now: @escaping @Sendable () -> Duration, pause: @escaping @Sendable (Duration) async throws -> Void,
+        memory: KeySetMemory = KeySetMemory()
     ) {
         self.fetch = fetch
         self.now = now
         self.pause = pause
+        self.memory = memory
     }
 
-    /// The network, and the clock that goes on while the machine sleeps.
-    static var live: KeySetAccess {
+    /// The network, and the clock that goes on while the machine sleeps. One for the process: instances that follow one
+    /// another hand their keys on.
+    static let live: KeySetAccess = {
         let start = ContinuousClock.now
         return KeySetAccess(
             fetch: { endpoint in
@@ -30,5 +35,5 @@ package struct KeySetAccess: Sendable {
             },
             now: { start.duration(to: .now) },
             pause: { try await Task.sleep(for: $0, clock: .continuous) })
-    }
+    }()
 }

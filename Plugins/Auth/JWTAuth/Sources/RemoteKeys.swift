@@ -18,6 +18,8 @@ actor RemoteKeys {
     private let algorithms: [JWTAuth.Algorithm]?
     private let interval: Duration
     private let access: KeySetAccess
+    /// What others who believe the same issuer have fetched, too.
+    private let shared: KeySetMemory.Set
     private let logger: Logger
 
     private var keys: [VerificationKey] = []
@@ -41,6 +43,7 @@ actor RemoteKeys {
         self.algorithms = algorithms
         self.interval = interval
         self.access = access
+        shared = access.memory.set(of: endpoint)
         self.logger = logger
     }
 
@@ -48,6 +51,7 @@ actor RemoteKeys {
     /// may sign in in other ways.
     func start() async {
         guard refreshing == nil else { return }
+        adopt()
         await refresh()
         refreshing = Task { await refreshNowAndThen() }
     }
@@ -66,7 +70,7 @@ actor RemoteKeys {
         return found.isEmpty ? try await search(header) : found
     }
 
-    private var hasKeys: Bool { !isOver(Self.longestAge, since: fetched) }
+    var hasKeys: Bool { !isOver(Self.longestAge, since: fetched) }
 
     private func isOver(_ interval: Duration, since time: Duration?) -> Bool {
         time.map { access.now() - $0 >= interval } ?? true
@@ -100,8 +104,20 @@ actor RemoteKeys {
         return found
     }
 
-    private var unavailable: KeySetUnavailable {
+    var unavailable: KeySetUnavailable {
         KeySetUnavailable(origin: endpoint.origin, reason: failure ?? "it was not fetched yet")
+    }
+
+    /// Takes the keys that another instance has, as old as they are.
+    private func adopt() {
+        guard fetched == nil, let last = shared.fetched, !isOver(Self.longestAge, since: last.at) else { return }
+        do throws(KeySetError) {
+            try read(last.document)
+            fetched = last.at
+        } catch {
+            // It was read before, by the same code.
+            logger.warning("the key set of before cannot be read", metadata: ["error": "\(error)"])
+        }
     }
 
     // MARK: - Fetching
@@ -134,14 +150,15 @@ actor RemoteKeys {
             let document = try await access.fetch(endpoint)
             if document != self.document || fetched == nil { try read(document) }
             fetched = asked
-            if failure != nil { logger.info("the key set is there again", metadata: ["issuer": "\(endpoint.origin)"]) }
+            shared.keep(document, fetched: asked)
+            if failure != nil { logger.info("the key set is there again", metadata: ["jwks": "\(endpoint.origin)"]) }
             failure = nil
         } catch {
             failure = "\(error)"
             logger.warning(
                 "the key set cannot be fetched",
                 metadata: [
-                    "issuer": "\(endpoint.origin)", "error": "\(error)",
+                    "jwks": "\(endpoint.origin)", "error": "\(error)",
                     "keys": hasKeys ? "those of before are used" : "there are none",
                 ])
         }
@@ -152,15 +169,15 @@ actor RemoteKeys {
         let set = try KeySet(parsing: document, algorithms: algorithms)
         keys = set.keys
         self.document = document
-        let issuer = "\(endpoint.origin)"
-        logger.info("the key set has changed", metadata: ["issuer": "\(issuer)", "keys": "\(set.keys.count)"])
+        let jwks = "\(endpoint.origin)"
+        logger.info("the key set has changed", metadata: ["jwks": "\(jwks)", "keys": "\(set.keys.count)"])
         if set.keys.isEmpty {
-            logger.warning("no key of the set can be used: no token is good", metadata: ["issuer": "\(issuer)"])
+            logger.warning("no key of the set can be used: no token is good", metadata: ["jwks": "\(jwks)"])
         }
         for (id, reason) in set.unusable {
             logger.info(
                 "a key of the set is passed over",
-                metadata: ["issuer": "\(issuer)", "kid": "\(id)", "reason": "\(reason)"])
+                metadata: ["jwks": "\(jwks)", "kid": "\(id)", "reason": "\(reason)"])
         }
     }
 }

@@ -38,14 +38,22 @@ struct RequiredClaims: Sendable {
         }
     }
 
-    /// Whether the claims have them all. A claim that is a list has a value when it contains it.
-    func hold(in claims: Claims) -> Bool {
-        values.allSatisfy { name, allowed in
-            guard let value = claims.values[name], value != .null else { return false }
-            guard let allowed else { return true }
-            let said = if case .array(let several) = value { several } else { [value] }
-            return said.contains { said in allowed.contains { isSame($0, said) } }
-        }
+    /// The first by name that the claims do not have as it must be; nil where they have them all. A claim that is a list
+    /// has a value when it contains it, and so has `scope`, which is a list in one text.
+    func unmet(in claims: Claims) -> String? {
+        values.filter { name, allowed in
+            guard let value = claims.values[name], value != .null else { return true }
+            guard let allowed else { return false }
+            let said: [JSONValue] =
+                switch value {
+                case .array(let several): several
+                // Words with a blank between them (RFC 8693 §4.2).
+                case .string(let words) where name == "scope":
+                    [value] + words.split(separator: " ").map { .string(String($0)) }
+                case .null, .bool, .integer, .number, .string, .object: [value]
+                }
+            return !said.contains { said in allowed.contains { isSame($0, said) } }
+        }.keys.min()
     }
 }
 

@@ -34,7 +34,7 @@ struct VerificationKey: Sendable {
             case .p256: .p256(try ES256PublicKey(pem: pem))
             case .p384: .p384(try ES384PublicKey(pem: pem))
             case .p521: .p521(try ES512PublicKey(pem: pem))
-            case .ed25519: .ed25519(try EdDSA.PublicKey(pem: pem))
+            case .ed25519: .ed25519(try Self.checked(EdDSA.PublicKey(pem: pem)))
             }
         self.init(id: id, algorithm: algorithm, material: material)
     }
@@ -49,12 +49,42 @@ struct VerificationKey: Sendable {
         case (.p256, .ec(let x, let y)): material = .p256(try ES256PublicKey(parameters: (x, y)))
         case (.p384, .ec(let x, let y)): material = .p384(try ES384PublicKey(parameters: (x, y)))
         case (.p521, .ec(let x, let y)): material = .p521(try ES512PublicKey(parameters: (x, y)))
-        case (.ed25519, .okp(let x)): material = .ed25519(try EdDSA.PublicKey(x: x, curve: .ed25519))
+        case (.ed25519, .okp(let x)): material = .ed25519(try Self.checked(EdDSA.PublicKey(x: x, curve: .ed25519)))
         case (.secret, _), (.rsa, _), (.p256, _), (.p384, _), (.p521, _), (.ed25519, _):
             throw UnusableKey.algorithm(algorithm.rawValue)
         }
         self.init(id: id, algorithm: algorithm, material: material)
     }
+
+    /// The library takes points of small order for keys, with which a signature of all bytes zero but one is good for
+    /// anything (RFC 8032 §5.1.7 does not say that they must be refused).
+    private static func checked(_ key: EdDSA.PublicKey) throws(UnusableKey) -> EdDSA.PublicKey {
+        var point = Array(key.rawRepresentation)
+        // The sign of x, of which there are two for each y.
+        point[31] &= 0x7F
+        if smallOrder.contains(point) { throw .smallOrder }
+        return key
+    }
+
+    /// The y of the points whose order divides 8, with the least significant byte first; those that are written as p or more,
+    /// too.
+    private static let smallOrder: [[UInt8]] = {
+        func filled(_ first: UInt8, _ middle: UInt8, _ last: UInt8) -> [UInt8] {
+            [first] + [UInt8](repeating: middle, count: 30) + [last]
+        }
+        return [
+            filled(0, 0, 0), filled(1, 0, 0), filled(0xEC, 0xFF, 0x7F), filled(0xED, 0xFF, 0x7F),
+            filled(0xEE, 0xFF, 0x7F),
+            [
+                0x26, 0xE8, 0x95, 0x8F, 0xC2, 0xB2, 0x27, 0xB0, 0x45, 0xC3, 0xF4, 0x89, 0xF2, 0xEF, 0x98, 0xF0,
+                0xD5, 0xDF, 0xAC, 0x05, 0xD3, 0xC6, 0x33, 0x39, 0xB1, 0x38, 0x02, 0x88, 0x6D, 0x53, 0xFC, 0x05,
+            ],
+            [
+                0xC7, 0x17, 0x6A, 0x70, 0x3D, 0x4D, 0xD8, 0x4F, 0xBA, 0x3C, 0x0B, 0x76, 0x0D, 0x10, 0x67, 0x0F,
+                0x2A, 0x20, 0x53, 0xFA, 0x2C, 0x39, 0xCC, 0xC6, 0x4E, 0xC7, 0xFD, 0x77, 0x92, 0xAC, 0x03, 0x7A,
+            ],
+        ]
+    }()
 
     private init(id: String?, algorithm: JWTAuth.Algorithm, material: Material) {
         self.id = id

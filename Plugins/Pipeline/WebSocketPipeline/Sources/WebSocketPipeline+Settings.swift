@@ -15,8 +15,8 @@ extension WebSocketPipeline {
         @Field("Sent as `Authorization: Bearer …`")
         public var token: Secret?
 
-        @Field("More header fields of the handshake")
-        public var headers: [String: String] = [:]
+        @Field("More header fields of the handshake, but for secrets")
+        public var headers: [String: HeaderValue] = [:]
 
         @Field("Header fields of the handshake that nobody else may know")
         public var secretHeaders: [String: Secret] = [:]
@@ -105,6 +105,19 @@ extension WebSocketPipeline {
 
         /// Makes the default settings.
         public init() {}
+
+        /// Reads both. What a tool of the session is to show a server of its own comes from the environment.
+        public static func read(_ node: SettingsNode, _ reader: SettingsReader) -> OpenAIRealtime? {
+            let settings = OpenAIRealtime()
+            let isComplete = reader.fill(settings.fields, from: node)
+            let written = node["session"]?["tools"]?.writtenCredentials ?? []
+            for node in written {
+                reader.fault(
+                    at: node, "this is a secret, which does not stand here",
+                    help: "write \"${NAME}\", and have the environment say it")
+            }
+            return isComplete && written.isEmpty ? settings : nil
+        }
     }
 
     /// Pipecat's WebSocket transport.
@@ -174,6 +187,7 @@ public struct BotURL: FieldScalar, Hashable {
 
     /// Decodes; what may hold a password is not shown.
     public static func read(_ node: SettingsNode, _ reader: SettingsReader) -> BotURL? {
+        if reader.refusesCredential(inURL: node, settings: "`token` or `secret_headers`") { return nil }
         if case .scalar(let scalar) = node.content, scalar.text.contains("@"), decode(scalar.text) == nil {
             reader.fault(
                 at: node, "expected \(noun) without user and password",

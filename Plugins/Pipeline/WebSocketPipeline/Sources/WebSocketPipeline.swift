@@ -33,7 +33,11 @@ public struct WebSocketPipeline: PipelinePlugin {
         }
         self.settings = settings
         headers = try Self.headers(settings)
-        secrets = [settings.token, settings.twilio?.authToken].compactMap(\.self) + settings.secretHeaders.values
+        // What comes from the environment is not written out, and is a secret no less.
+        let fromEnvironment = settings.headers.filter { namesCredential($0.key) }.flatMap { $0.value.secrets }
+        let elsewhere = [settings.token, settings.twilio?.authToken].compactMap(\.self)
+        secrets =
+            elsewhere + settings.secretHeaders.values + fromEnvironment + secretParameters(ofURL: settings.url.template)
         do throws(SettingsFault) {
             announcement = try settings.announcement.map { file throws(SettingsFault) in
                 try WaveFile(reading: file.path)
@@ -63,7 +67,7 @@ public struct WebSocketPipeline: PipelinePlugin {
     private static func headers(_ settings: Settings) throws(SettingsFault) -> [String: String] {
         var headers: [String: String] = [:]
         for (field, written) in [
-            ("headers", settings.headers),
+            ("headers", settings.headers.mapValues(\.text)),
             ("secret_headers", settings.secretHeaders.mapValues { $0.withValue(\.self) }),
             ("token", settings.token.map { ["authorization": "Bearer " + $0.withValue(\.self)] } ?? [:]),
         ] {
@@ -92,12 +96,6 @@ public struct WebSocketPipeline: PipelinePlugin {
             }
         }
         return headers
-    }
-
-    /// What the WebSocket itself says (RFC 6455 §4.1), and how HTTP carries it.
-    private static func isHandshakes(_ name: String) -> Bool {
-        name.hasPrefix("sec-websocket-")
-            || ["host", "connection", "upgrade", "content-length", "transfer-encoding"].contains(name)
     }
 
     public func run(_ call: Call, audio: CallAudio) async throws {
@@ -148,6 +146,12 @@ public struct WebSocketPipeline: PipelinePlugin {
             throw WebSocketError.refused(status: status, body: hidden(body))
         }
     }
+}
+
+/// What the WebSocket itself says (RFC 6455 §4.1), and how HTTP carries it.
+func isHandshakes(_ name: String) -> Bool {
+    name.hasPrefix("sec-websocket-")
+        || ["host", "connection", "upgrade", "content-length", "transfer-encoding"].contains(name)
 }
 
 /// RFC 9110 §5.6.2.

@@ -40,6 +40,12 @@ public final class CallMinutesQuota: QuotaPlugin {
     private let context: PluginContext
     /// By call.
     private let tabs = Mutex<[String: Tab]>([:])
+    /// What the store has not been told yet of calls that are over, and of such as came to nothing.
+    private let errands = Errands()
+    /// For how long it is told again: after that it has done what it was asked before, or forgotten it.
+    private static let patience = Duration.seconds(3_600)
+    /// Less than this is not worth a call, in milliseconds.
+    private static let least = 1_000
 
     /// Makes a quota.
     ///
@@ -50,26 +56,52 @@ public final class CallMinutesQuota: QuotaPlugin {
         self.context = context
     }
 
+    /// Tells the store once more what it has not taken yet.
+    public func stop() async {
+        await errands.finish()
+    }
+
     public func admit(_ request: CallRequest) async throws -> QuotaOutcome {
         guard let holder = settings.per.holder(of: request) else { return .admit(Lease(id: request.callID)) }
         if let tab = tabs.withLock({ $0[request.callID] }) { return .admit(lease(request.callID, tab)) }
+        let tab = try await open(holder)
+        guard tab.taken >= Self.least else {
+            if tab.taken > 0 { settleLater(tab.counter, 0) }
+            return .deny(tab.counter.denial)
+        }
+        return .admit(enter(request.callID, tab))
+    }
+
+    /// Beyond the limit where it must be: its first renewals take what there is, or end it.
+    public func count(_ call: CallRequest) async throws -> Lease? {
+        guard let holder = settings.per.holder(of: call) else { return Lease(id: call.callID) }
+        if let tab = tabs.withLock({ $0[call.callID] }) { return lease(call.callID, tab) }
+        return enter(call.callID, try await open(holder))
+    }
+
+    /// Takes a call's first minutes. A call that comes to nothing, because the store does not answer, has taken none in the
+    /// end.
+    private func open(_ holder: String) async throws -> Tab {
         let now = context.wallClock()
         let counter = counter(of: holder, at: now)
-        guard let (taken, left) = try await counter.take(settings.reserve.milliseconds, at: now) else {
-            return .deny(counter.denial)
+        do {
+            let (taken, left) = try await counter.take(settings.reserve.milliseconds, at: now)
+            return Tab(counter: counter, longest: taken + left, taken: taken, seen: now)
+        } catch {
+            settleLater(counter, 0)
+            throw error
         }
-        let tab = Tab(counter: counter, longest: taken + left, taken: taken, seen: now)
-        let other = tabs.withLock { tabs -> Tab? in
-            if let other = tabs[request.callID] { return other }
-            tabs[request.callID] = tab
-            return nil
+    }
+
+    private func enter(_ call: String, _ tab: Tab) -> Lease {
+        let kept = tabs.withLock { tabs in
+            let kept = tabs[call] ?? tab
+            tabs[call] = kept
+            return kept
         }
         // It was asked twice at the same time.
-        if let other {
-            try await counter.add(-taken, at: now)
-            return .admit(lease(request.callID, other))
-        }
-        return .admit(lease(request.callID, tab))
+        if kept.counter.member != tab.counter.member { settleLater(tab.counter, 0) }
+        return lease(call, kept)
     }
 
     public func renew(_ lease: Lease) async throws {
@@ -79,17 +111,11 @@ public final class CallMinutesQuota: QuotaPlugin {
             return tabs[lease.id]
         }
         guard let tab = current else { return }
-        let wanted = tab.used + settings.reserve.milliseconds - tab.taken
-        guard wanted > 0 else { return }
-        guard let (taken, _) = try await tab.counter.take(wanted, at: now) else {
-            if tab.used >= tab.taken { throw tab.counter.denial }
-            return
-        }
-        let isLive = tabs.withLock { tabs in
-            tabs[lease.id]?.taken += taken
-            return tabs[lease.id] != nil
-        }
-        if !isLive { try await tab.counter.add(-taken, at: now) }
+        let wanted = tab.used + settings.reserve.milliseconds
+        guard wanted > tab.taken else { return }
+        let taken = try await tab.counter.take(wanted, at: now).taken
+        tabs.withLock { $0[lease.id]?.taken = taken }
+        if tab.used >= taken { throw tab.counter.denial }
     }
 
     public func release(_ lease: Lease, usage: CallUsage) async {
@@ -97,11 +123,19 @@ public final class CallMinutesQuota: QuotaPlugin {
         // A client that offers again just when its call ends has the lease given back first as one of a call that never was.
         let used = max(usage.duration.milliseconds, tab.used)
         do {
-            try await tab.counter.add(used - tab.taken, at: context.wallClock())
+            try await tab.counter.settle(used, at: context.wallClock())
         } catch {
             context.logger.warning(
-                "the store did not take a call's last seconds; what was taken for it in advance stays counted",
+                "the store did not take a call's end; trying again, and until then its minutes are counted in advance",
                 metadata: ["call.id": "\(lease.id)", "error": "\(error)"])
+            settleLater(tab.counter, used)
+        }
+    }
+
+    /// What the store was asked before it stood still it may do much later: but not when this is settled.
+    private func settleLater(_ counter: MinuteCounter, _ used: Int) {
+        errands.run(counter.member, for: Self.patience) { [wallClock = context.wallClock] in
+            try await counter.settle(used, at: wallClock())
         }
     }
 
@@ -113,8 +147,8 @@ public final class CallMinutesQuota: QuotaPlugin {
         let (start, end) = settings.period.containing(now)
         let period = "\(settings.period.text):\(start.components.seconds)"
         return MinuteCounter(
-            store: store, key: "\(Self.type):\(context.name):\(period):\(holder)", limit: settings.limit.milliseconds,
-            end: end)
+            store: store, key: "\(Self.type):\(context.name):\(period):\(holder)",
+            member: String(UInt64.random(in: 0...UInt64.max), radix: 16), limit: settings.limit.milliseconds, end: end)
     }
 }
 
@@ -123,6 +157,7 @@ private struct Tab {
     let counter: MinuteCounter
     /// How long the call may last, which is what was left when it began.
     let longest: Int
+    /// As far as the store has said.
     var taken: Int
     /// As far as renewals have seen it pass.
     var used = 0

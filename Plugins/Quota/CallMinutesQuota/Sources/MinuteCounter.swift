@@ -1,41 +1,35 @@
 internal import PatchbayPlugin
 
-/// What those who share a limit have used or taken of it in one period, in milliseconds.
+/// What one call has of the minutes that several share in one period, in milliseconds.
+///
+/// All amounts are of the whole call, so that nothing is counted twice where the store does as it is asked and does not answer.
 struct MinuteCounter: Sendable {
     let store: any StorePlugin
     let key: String
+    /// The call's in the store, and of nobody else: an attempt that heard nothing must not end what a later one has.
+    let member: String
     /// How much there is in all.
     let limit: Int
     /// When the period ends, since 1970-01-01 UTC.
     let end: Duration
 
-    /// Less than this is not worth a call.
-    private static let least = 1_000
-
-    /// Takes so much, or as much as there is; nil when there is less than a second.
+    /// Takes so much in all, or as much of it as there is.
     ///
-    /// - Returns: what was taken, and what is left besides.
-    func take(_ amount: Int, at now: Duration) async throws -> (taken: Int, left: Int)? {
-        var amount = amount
-        // Others may be quicker between the look and the taking. Who is it so often comes away with nothing.
-        for _ in 0..<8 {
-            if let count = try await increment(by: amount, limit: limit, now) { return (amount, limit - count) }
-            let left = limit - (try await increment(by: 0, limit: .max, now) ?? limit)
-            guard left >= Self.least else { return nil }
-            amount = min(amount, left)
-        }
-        return nil
+    /// - Returns: what the call has now, and what is left besides.
+    func take(_ amount: Int, at now: Duration) async throws -> (taken: Int, left: Int) {
+        let (share, count) = try await change(.draw(upTo: amount, limit: limit), now)
+        return (share, max(0, limit - count))
     }
 
-    /// Counts what was used beyond what was taken, or gives back what was not.
-    func add(_ amount: Int, at now: Duration) async throws {
-        if amount != 0 { _ = try await increment(by: amount, limit: .max, now) }
+    /// Counts what was used in the end, whatever was taken.
+    func settle(_ used: Int, at now: Duration) async throws {
+        _ = try await change(.settle(used), now)
     }
 
     /// The count outlives its period, since a call may that began in it.
-    private func increment(by amount: Int, limit: Int, _ now: Duration) async throws -> Int? {
+    private func change(_ change: CounterShare.Change, _ now: Duration) async throws -> (share: Int, count: Int) {
         let rest = max(end - now, .zero) + .seconds(86_400)
-        return try await store.increment(key, by: amount, limit: limit, timeToLive: rest)
+        return try await store.share(key, member: member, change, timeToLive: rest)
     }
 
     /// What somebody hears who has nothing left.

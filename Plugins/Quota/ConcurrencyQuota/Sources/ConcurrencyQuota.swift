@@ -24,7 +24,7 @@ public struct ConcurrencyQuota: QuotaPlugin {
         @Field(
             "How long a call in the store counts when its gateway no longer renews it",
             in: .seconds(3) ... .seconds(3600))
-        public var timeToLive: Duration = .seconds(30)
+        public var timeToLive: Duration = .seconds(25)
 
         /// Makes the default settings.
         public init() {}
@@ -36,7 +36,8 @@ public struct ConcurrencyQuota: QuotaPlugin {
     private let timeToLive: Duration
     private let store: (any StorePlugin)?
     private let seats = Seats()
-    private let unwanted = UnwantedSeats()
+    /// Seats that the store may have for a call which does not want them any more.
+    private let errands = Errands()
     private let context: PluginContext
 
     /// Makes a quota.
@@ -49,6 +50,11 @@ public struct ConcurrencyQuota: QuotaPlugin {
         timeToLive = settings.timeToLive
         store = try settings.store.map { try context.store($0) }
         self.context = context
+    }
+
+    /// Tells the store once more which seats it has not taken back yet.
+    public func stop() async {
+        await errands.finish()
     }
 
     public func admit(_ request: CallRequest) async throws -> QuotaOutcome {
@@ -72,7 +78,7 @@ public struct ConcurrencyQuota: QuotaPlugin {
     }
 
     private func take(_ seat: Seat, _ store: any StorePlugin, limit: Int) async throws -> Bool {
-        unwanted.remove(seat)
+        errands.drop(seat.id)
         do {
             return try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive)
         } catch {
@@ -85,16 +91,7 @@ public struct ConcurrencyQuota: QuotaPlugin {
     /// Tries until the store takes a seat back, or the seat is wanted again, or has ended by itself. What the store was asked
     /// before it stood still it may do much later, and the seat would count from then on.
     private func giveBackLater(_ seat: Seat, _ store: any StorePlugin) {
-        unwanted.insert(seat)
-        Task {
-            for pause in [0, 1, 2, 4, 8, 15] {
-                try? await Task.sleep(for: .seconds(pause))
-                guard unwanted.contains(seat), (try? await store.release(set(seat), member: seat.call)) == nil else {
-                    break
-                }
-            }
-            unwanted.remove(seat)
-        }
+        errands.run(seat.id, for: timeToLive) { try await store.release(set(seat), member: seat.call) }
     }
 
     /// Keeps the seat. One that is gone, because the store forgot it or could not be asked in time, is entered again; where
@@ -104,7 +101,7 @@ public struct ConcurrencyQuota: QuotaPlugin {
         if try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive) { return }
         context.logger.warning(
             "a live call had lost its seat, and the others are taken: it counts beyond the limit",
-            metadata: ["holder": "\(seat.holder)", "call.id": "\(seat.call)"])
+            metadata: ["call.id": "\(seat.call)"])
         _ = try await store.lease(set(seat), member: seat.call, limit: .max, timeToLive: timeToLive)
     }
 
@@ -116,7 +113,7 @@ public struct ConcurrencyQuota: QuotaPlugin {
         } catch {
             context.logger.warning(
                 "the store did not take a seat back; trying again until its time is over",
-                metadata: ["holder": "\(seat.holder)", "call.id": "\(seat.call)", "error": "\(error)"])
+                metadata: ["call.id": "\(seat.call)", "error": "\(error)"])
             giveBackLater(seat, store)
         }
     }

@@ -43,14 +43,3 @@ final class Seats: Sendable {
         }
     }
 }
-
-/// Those that a store may have for a call which does not want them any more.
-final class UnwantedSeats: Sendable {
-    private let seats = Mutex<Set<Seat>>([])
-
-    func contains(_ seat: Seat) -> Bool { seats.withLock { $0.contains(seat) } }
-
-    func insert(_ seat: Seat) { seats.withLock { _ = $0.insert(seat) } }
-
-    func remove(_ seat: Seat) { seats.withLock { _ = $0.remove(seat) } }
-}

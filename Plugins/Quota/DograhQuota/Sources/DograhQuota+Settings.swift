@@ -1,3 +1,4 @@
+internal import OutboundHTTP
 public import PatchbayPlugin
 
 extension DograhQuota {
@@ -6,7 +7,7 @@ extension DograhQuota {
         @Field("hosted: organisations are billed; oss: service keys are, which a deployment of one's own has")
         public var mode: Mode
 
-        @Field("Where the billing service is")
+        @Field("Where the billing service is: https, or http on this machine")
         public var url: String = "https://services.dograh.com"
 
         @Field("What a hosted deployment shows the billing service, as X-Secret-Key")
@@ -60,6 +61,11 @@ extension DograhQuota.Settings {
         else {
             throw SettingsFault(
                 "expected an address such as https://services.dograh.com, without ?, # or @", field: "url")
+        }
+        do throws(HTTPEndpointError) {
+            _ = try HTTPEndpoint(url)
+        } catch {
+            throw SettingsFault(error.description, field: "url")
         }
         return String(url.reversed().drop { $0 == "/" }.reversed())
     }

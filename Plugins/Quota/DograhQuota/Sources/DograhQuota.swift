@@ -10,6 +10,7 @@ public final class DograhQuota: QuotaPlugin {
     public static let type = "dograh"
     public static let summary = "Asks Dograh's billing service whether a run may start."
     public static let timing = QuotaTiming.everyOffer
+    public static let canAlwaysTell = true
 
     /// What the correlation id is called in a lease's metadata, and in the call variables of a bot.
     static let correlationKey = "mps_correlation_id"
@@ -59,13 +60,23 @@ public final class DograhQuota: QuotaPlugin {
     public func admit(_ request: CallRequest) async throws -> QuotaOutcome {
         let start = RunStart(
             organization: request.principal.organization ?? organization, actor: request.principal.id,
-            workflowID: request.workflowID, runID: sendsRuns ? request.workflowRunID : nil)
+            workflowID: request.workflowID, runID: dograhRun(of: request))
         do throws(Denial) {
             let correlationID = try await authorization.authorize(start)
             let metadata = correlationID.map { [Self.correlationKey: $0] } ?? [:]
             return .admit(Lease(id: request.callID, metadata: metadata))
         } catch {
             return .deny(error)
+        }
+    }
+
+    /// Embed pages get their runs from the gateway, which begins to count at 1 for each tenant: those are other runs than
+    /// Dograh's of the same number, and nobody must be billed for those.
+    private func dograhRun(of request: CallRequest) -> Int? {
+        guard sendsRuns else { return nil }
+        return switch request.principal.runOwner {
+        case .embedToken: nil
+        case .organization, .user: request.workflowRunID
         }
     }
 

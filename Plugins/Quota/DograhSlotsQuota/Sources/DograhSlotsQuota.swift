@@ -14,6 +14,7 @@ public final class DograhSlotsQuota: QuotaPlugin {
     public static let type = "dograh_slots"
     public static let summary = "Counts calls together with Dograh's own, in Dograh's Redis."
     public static let timing = QuotaTiming.newCall
+    public static let canAlwaysTell = true
 
     /// A gateway that is gone has its slots for so long, and until somebody looks the next time: within 30 s in all.
     static let leaseLifetime = Duration.seconds(20)
@@ -21,6 +22,8 @@ public final class DograhSlotsQuota: QuotaPlugin {
     private let settings: Settings
     private let table: SlotTable
     private let context: PluginContext
+    /// Slots that may have been taken though nobody has them.
+    private let errands = Errands()
     private let reclaiming = Mutex<Task<Void, Never>?>(nil)
 
     /// Makes a quota.
@@ -44,6 +47,7 @@ public final class DograhSlotsQuota: QuotaPlugin {
 
     /// Stops that.
     public func stop() async {
+        await errands.finish()
         let task = reclaiming.withLock { task in
             defer { task = nil }
             return task
@@ -52,7 +56,7 @@ public final class DograhSlotsQuota: QuotaPlugin {
         await task?.value
     }
 
-    /// Takes a slot. Where Redis does not say that there is one, there is none, whatever `on_unavailable` says.
+    /// Takes a slot. Where Redis does not say that there is one, there is none.
     public func admit(_ request: CallRequest) async throws -> QuotaOutcome {
         guard let organization = request.principal.organization ?? settings.organization else {
             context.logger.warning("a caller without an organisation has no slots; `organization` can name one")
@@ -93,14 +97,9 @@ public final class DograhSlotsQuota: QuotaPlugin {
         }
     }
 
-    /// A slot that may have been taken all the same, though nobody has it. What these attempts do not reach its lease ends.
+    /// A slot that nobody has, though it may stand there all the same. What these attempts do not reach its lease ends.
     private func takeBack(_ slot: Slot) {
-        Task { [table] in
-            for _ in 0..<10 {
-                if (try? await table.release(slot)) != nil { return }
-                try? await Task.sleep(for: .seconds(1))
-            }
-        }
+        errands.run(slot.entry, for: Self.leaseLifetime) { [table] in _ = try await table.release(slot) }
     }
 
     private func refuse(_ kind: String, _ name: String, _ calls: Int, _ limit: Int) -> QuotaOutcome {
@@ -118,8 +117,8 @@ public final class DograhSlotsQuota: QuotaPlugin {
         _ = try await table.renew(slot, enters: true)
     }
 
-    /// Gives the slot back. Where Redis does not take it, it stays in the list, and is given back by whoever looks there when
-    /// Redis is there again.
+    /// Gives the slot back. Where Redis does not take it for so long that this gives up, it stays in the list, and is given
+    /// back by whoever looks there when Redis is there again.
     public func release(_ lease: Lease, usage: CallUsage) async {
         guard let slot = Slot(entry: lease.id) else { return }
         do {
@@ -130,6 +129,7 @@ public final class DograhSlotsQuota: QuotaPlugin {
             context.logger.warning(
                 "Redis did not take a slot back; it is given back when Redis is there again",
                 metadata: metadata(slot, ["error": "\(error)"]))
+            takeBack(slot)
         }
     }
 

@@ -21,9 +21,17 @@ public actor MemoryStore: StorePlugin {
     private let wallClock: @Sendable () -> Duration
     private var values: [String: (value: [UInt8], expiry: Duration?, age: Int)] = [:]
     private var writes = 0
-    private var counters: [String: (count: Int, expiry: Duration?)] = [:]
+    private var counters: [String: Int] = [:]
+    private var sums: [String: (count: Int, expiry: Duration)] = [:]
+    private var shares: [Member: (share: CounterShare, expiry: Duration)] = [:]
     private var sets: [String: [String: Duration]] = [:]
-    private var failure: (any Error)?
+    private var failure: (error: any Error, carriesOut: Bool)?
+
+    /// Who has a share of which counter.
+    private struct Member: Hashable {
+        var key: String
+        var name: String
+    }
 
     /// Makes an empty store.
     public init(settings: Settings, context: PluginContext) {
@@ -37,8 +45,10 @@ public actor MemoryStore: StorePlugin {
     }
 
     /// From now on every operation throws `error`, as a store that cannot be reached; nil makes it work again.
-    public func fail(with error: (any Error)?) {
-        failure = error
+    ///
+    /// - Parameter carryingOut: it does all the same what it is asked, as a store whose answers are lost.
+    public func fail(with error: (any Error)?, carryingOut: Bool = false) {
+        failure = error.map { ($0, carryingOut) }
     }
 
     /// The keys of all values that have not expired.
@@ -47,31 +57,35 @@ public actor MemoryStore: StorePlugin {
     }
 
     public func get(_ key: String) async throws -> [UInt8]? {
-        try check()
-        return values[key].flatMap { isValid($0.expiry) ? $0.value : nil }
+        try answer { values[key].flatMap { isValid($0.expiry) ? $0.value : nil } }
     }
 
     public func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {
-        try check()
-        write(key, value, timeToLive)
+        try answer { write(key, value, timeToLive) }
     }
 
     private func write(_ key: String, _ value: [UInt8], _ timeToLive: Duration?) {
-        writes += 1
         values[key] = (value, timeToLive.map { wallClock() + $0 }, writes)
-        if values.count > limit || writes.isMultiple(of: 1_000) { makeRoom() }
+        countWrite()
     }
 
     public func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool {
-        try check()
-        if let there = values[key], isValid(there.expiry) { return false }
-        write(key, value, timeToLive)
-        return true
+        try answer {
+            if let there = values[key], isValid(there.expiry) { return false }
+            write(key, value, timeToLive)
+            return true
+        }
+    }
+
+    private func countWrite() {
+        writes += 1
+        if values.count > limit || writes.isMultiple(of: 1_000) { makeRoom() }
     }
 
     /// Forgets what has expired, and of the other values the oldest, a tenth at a time.
     private func makeRoom() {
-        counters = counters.filter { isValid($0.value.expiry) }
+        sums = sums.filter { isValid($0.value.expiry) }
+        shares = shares.filter { isValid($0.value.expiry) }
         values = values.filter { isValid($0.value.expiry) }
         guard values.count > limit else { return }
         let ages = values.values.map(\.age).sorted()
@@ -80,43 +94,59 @@ public actor MemoryStore: StorePlugin {
     }
 
     public func take(_ key: String) async throws -> [UInt8]? {
-        try check()
-        return values.removeValue(forKey: key).flatMap { isValid($0.expiry) ? $0.value : nil }
+        try answer { values.removeValue(forKey: key).flatMap { isValid($0.expiry) ? $0.value : nil } }
     }
 
-    public func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
-        try check()
-        let count = counters[key].flatMap { isValid($0.expiry) ? $0.count : nil } ?? 0
-        let (sum, isBeyondAll) = count.addingReportingOverflow(amount)
-        guard !isBeyondAll, sum <= limit else { return nil }
-        counters[key] = (max(0, sum), timeToLive.map { wallClock() + $0 })
-        writes += 1
-        if writes.isMultiple(of: 1_000) { makeRoom() }
-        return max(0, sum)
+    public func increment(_ key: String, limit: Int) async throws -> Int? {
+        try answer {
+            let count = counters[key] ?? 0
+            guard count < limit else { return nil }
+            counters[key] = count + 1
+            return count + 1
+        }
+    }
+
+    public func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) async throws -> (share: Int, count: Int) {
+        try answer {
+            let (now, member) = (wallClock(), Member(key: key, name: member))
+            var count = sums[key].flatMap { isValid($0.expiry) ? $0.count : nil } ?? 0
+            var share = shares[member].flatMap { isValid($0.expiry) ? $0.share : nil } ?? CounterShare()
+            share.apply(change, count: &count)
+            sums[key] = (count, now + timeToLive)
+            let memory = share.isSettled ? min(timeToLive, CounterShare.memory) : timeToLive
+            shares[member] = share == CounterShare() ? nil : (share, now + memory)
+            countWrite()
+            return (share.amount, count)
+        }
     }
 
     public func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {
-        try check()
-        var members = (sets[set] ?? [:]).filter { isValid($0.value) }
-        guard members[member] != nil || members.count < limit else { return false }
-        members[member] = wallClock() + timeToLive
-        sets[set] = members
-        return true
+        try answer {
+            var members = (sets[set] ?? [:]).filter { isValid($0.value) }
+            guard members[member] != nil || members.count < limit else { return false }
+            members[member] = wallClock() + timeToLive
+            sets[set] = members
+            return true
+        }
     }
 
     public func release(_ set: String, member: String) async throws {
-        try check()
-        sets[set]?[member] = nil
-        if sets[set]?.isEmpty == true { sets[set] = nil }
+        try answer {
+            sets[set]?[member] = nil
+            if sets[set]?.isEmpty == true { sets[set] = nil }
+        }
     }
 
     public func count(_ set: String) async throws -> Int {
-        try check()
-        return (sets[set] ?? [:]).values.count { isValid($0) }
+        try answer { (sets[set] ?? [:]).values.count { isValid($0) } }
     }
 
-    private func check() throws {
-        if let failure { throw failure }
+    private func answer<Answer>(_ operation: () -> Answer) throws -> Answer {
+        guard let failure else { return operation() }
+        if failure.carriesOut { _ = operation() }
+        throw failure.error
     }
 
     private func isValid(_ expiry: Duration?) -> Bool {

@@ -19,7 +19,7 @@ extension RedisStore {
         @Field(
             "How long the answer to one question may take, and an attempt to connect",
             in: .milliseconds(50) ... .seconds(10))
-        public var timeout: Duration = .seconds(1)
+        public var timeout: Duration = .milliseconds(600)
 
         @Field("With rediss: a PEM file of the certificates to trust instead of the system's")
         public var trustRoots: FileReference?

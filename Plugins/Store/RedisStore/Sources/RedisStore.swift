@@ -26,11 +26,16 @@ public final class RedisStore: StorePlugin {
         }
     }
 
-    /// Connects, and makes sure that the server can do what it will be asked: GETDEL came with Redis 6.2, and a replica takes
-    /// no writes.
+    /// Connects, and makes sure that the server can do what it will be asked: GETDEL came with Redis 6.2, a replica takes no
+    /// writes, and one of a cluster has not all keys.
     public func start() async throws {
         try await redis.open()
         do {
+            // Needs no right of the ACL that a connection has not; what knows no HELLO is no cluster.
+            let hello = try? await redis.send(RedisCommand("HELLO", isIdempotent: true)).elements?.map(\.text)
+            if let hello, zip(hello, hello.dropFirst()).contains(where: { $0 == "mode" && $1 == "cluster" }) {
+                throw RedisError.isCluster(server: redis.server)
+            }
             _ = try await redis.send(RedisCommand("GETDEL", .text(key(.value, "start"))))
         } catch {
             await redis.close()
@@ -60,14 +65,30 @@ public final class RedisStore: StorePlugin {
         try await value(of: RedisCommand("GETDEL", .text(self.key(.value, key))))
     }
 
-    public func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
-        let lifetime = timeToLive.map { RedisCommand.Argument.integer($0.milliseconds) } ?? ""
-        let reply = try await redis.run(
-            Self.increment, keys: [self.key(.counter, key)], [.integer(amount), .integer(limit), lifetime])
-        if reply == .null { return nil }
-        guard let count = reply.text.flatMap({ Int($0) }) else { throw RedisError.strangeReply(server: redis.server) }
-        return count
+    public func increment(_ key: String, limit: Int) async throws -> Int? {
+        let reply = try await redis.run(Self.increment, keys: [self.key(.counter, key)], [.integer(limit)])
+        return reply == .null ? nil : try integer(reply)
     }
+
+    public func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) async throws -> (share: Int, count: Int) {
+        let words: [RedisCommand.Argument] =
+            switch change {
+            case .draw(let wanted, let limit): [amount(wanted), amount(limit)]
+            case .settle(let final): [amount(final), ""]
+            }
+        let lifetimes = [timeToLive, min(timeToLive, CounterShare.memory)].map {
+            RedisCommand.Argument.integer($0.milliseconds)
+        }
+        let reply = try await redis.run(
+            Self.share, keys: [self.key(.counter, key), self.key(.share, "\(member):\(key)")], words + lifetimes,
+            isIdempotent: true)
+        guard let parts = reply.elements, parts.count == 2 else { throw RedisError.strangeReply(server: redis.server) }
+        return (try integer(parts[0]), try integer(parts[1]))
+    }
+
+    private func amount(_ amount: Int) -> RedisCommand.Argument { .integer(min(max(0, amount), CounterShare.most)) }
 
     public func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {
         // Who is in stays in: to enter twice is to enter once.
@@ -91,7 +112,7 @@ extension RedisStore: RedisBacked {}
 extension RedisStore {
     /// What a key is for.
     private enum Kind: String {
-        case value, counter, lease
+        case value, counter, share, lease
     }
 
     private func key(_ kind: Kind, _ name: String) -> String { "\(prefix)\(kind.rawValue):\(name)" }
@@ -110,7 +131,9 @@ extension RedisStore {
     }
 
     private func integer(_ reply: RESPValue) throws(RedisError) -> Int {
-        guard let number = reply.integer else { throw .strangeReply(server: redis.server) }
+        guard let number = reply.integer ?? reply.text.flatMap({ Int($0) }) else {
+            throw .strangeReply(server: redis.server)
+        }
         return number
     }
 }

@@ -11,7 +11,7 @@ public final class SQLiteStore: StorePlugin {
     /// Where the data is.
     public struct Settings: PluginSettings {
         @Field("The database's file; it is made when it is not there, and its folder too")
-        public var path: FileReference
+        public var path: OwnFile
 
         /// Makes the settings.
         public init() {}
@@ -31,8 +31,8 @@ public final class SQLiteStore: StorePlugin {
     public func start() async throws {
         do {
             try createFile(path)
-            let opened = try DatabasePool(path: path, configuration: Self.configuration)
-            try Self.schema.migrate(opened)
+            let opened = try await Self.open(path)
+            try Self.migrate(opened)
             try await opened.write { [now = now()] database in try Self.purge(database, now: now) }
             pool.withLock { $0 = opened }
         } catch {
@@ -86,19 +86,47 @@ public final class SQLiteStore: StorePlugin {
         }.map(Array.init)
     }
 
-    public func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) async throws -> Int? {
-        let expiry = timeToLive.map { date(after: $0) }
+    public func increment(_ key: String, limit: Int) async throws -> Int? {
+        try await opened().write { database in
+            let count = try Self.count(key, database)
+            guard count < limit else { return nil }
+            try Self.write(key, count: count + 1, expiry: nil, database)
+            return count + 1
+        }
+    }
+
+    public func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) async throws -> (share: Int, count: Int) {
+        let (expiry, memory) = (date(after: timeToLive), date(after: min(timeToLive, CounterShare.memory)))
         return try await opened().write { [now = now()] database in
             try Self.purge(database, now: now)
-            // Not added up in SQL: there a sum beyond 64 bits becomes a fraction.
-            let count = try Int.fetchOne(database, sql: "SELECT count FROM counters WHERE key = ?", arguments: [key])
-            let (sum, isBeyondAll) = (count ?? 0).addingReportingOverflow(amount)
-            guard !isBeyondAll, sum <= limit else { return nil }
-            try database.execute(
-                sql: "INSERT OR REPLACE INTO counters (key, count, expires) VALUES (?, ?, ?)",
-                arguments: [key, max(0, sum), expiry])
-            return max(0, sum)
+            var count = try Self.count(key, database)
+            let row = try Row.fetchOne(
+                database, sql: "SELECT amount, is_settled FROM shares WHERE key = ? AND member = ?",
+                arguments: [key, member])
+            var share = row.map { CounterShare(amount: $0["amount"], isSettled: $0["is_settled"]) } ?? CounterShare()
+            share.apply(change, count: &count)
+            try Self.write(key, count: count, expiry: expiry, database)
+            if share != CounterShare() {
+                try database.execute(
+                    sql: """
+                        INSERT OR REPLACE INTO shares (key, member, amount, is_settled, expires) VALUES (?, ?, ?, ?, ?)
+                        """,
+                    arguments: [key, member, share.amount, share.isSettled, share.isSettled ? memory : expiry])
+            }
+            return (share.amount, count)
         }
+    }
+
+    private static func count(_ key: String, _ database: Database) throws -> Int {
+        try Int.fetchOne(database, sql: "SELECT count FROM counters WHERE key = ?", arguments: [key]) ?? 0
+    }
+
+    private static func write(_ key: String, count: Int, expiry: Int64?, _ database: Database) throws {
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO counters (key, count, expires) VALUES (?, ?, ?)",
+            arguments: [key, count, expiry])
     }
 
     public func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {

@@ -14,7 +14,9 @@ actor MyPlugin: StorePlugin {
     private let settings: Settings
     private let now: @Sendable () -> Duration
     private var values: [String: (bytes: [UInt8], expiry: Duration?)] = [:]
-    private var counters: [String: (count: Int, expiry: Duration?)] = [:]
+    private var counters: [String: Int] = [:]
+    /// Counters that several members have shares of.
+    private var sums: [String: (count: Int, shares: [String: CounterShare], expiry: Duration)] = [:]
     /// Sets by name; in each, when its members expire.
     private var sets: [String: [String: Duration]] = [:]
 
@@ -49,13 +51,23 @@ actor MyPlugin: StorePlugin {
         return get(key)
     }
 
-    func increment(_ key: String, by amount: Int, limit: Int, timeToLive: Duration?) -> Int? {
+    func increment(_ key: String, limit: Int) -> Int? {
+        let count = counters[key, default: 0]
+        guard count < limit else { return nil }
+        counters[key] = count + 1
+        return count + 1
+    }
+
+    func share(
+        _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
+    ) -> (share: Int, count: Int) {
         let now = now()
-        counters = counters.filter { $0.value.expiry.map { now < $0 } ?? true }
-        let (sum, isBeyondAll) = (counters[key]?.count ?? 0).addingReportingOverflow(amount)
-        guard !isBeyondAll, sum <= limit else { return nil }
-        counters[key] = (max(0, sum), timeToLive.map { now + $0 })
-        return max(0, sum)
+        sums = sums.filter { now < $0.value.expiry }
+        var share = sums[key]?.shares[member] ?? CounterShare()
+        share.apply(change, count: &sums[key, default: (0, [:], now)].count)
+        sums[key]?.shares[member] = share
+        sums[key]?.expiry = now + timeToLive
+        return (share.amount, sums[key]?.count ?? 0)
     }
 
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) -> Bool {
