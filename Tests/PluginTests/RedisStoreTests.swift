@@ -192,8 +192,12 @@ struct RedisStoreTests {
         error = await #expect(throws: (any Error).self) { try await onReplica.start() }
         #expect(error.map { "\($0)" }?.contains("refuses: READONLY") == true)
 
+        let nodes = FileManager.default.temporaryDirectory.appending(path: "patchbay-\(UUID()).conf")
+        defer { try? FileManager.default.removeItem(at: nodes) }
         let cluster = try await RedisServer([
-            "--cluster-enabled", "yes", "--cluster-config-file", "patchbay-\(UUID()).conf",
+            "--cluster-enabled", "yes", "--cluster-config-file", nodes.path,
+            // Its default, 10 000 more than the other, is no port where that one is over 55 535.
+            "--cluster-port", "\(freePort())",
         ])
         let onCluster = try RedisFixture.store(cluster)
         error = await #expect(throws: (any Error).self) { try await onCluster.start() }

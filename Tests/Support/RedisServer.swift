@@ -30,18 +30,22 @@ package final class RedisServer: Sendable {
     /// Starts it again, after `kill`, with nothing in it.
     package func start() async throws {
         guard let path = Self.path else { throw RedisServerError(description: "there is no redis-server") }
+        let log = FileManager.default.temporaryDirectory.appending(path: "redis-\(UUID()).log")
+        try Data().write(to: log)
+        defer { try? FileManager.default.removeItem(at: log) }
         let child = Process()
         child.executableURL = URL(filePath: path)
         child.arguments = options
-        child.standardOutput = FileHandle.nullDevice
+        child.standardOutput = try FileHandle(forWritingTo: log)
         try child.run()
         process.withLock { $0 = child }
-        for _ in 0..<500 {
+        for _ in 0..<500 where child.isRunning {
             if canConnect(to: port) { return }
             try await Task.sleep(for: .milliseconds(10))
         }
         kill()
-        throw RedisServerError(description: "redis-server does not listen on port \(port)")
+        let said = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
+        throw RedisServerError(description: "redis-server does not listen on port \(port): \(said.suffix(500))")
     }
 
     /// Ends it at once.
