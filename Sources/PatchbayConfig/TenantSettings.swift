@@ -15,7 +15,7 @@ struct TenantSettings: PluginSettings {
     @Field("The embed token that the page at / calls with; there is no such page without one") var playground: String?
     @Field("Policies for ICE candidates") var ice: ICEChoice = .policies(.init())
     @Field("What a caller's client is told of the call") var events: EventsChoice = .init()
-    @Field("When a call ends by itself") var limits: LimitSettings = .init()
+    @Field("When a call ends by itself, and how many sockets there may be") var limits: LimitSettings = .init()
 
     /// nil where it is missing or faulty.
     var writtenMatch: TenantMatches? { _match.decoded }
@@ -41,7 +41,7 @@ package enum EventExposure: String, FieldChoice {
     case all
 }
 
-/// When a call ends by itself.
+/// When a call ends by itself, and how many sockets there may be.
 package struct LimitSettings: PluginSettings {
     @Field("Longest call", in: .seconds(1)...(.seconds(86_400))) package var call: Duration = .seconds(1800)
     @Field("Longest wait for media to connect", in: .seconds(1)...(.seconds(600)))
@@ -50,6 +50,8 @@ package struct LimitSettings: PluginSettings {
     package var idle: Duration = .seconds(300)
     @Field("How long a call waits for its caller when the socket is lost", in: .zero ... .seconds(120))
     package var grace: Duration = .seconds(10)
+    @Field("Signaling sockets that are open at once; unless set, any number", in: 1...1_000_000)
+    package var sockets: Int?
 
     package init() {}
 }

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from gateway import jwt
+from gateway import jwt, upgrade
 from peer import calling, in_call
 from relay import Relay
 
@@ -103,6 +103,26 @@ def test_a_caller_comes_back_with_another_peer_connection(gateway):
 
     asyncio.run(call())
     gateway.await_idle()
+
+
+def test_a_caller_comes_back_to_a_tenant_that_has_as_many_sockets_as_it_may(start):
+    gateway = start(grace=f"{GRACE}s, sockets: 1")
+    url = gateway.signaling()
+
+    async def call():
+        async with Relay(url) as relay, in_call(relay.url) as caller:
+            await caller.hears(10)
+            status, _, body = await asyncio.to_thread(upgrade, gateway.signaling())
+            assert (status, body) == (429, b'{"detail":"Too many sockets"}')
+            relay.is_silent = True
+            async with back(caller, url):
+                await caller.offer()
+                await caller.hears(len(caller.frames) + 50)
+                await asyncio.to_thread(gateway.await_state, lambda now: now["sockets"] == 1, 8)
+
+    asyncio.run(call())
+    gateway.await_idle()
+    assert gateway.look()["refused"] == {"too_many_tenant_sockets": 1}
 
 
 def test_a_caller_is_back_before_the_gateway_has_missed_it(gateway):

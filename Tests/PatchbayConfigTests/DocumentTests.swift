@@ -54,7 +54,12 @@ struct DocumentTests {
                 allow_anonymous: true
                 pipeline: e
                 ice: { inbound: private, outbound: mine }
-              a: { match: any, allow_anonymous: true, pipeline: p, quotas: [q], limits: { call: 5m, idle: 30s, grace: 0s } }
+              a:
+                match: any
+                allow_anonymous: true
+                pipeline: p
+                quotas: [q]
+                limits: { call: 5m, idle: 30s, grace: 0s, sockets: 9 }
             """)
         #expect(configuration.tenants.map(\.name) == ["a", "b"])
         #expect(configuration.tenants.map(\.matches) == [[.any], [.host("voice.acme.example"), .path("/t/acme")]])
@@ -62,6 +67,7 @@ struct DocumentTests {
         #expect(configuration.tenants.map(\.outboundPolicy) == ["none", "mine"])
         #expect(configuration.tenants.map(\.limits.call) == [.seconds(300), .seconds(1800)])
         #expect(configuration.tenants.map(\.limits.idle) == [.seconds(30), .seconds(300)])
+        #expect(configuration.tenants.map(\.limits.sockets) == [9, nil])
         #expect(configuration.tenants.map(\.limits.grace) == [.zero, .seconds(10)])
         #expect(configuration.server.drain == .zero)
         #expect(configuration.server.trustedProxies.map(\.written) == ["10.0.0.0/8", "::1"])

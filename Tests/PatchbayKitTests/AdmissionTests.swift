@@ -311,4 +311,46 @@ struct AdmissionTests {
         open.removeAll()
         #expect(test.counted == [0, 0, 0])
     }
+
+    @Test("a tenant has as many sockets as its limit says, and has room again when one is gone")
+    func tenantSockets() async throws {
+        let test = try TestRouter(
+            more: "small: { match: { path: /s }, auth: [users], pipeline: echo, store: runs, limits: { sockets: 2 } }")
+        let token = try await test.token("7", "acme")
+        func request(_ run: Int, at prefix: String = "/s") -> Request {
+            TestRouter.request("\(prefix)/api/v1/ws/signaling/33/\(run)", token: token, address: "192.0.2.\(run)")
+        }
+        func tenants() -> JSONValue? { test.registry.json(media: .null)["tenants"] }
+        #expect(tenants() == [:])
+        var open = [await test.router.upgrade(request(1)), await test.router.upgrade(request(2))]
+        #expect(await test.status(request(3)) == (429, #"{"detail":"Too many sockets"}"#))
+        #expect(test.counted == [2, 0, 0])
+        // Nor is it in the way of another tenant's callers.
+        let other = await test.router.upgrade(request(3, at: ""))
+        guard case .accept = other else {
+            Issue.record("another tenant's caller was refused")
+            return
+        }
+        let refused: JSONValue = ["too_many_tenant_sockets": 1]
+        #expect(
+            tenants() == [
+                "small": ["calls": 0, "sockets": 2, "started": 0, "refused": refused],
+                "open": ["calls": 0, "sockets": 1, "started": 0, "refused": [:]],
+            ])
+        open.removeLast()
+        #expect(await test.status(request(3)) == (101, ""))
+        open.removeAll()
+        #expect(tenants()?["small"] == ["calls": 0, "sockets": 0, "started": 0, "refused": refused])
+        #expect(test.registry.json(media: .null)["refused"] == refused)
+    }
+
+    @Test("words that an endpoint refuses with are counted one by one, and together where they never end")
+    func manyReasons() {
+        let registry = CallRegistry()
+        for number in 0..<1000 { registry.countRefusal("reason_\(number)", tenant: "a") }
+        registry.countRefusal("reason_7", tenant: "a")
+        let refused = registry.json(media: .null)["tenants"]?["a"]?["refused"]
+        #expect(refused?["reason_7"] == 2 && refused?["reason_99"] == 1 && refused?["reason_100"] == nil)
+        #expect(refused?["other"] == 900)
+    }
 }

@@ -46,15 +46,29 @@ final class CallRegistry: Sendable {
 
     private let names = Mutex<[PeerName: CallClient]>([:])
     private let entries = Mutex<[String: Entry]>([:])
-    let sockets = Atomic(0)
+    /// Open signaling sockets, by tenant.
+    let sockets = PlaceCounter()
     let leases = Atomic(0)
-    private let started = Atomic(0)
     private let draining = Atomic(false)
-    /// Everything that was refused, by reason.
-    private let refusals = Mutex<[String: Int]>([:])
+    /// By tenant; nil is what no tenant matches.
+    private let tallies = Mutex<[String?: Tally]>([:])
+
+    /// What has come to a tenant since the start.
+    private struct Tally {
+        /// Reasons are a plugin's words, or those of an endpoint that it asks: all but these many are one.
+        private static let mostReasons = 100
+
+        var started = 0
+        private(set) var refused: [String: Int] = [:]
+
+        mutating func countRefusal(_ reason: String) {
+            let isKnown = refused[reason] != nil || refused.count < Self.mostReasons
+            refused[isKnown ? reason : "other", default: 0] += 1
+        }
+    }
 
     func add(_ entry: Entry) {
-        started.add(1, ordering: .relaxed)
+        tallies.withLock { $0[entry.tenant, default: Tally()].started += 1 }
         entries.withLock { $0[entry.id] = entry }
     }
 
@@ -111,8 +125,8 @@ final class CallRegistry: Sendable {
         _ = entries.withLock { $0.removeValue(forKey: id) }
     }
 
-    func countRefusal(_ reason: String) {
-        refusals.withLock { $0[reason, default: 0] += 1 }
+    func countRefusal(_ reason: String, tenant: String?) {
+        tallies.withLock { $0[tenant, default: Tally()].countRefusal(reason) }
     }
 
     /// The peer connections of the calls, by the calls' ids.
@@ -125,6 +139,18 @@ final class CallRegistry: Sendable {
     /// - Parameter statistics: of the calls whose peer connections have told them, by the calls' ids.
     func json(media: JSONValue, statistics: [String: CallStatistics] = [:]) -> JSONValue {
         let calls = entries.withLock { $0.values.sorted { $0.id < $1.id } }
+        let sockets = sockets.taken
+        let tallies = tallies.withLock { $0 }
+        let refused = tallies.values.reduce(into: [:]) { $0.merge($1.refused, uniquingKeysWith: +) }
+        let live = calls.reduce(into: [:]) { $0[$1.tenant, default: 0] += 1 }
+        let tenants = Set(sockets.keys).union(tallies.keys.compactMap(\.self)).map { name in
+            let tally = tallies[name] ?? Tally()
+            let figures: JSONValue = [
+                "calls": .integer(live[name, default: 0]), "sockets": .integer(sockets[name, default: 0]),
+                "started": .integer(tally.started), "refused": .object(tally.refused.mapValues(JSONValue.integer)),
+            ]
+            return (name, figures)
+        }
         return [
             "calls": .array(
                 calls.map { call in
@@ -138,10 +164,11 @@ final class CallRegistry: Sendable {
                     members["media"] = statistics[call.id].map { .object($0.figures) }
                     return .object(members)
                 }),
-            "started": .integer(started.load(ordering: .relaxed)),
-            "sockets": .integer(sockets.load(ordering: .relaxed)),
+            "started": .integer(tallies.values.reduce(0) { $0 + $1.started }),
+            "sockets": .integer(sockets.values.reduce(0, +)),
             "leases": .integer(leases.load(ordering: .relaxed)),
-            "refused": .object(refusals.withLock { $0.mapValues(JSONValue.integer) }),
+            "refused": .object(refused.mapValues(JSONValue.integer)),
+            "tenants": .object(Dictionary(uniqueKeysWithValues: tenants)),
             "media": media,
         ]
     }

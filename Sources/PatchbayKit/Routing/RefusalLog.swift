@@ -12,7 +12,7 @@ extension CallSupervisor.Environment {
     ///   - what: what was refused.
     ///   - known: what else the line has, where it is known.
     func refuse(_ what: String, _ denial: Denial, network: String, _ known: [String: String?]) {
-        registry.countRefusal(denial.code)
+        registry.countRefusal(denial.code, tenant: known["tenant"] ?? nil)
         guard let leftOut = refusals.admit(network, now: now()) else { return }
         if leftOut > 0 {
             logger.notice("refusals without a line of their own", metadata: ["count": "\(leftOut)"])
@@ -47,6 +47,7 @@ extension Denial {
     static let noSocket = Denial(code: "no_socket", message: "the path is not that of a signaling socket")
     static let noCredential = Denial(code: "no_credential", message: "No auth instance knows the credential")
     static let tooManySockets = Denial(code: "too_many_sockets", message: "Too many sockets without a call")
+    static let tenantIsFull = Denial(code: "too_many_tenant_sockets", message: "Too many sockets")
     static let inUse = Denial(
         code: "session_in_use", message: "The credential opens one socket at a time, and that is open")
 }

@@ -41,17 +41,19 @@ extension Router {
             if isDraining { return refused(.draining, restarting) }
             return refused(error.denial, error.response, by: error.unavailableInstance)
         }
-        // Who has a call may still return to it.
-        if isDraining, !environment.registry.hasCall(of: target, tenant: tenant.name) {
-            return refused(.draining, restarting)
-        }
+        // Who has a call may always return to it.
+        lazy var isReturning = environment.registry.hasCall(of: target, tenant: tenant.name)
+        if isDraining, !isReturning { return refused(.draining, restarting) }
         // Of the tenant: who waits at another must not be in the way.
         let address = "\(tenant.name)/\(request.remoteNetwork)"
-        guard waiting.enter(address, limit: Self.idleSocketsPerAddress) else {
+        // A client that is gone by the time it is accepted never gets to the handler: its places then end with it.
+        guard let waitingPlace = waiting.take(address, limit: Self.idleSocketsPerAddress) else {
             return refused(.tooManySockets, Self.failure(429, Denial.tooManySockets.message))
         }
-        // A client that is gone by the time it is accepted never gets to the handler: both then run at its end.
-        let leave = OnlyOnce { [waiting] in waiting.leave(address) }
+        let most = tenant.limits.sockets.map { isReturning ? .max : $0 } ?? .max
+        guard let tenantPlace = environment.registry.sockets.take(tenant.name, limit: most) else {
+            return refused(.tenantIsFull, Self.failure(429, Denial.tenantIsFull.message))
+        }
         let name = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: "")
         var place: SingleSockets.Place?
         if target.principal.hasOneSocket {
@@ -62,7 +64,6 @@ extension Router {
             if let place { single.leave(place, of: name) }
         }
         return .accept(subprotocol: Self.subprotocols(request).first) { [environment, served, target, place] socket in
-            environment.registry.sockets.add(1, ordering: .relaxed)
             let client = SignalingSession.Client(
                 send: { message, isDroppable in socket.send(message.text, droppable: isDroppable) },
                 close: { code, reason in socket.startClose(code: code, reason: reason) },
@@ -72,12 +73,12 @@ extension Router {
             let session = SignalingSession(
                 client: client, tenant: tenant, target: target, environment: environment,
                 recheck: { try await served.current.recheck($0, of: tenant) },
-                onFirstCall: { leave.run() })
+                onFirstCall: { waitingPlace.run() })
             socket.every(SignalingSession.patience.beforeOffer) { Task { await session.closeIfIdle() } }
             await session.run(socket.inbound)
-            leave.run()
+            waitingPlace.run()
             leavePlace.run()
-            environment.registry.sockets.subtract(1, ordering: .relaxed)
+            tenantPlace.run()
         }
     }
 

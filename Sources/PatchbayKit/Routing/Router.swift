@@ -11,7 +11,7 @@ struct Router: Sendable {
     let environment: CallSupervisor.Environment
     let turnServer: TURNServer?
     /// Sockets that have had no call yet.
-    let waiting = AddressCounter()
+    let waiting = PlaceCounter()
     /// Of callers who may have one.
     let single = SingleSockets()
     /// How often a signed-in caller may ask for TURN credentials, by tenant and caller.
