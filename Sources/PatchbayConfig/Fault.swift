@@ -17,6 +17,8 @@ package struct Fault: Error, Hashable, Sendable {
     package var help: String?
     /// Whether the configuration is good all the same.
     package var isWarning = false
+    /// Whether it is that an environment variable is not set.
+    package internal(set) var isUnsetVariable = false
     /// The source line, with `<hidden>` in place of what may be a secret.
     var excerpt: String?
     /// The fault's column in `excerpt`.
@@ -46,11 +48,6 @@ extension Fault: CustomStringConvertible {
             text += "\n  | \(excerpt)\n  | \(String(repeating: " ", count: caret))\(underline)"
         }
         return help.map { "\(text)\n  = \($0)" } ?? text
-    }
-
-    /// Whether it is that an environment variable is not set.
-    package var isUnsetVariable: Bool {
-        message.hasPrefix("the environment variable '") && message.hasSuffix("' is not set")
     }
 
     /// For editors and annotations in CI.

@@ -120,7 +120,8 @@ package struct GatewayConfiguration: Sendable {
     /// What passes, though nobody would want it, as far as that can be said of the text alone.
     package var warnings: [Fault] { oddities.map { warning($0) } }
 
-    private func warning(_ problem: SettingsProblem) -> Fault {
+    /// What nobody would want, beside its source line.
+    package func warning(_ problem: SettingsProblem) -> Fault {
         var fault = sources.fault(problem)
         fault.isWarning = true
         return fault

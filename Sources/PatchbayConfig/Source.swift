@@ -92,6 +92,7 @@ struct Source: Sendable {
         var fault = Fault(
             file: file, line: range.line + 1, column: range.column + 1, length: 1, path: problem.path.description,
             message: problem.message, help: problem.help)
+        fault.isUnsetVariable = problem.isUnsetVariable
         guard lines.indices.contains(range.line) else { return fault }
         let line = lines[range.line]
         let end = range.endLine == range.line ? range.endColumn : line.count

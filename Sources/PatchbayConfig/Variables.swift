@@ -12,6 +12,10 @@ enum VariableError: Error, CustomStringConvertible {
         }
     }
 
+    var isUnset: Bool {
+        if case .unset = self { true } else { false }
+    }
+
     var help: String? {
         switch self {
         case .unset(let name): "set it, or give it a default: ${\(name):-value}"

@@ -114,7 +114,9 @@ struct YAMLTree {
             let expanded = try expandVariables(text, environment)
             return .scalar(SettingsNode.Scalar(text: expanded, source: text, isPlain: isPlain))
         } catch {
-            report(range, error.description, help: error.help, path: path)
+            var problem = SettingsProblem(range: range, path: path, message: error.description, help: error.help)
+            problem.isUnsetVariable = error.isUnset
+            problems.append(problem)
             return .invalid
         }
     }

@@ -18,6 +18,33 @@ extension [PluginRegistration] {
     }
 }
 
+extension Deployment {
+    /// What its instances say of their settings, and of where tenants name them, though all of it can be served.
+    func warnings(_ configuration: GatewayConfiguration) -> [Fault] {
+        let ofInstances = instances.flatMap { made -> [Fault] in
+            guard let instance = configuration.instances[made.kind]?[made.name] else { return [] }
+            return made.plugin.warnings().map { configuration.warning($0, in: instance) }
+        }
+        let ofTenants = configuration.uses.tenants.flatMap { warnings(of: $0.auth) }
+        return ofInstances + ofTenants.map { configuration.warning($0) }
+    }
+
+    /// Of a chain of auth instances. One that is named twice is warned of as such, and looked at where it is asked first.
+    private func warnings(of chain: [Reference]) -> [SettingsProblem] {
+        var names: Set<String> = []
+        var earlier: [any AuthPlugin] = []
+        var problems: [SettingsProblem] = []
+        for reference in chain where names.insert(reference.name).inserted {
+            guard let plugin = auth[reference.name] else { continue }
+            if let problem = plugin.warning(behind: earlier).flatMap({ reference.problem($0) }) {
+                problems.append(problem)
+            }
+            earlier.append(plugin)
+        }
+        return problems
+    }
+}
+
 /// Looks at how instances are used, once they are made. Where one could not be made, nothing is said that may not be so.
 struct UseCheck {
     /// By label.

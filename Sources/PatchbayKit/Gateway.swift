@@ -139,7 +139,7 @@ struct Gateway: Sendable {
         let unreachable = configuration.tenants.compactMap { tenant in
             reasonsByTenant[tenant.name].map { configuration.warning(SettingsFault($0, field: "ice"), in: tenant) }
         }
-        return GatewayConfiguration.faults(unused + unreachable)
+        return GatewayConfiguration.faults(unused + unreachable + deployment.warnings(configuration))
     }
 
     /// Waits for SIGTERM or SIGINT, lets live calls end for as long as the configuration says, and then shuts down. A second

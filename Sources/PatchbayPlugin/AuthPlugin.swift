@@ -12,11 +12,21 @@ public protocol AuthPlugin: Plugin {
     /// - Returns: why the caller is no longer let in; nil, the default, while it is.
     /// - Throws: what kept the plugin from telling. The offer is refused then, too.
     func recheck(_ principal: Principal) async throws -> Denial?
+
+    /// What nobody would want of its place in a tenant's chain, such as that no credential of its kind gets so far:
+    /// `patchbay check` warns of it where the tenant names the instance. Without I/O, and asked without a start.
+    ///
+    /// - Parameter earlier: those that the tenant has asked before, in their order.
+    /// - Returns: nil, the default, where nothing is wrong with it.
+    func warning(behind earlier: [any AuthPlugin]) -> String?
 }
 
 extension AuthPlugin {
     /// Whoever was let in stays in.
     public func recheck(_ principal: Principal) async throws -> Denial? { nil }
+
+    /// Every place will do.
+    public func warning(behind earlier: [any AuthPlugin]) -> String? { nil }
 }
 
 /// What an ``AuthPlugin`` makes of a request.

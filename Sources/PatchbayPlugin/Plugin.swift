@@ -18,6 +18,10 @@ public protocol Plugin: Sendable {
     /// - Throws: a ``SettingsFault`` where settings contradict each other; anything else is printed as it describes itself.
     init(settings: Settings, context: PluginContext) throws
 
+    /// What is no fault of its settings, and what nobody would want either, such as a key whose time is over by the
+    /// context's `wallClock`: `patchbay check` warns of it. Without I/O, and asked without a start. Nothing by default.
+    func warnings() -> [SettingsFault]
+
     /// Connects to whatever the plugin needs. An error ends the start of the gateway.
     func start() async throws
 
@@ -32,6 +36,9 @@ public protocol Plugin: Sendable {
 }
 
 extension Plugin {
+    /// Nothing to warn of.
+    public func warnings() -> [SettingsFault] { [] }
+
     /// Nothing to connect to.
     public func start() async throws {}
 
@@ -72,7 +79,7 @@ public struct PluginContext: Sendable {
     }
 }
 
-/// A fault that an instance finds in its own settings, for the person who wrote them.
+/// A fault that an instance finds in its own settings, or what it warns of there, for the person who wrote them.
 public struct SettingsFault: Error, CustomStringConvertible, Sendable {
     /// The setting it is about, as it is spelled in YAML; nil for the instance as a whole.
     public var field: String?
@@ -81,7 +88,7 @@ public struct SettingsFault: Error, CustomStringConvertible, Sendable {
     /// What is wrong and what to write instead.
     public var description: String
 
-    /// Makes a fault that `patchbay check` shows at `field`, or at a part of it: `field: "tokens", at: [1, "workflow"]`.
+    /// Makes one that `patchbay check` shows at `field`, or at a part of it: `field: "tokens", at: [1, "workflow"]`.
     public init(_ description: String, field: String? = nil, at place: [Step] = []) {
         self.description = description
         self.field = field

@@ -87,6 +87,26 @@ def test_what_nobody_would_want_is_warned_of_and_is_no_fault(make):
     assert all(set(each) == {"file", "line", "column", "length", "path", "severity", "message", "help"} for each in warnings)
 
 
+def test_a_credential_that_lets_nobody_in_any_more_and_an_instance_that_nobody_gets_to_are_warned_of(make):
+    """And with the reasons that a plugin has."""
+    config = make(
+        ("emb_echo, workflow: 2", "emb_echo, workflow: 2, expires: 2020-01-31"),
+        ("  embeds:\n", "  others: {{ type: jwt, issuer: us, secret: {{ file: {directory}/jwt.secret }} }}\n  embeds:\n"),
+        ("auth: [users, embeds]", "auth: [users, others, embeds]"),
+    )
+    run = patchbay("check", config)
+    assert run.returncode == 0 and run.stdout.endswith("is fine\n"), run.stdout + run.stderr
+    for said in (
+        "auth.embeds.tokens[1].expires: 'emb_echo' expired on 2020-01-31: nobody is let in by it any more\n",
+        "tenants.default.auth[1]: no token gets so far: 'users' is asked before, and without an `issuer` it leaves none to others\n",
+    ):
+        assert f": warning: {said}" in run.stderr, run.stderr
+    listed = json.loads(patchbay("check", config, "--format", "json").stdout)
+    assert [(each["path"], each["severity"]) for each in listed] == [
+        ("auth.embeds.tokens[1].expires", "warning"), ("tenants.default.auth[1]", "warning"),
+    ]
+
+
 # -- check --connect
 
 

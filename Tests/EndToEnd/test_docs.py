@@ -162,7 +162,7 @@ ELSEWHERE = {
         (
             "export ADA_PASSPHRASE=open-sesame",
             "swift run --package-path Examples/OwnGateway OwnGateway serve -c Examples/OwnGateway/config.yaml",
-            'patchbay call "ws://127.0.0.1:8080/api/v1/ws/signaling/1?api_key=open-sesame" --seconds 3',
+            "patchbay call ws://127.0.0.1:8080/api/v1/ws/signaling/1 --api-key open-sesame --seconds 3",
         ),
         "test_own_gateway.py",
     ),

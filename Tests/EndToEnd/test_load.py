@@ -1,4 +1,4 @@
-"""The program's own caller: twenty calls at once, what it says of one, and whom it asks for a way."""
+"""The program's own caller: twenty calls at once, what it says of one, as whom it calls, and whom it asks for a way."""
 
 import contextlib
 import json
@@ -7,7 +7,8 @@ import wave
 import pytest
 
 import speech
-from gateway import BINARY, jwt, patchbay, with_turn
+from gateway import BINARY, changed_config, jwt, patchbay, with_turn
+from test_auth import MACHINES, log_without
 
 
 # Milliseconds: from saying to hearing by way of the echo, and until a call is up. On an idle machine 17 to 30, and 8 to 15.
@@ -66,6 +67,74 @@ def test_the_caller_by_its_minted_token(gateway):
     assert run.returncode == 0, run.stderr
     url = gateway.signaling(run=6, query="")
     assert call(url.rstrip("?"), "--token", run.stdout.strip(), seconds=1)["summary"]["connected"] == 1
+
+
+def refused(*arguments) -> tuple[str, str]:
+    """What the caller reads of a call that is not let in, on standard output and on standard error."""
+    run = patchbay("call", *arguments, "--seconds", 1)
+    assert run.returncode == 70, run.stdout + run.stderr
+    return run.stdout.strip(), run.stderr.strip()
+
+
+FORBIDDEN = (
+    "not connected: the server refused the WebSocket with HTTP 403: the path, the credential or the origin is not good, "
+    "and the gateway's log says which"
+)
+
+
+def where(gateway) -> str:
+    """The signed-in route of a new run, without a credential."""
+    return gateway.signaling(query="").rstrip("?")
+
+
+def test_the_caller_by_an_api_key(start):
+    gateway = start(template=MACHINES, keys="")
+    made = patchbay("token", "api-key", "-c", gateway.config, "--user", "checker", "--save", cwd=gateway.config.parent)
+    assert made.returncode == 0, made.stderr
+    key, wrong = made.stdout.strip(), "key_of_nobody_at_all"
+    assert call(where(gateway), "--api-key", key, seconds=1)["summary"]["connected"] == 1
+    assert call(where(gateway), "--api-key", key, "--token", "nonsense", seconds=1)["summary"]["connected"] == 1
+    for option in [], ["--no-turn"]:
+        said, told = refused(where(gateway), "--api-key", wrong, *option)
+        assert said == FORBIDDEN and wrong not in told
+        assert told == ("" if option else 'warning: no TURN credentials: HTTP 401 {"detail":"Invalid or expired API key"}')
+    gateway.await_log("Invalid or expired API key")
+    log_without(gateway, key, wrong)
+
+
+def test_the_caller_as_a_page_of_another_host(start):
+    origins = "playground: emb_demo", "playground: emb_demo\n    origins: [app.example]"
+    gateway = start(template=changed_config(origins))
+    for page in [], ["--origin", "https://app.example"]:
+        assert call(where(gateway), "--token", jwt(), *page, seconds=1)["summary"]["connected"] == 1
+    for page in "https://evil.example", "null":
+        said, told = refused(where(gateway), "--token", jwt(), "--origin", page)
+        assert (said, told) == (FORBIDDEN, 'warning: no TURN credentials: HTTP 403 {"detail":"Origin not allowed"}')
+        gateway.await_log(f"origin={page} ")
+
+
+def test_the_caller_as_an_embed_page(start):
+    shop = "emb_echo, workflow: 2", "emb_echo, workflow: 2, allowed_domains: [shop.example]"
+    gateway = start(template=changed_config(shop))
+    words = f"{gateway.url}/", "--token", "emb_echo"
+    assert call(*words, "--origin", "https://shop.example", seconds=1)["summary"]["connected"] == 1
+    for page, shown in ([], gateway.url), (["--origin", "https://evil.example"], "https://evil.example"):
+        said, told = refused(*words, *page)
+        assert said.startswith("not connected: the gateway started no session: HTTP 403 ") and not told
+        assert f"Domain not allowed: {shown}" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        pytest.param(["http://127.0.0.1:1/", "--api-key", "k"], "--api-key is for ws://", id="a page with a key"),
+        pytest.param(["ws://127.0.0.1:1/", "--api-key", ""], "--api-key goes into a header", id="no key"),
+        pytest.param(["ws://127.0.0.1:1/", "--origin", "shop.example"], "such as https://shop.example", id="no origin"),
+    ],
+)
+def test_what_the_caller_cannot_show_is_usage(words, hint):
+    run = patchbay("call", *words)
+    assert run.returncode == 64 and hint in run.stderr and not run.stdout
 
 
 BINDING, ALLOCATE = 0x0001, 0x0003

@@ -49,8 +49,8 @@ def test_a_guest_is_let_in_by_the_passphrase(start_own):
     gateway = start_own()
     assert upgrade(gateway.signaling(query="api_key=a-passphrase-for-adb-only"))[0] == 403
     assert upgrade(gateway.signaling(query=""), {"X-API-Key": PASSPHRASE})[0] == 101
-    url = gateway.signaling(workflow=3, query=f"api_key={PASSPHRASE}")
-    call = patchbay("call", url, "--seconds", 2, binary=gateway.binary)
+    url = gateway.signaling(workflow=3, query="").rstrip("?")
+    call = patchbay("call", url, "--api-key", PASSPHRASE, "--seconds", 2, binary=gateway.binary)
     assert call.returncode == 0, call.stdout + call.stderr
 
 

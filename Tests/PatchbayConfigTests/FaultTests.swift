@@ -345,6 +345,20 @@ struct FaultTests {
         #expect(printed.contains("error: auth.a\u{FFFD}b.type: no auth plugin is called 'none' in this build"))
     }
 
+    @Test("that a variable is not set is known of a fault whatever it says")
+    func unsetVariables() {
+        let text = """
+            version: 1
+            server: { listen: "${NOWHERE}" }
+            auth: { u: { type: jwt, algorithms: [HS256], secret: { env: NONE } } }
+            pipelines: { e: { type: "the environment variable 'X' is not set" }, f: { type: "${A" } }
+            tenants: { t: { match: any, auth: [u], pipeline: e } }
+            """
+        let error = #expect(throws: Faults.self) { try load(text) }
+        #expect(error?.faults.map(\.line) == [2, 3, 4, 4])
+        #expect(error?.faults.map(\.isUnsetVariable) == [true, true, false, false])
+    }
+
     @Test("JSON has the position, the length and the help")
     func json() throws {
         let error = #expect(throws: Faults.self) { try load("version: 1\ntenants: {}\nmeida: {}\n") }

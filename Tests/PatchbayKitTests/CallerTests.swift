@@ -39,6 +39,29 @@ struct CallerTests {
         #expect(addresses == (loopback.map { [$0] } ?? []) + usable)
     }
 
+    @Test(
+        "a page is named as browsers name it",
+        arguments: [
+            ("https://shop.example", true), ("http://localhost:3000", true), ("http://[::1]:9", true), ("null", true),
+            ("capacitor://localhost", true), ("shop.example", false), ("https://shop.example/", false),
+            ("https://shop.example/page", false), ("https://a.example, https://b.example", false), ("https://", false),
+            ("://shop.example", false), ("https://user@shop.example", false), ("https://bücher.example", false),
+            ("https://shop.example\r\nX-API-Key: k", false), ("", false),
+        ])
+    func origins(text: String, isOne: Bool) {
+        #expect(CallCommand.isOrigin(text) == isOne)
+    }
+
+    @Test(
+        "what does not fit into a header is no API key",
+        arguments: [
+            ("key_2f1c", true), ("open sesame", true), ("", false), (" key", false), ("key ", false), ("ké", false),
+            ("key\r\nOrigin: null", false), ("key\0", false),
+        ])
+    func keys(text: String, isOne: Bool) {
+        #expect(CallCommand.isFieldValue(text) == isOne)
+    }
+
     @Test("times of each call and of all of them are in the figures")
     func figures() {
         let reports = (1...100).map { number in

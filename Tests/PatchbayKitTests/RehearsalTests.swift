@@ -137,6 +137,62 @@ struct RehearsalTests {
         #expect(warnings.description.contains(": warning: ") && !warnings.description.contains("error"))
     }
 
+    /// What instances have warned of at 2027-01-15T08:00:00Z, where a tenant asks these: path and message.
+    private func told(_ auth: String, asked: String) throws -> [String] {
+        let yaml = """
+            version: 1
+            auth: { \(auth) }
+            pipelines: { echo: { type: echo } }
+            tenants: { t: { match: any, auth: \(asked), pipeline: echo } }
+            """
+        let plugins: [PluginRegistration] = .builtin
+        let configuration = try GatewayConfiguration.load(
+            text: yaml, environment: ["SECRET": Leaks.secret("an HMAC secret", "2b7e151628aed2a6abf7158809cf4f3c")],
+            catalogue: plugins.catalogue)
+        let deployment = try Deployment(
+            configuration, plugins: plugins, logger: .watched, wallClock: { .seconds(1_800_000_000) })
+        let warnings = deployment.warnings(configuration)
+        #expect(warnings.allSatisfy(\.isWarning))
+        return warnings.map { "\($0.path): \($0.message)" }
+    }
+
+    @Test("a credential whose time is over by the clock is warned of where that stands")
+    func expired() throws {
+        let tokens = "{ token: emb_old, workflow: 1, expires: 2027-01-15 }, { token: emb_new, workflow: 1 }"
+        let hash = String(repeating: "a", count: 64)
+        let key = "{ id: nightly, user: ci, hash: \"sha256:\(hash)\", expires: 2027-01-15T08:00:00Z }"
+        let pages = "pages: { type: embed_token, store: memory, tokens: [\(tokens)] }"
+        let found = try told("\(pages), machines: { type: api_key, keys: [\(key)] }", asked: "[pages, machines]")
+        let end = "nobody is let in by it any more"
+        #expect(
+            found == [
+                "auth.machines.keys[0].expires: 'nightly' expired on 2027-01-15T08:00:00Z: \(end)",
+                "auth.pages.tokens[0].expires: 'emb_old' expired on 2027-01-15: \(end)",
+            ])
+    }
+
+    @Test(
+        "an auth instance that no credential gets to is warned of, where the tenant names it",
+        arguments: [
+            ("[all, us]", 1, "no token gets so far: 'all'"), ("[all, keys, us]", 2, "no token gets so far: 'all'"),
+            ("[us, all, them]", 2, "no token gets so far: 'all'"),
+            ("[us, also, them]", 1, "no token gets so far: 'us'"),
+            ("[keys, us, more]", 2, "no API key gets so far: 'keys'"), ("[us, them, keys, all]", nil, ""),
+            ("[all, all]", nil, ""), ("[more]", nil, ""),
+        ] as [(String, Int?, String)])
+    func chains(asked: String, place: Int?, reason: String) throws {
+        let secret = "secret: { env: SECRET }"
+        let found = try told(
+            """
+            all: { type: jwt, \(secret) }, us: { type: jwt, \(secret), issuer: us },
+              also: { type: jwt, \(secret), issuer: us, audience: voice }, them: { type: jwt, \(secret), issuer: them },
+              keys: { type: api_key, store: memory }, more: { type: api_key, store: memory }
+            """, asked: asked)
+        #expect(found.count == (place == nil ? 0 : 1), "\(found)")
+        let expected = "tenants.t.auth[\(place ?? 0)]: \(reason) is asked before"
+        #expect(found.allSatisfy { $0.hasPrefix(expected) }, "\(found)")
+    }
+
     @Test("stores start first, and all stop in reverse")
     func order() async throws {
         let found = try await rehearse("shelf: { type: touchy }", "door: { type: touchy, store: shelf }")

@@ -40,6 +40,17 @@ struct TimestampTests {
         #expect(Timestamp.decode(text) == nil)
     }
 
+    @Test(
+        "are shown in UTC, a day's first moment as its date",
+        arguments: [
+            ("2026-01-31", "2026-01-31"), ("2026-01-31T00:00:00Z", "2026-01-31"),
+            ("2026-01-31T00:00:01Z", "2026-01-31T00:00:01Z"), ("2026-01-31T00:00:00.5Z", "2026-01-31T00:00:00.5Z"),
+            ("2026-01-31T02:00:00+02:00", "2026-01-31"), ("2026-01-31T00:00:00+02:00", "2026-01-30T22:00:00Z"),
+        ])
+    func shown(text: String, description: String) {
+        #expect(Timestamp.decode(text)?.description == description)
+    }
+
     @Test("every day from 1890 to 2110 is written after the one before, and each month comes back")
     func days() throws {
         var previous = "1890-00"

@@ -100,6 +100,22 @@ struct APIKeyTests {
         #expect(try await outcome(auth, Self.key).denial == Self.refused)
     }
 
+    @Test("a key whose time is over is warned of at its end, from that second on")
+    func warnings() throws {
+        let entries = [
+            "{ id: ci, hash: \"HASH\", user: 7 }",
+            "{ id: nightly, hash: \"\(Self.hash("x"))\", user: 7, expires: 2027-01-15T08:00:01Z }",
+        ]
+        let auth = try auth("keys: [\(entries.joined(separator: ", "))]")
+        #expect(auth.warnings().isEmpty)
+        clock.advance(by: .seconds(1))
+        let warnings = auth.warnings()
+        let expected = "'nightly' expired on 2027-01-15T08:00:01Z: nobody is let in by it any more"
+        #expect(warnings.map(\.description) == [expected])
+        #expect(warnings.map(\.field) == ["keys"])
+        #expect(warnings.map(\.place) == [[1, "expires"]])
+    }
+
     @Test("of many keys each is its own user")
     func many() async throws {
         let keys = (0..<20).map { Leaks.secret("an API key", "key-number-\($0)-of-those-that-are-known") }

@@ -24,6 +24,25 @@ struct EmbedTokenTests {
         #expect(try await page.connect(session).denial?.message == "Invalid embed token")
     }
 
+    @Test("one whose time is over is warned of at its end, but for one that is switched off")
+    func warnings() throws {
+        let page = try EmbedFixture(
+            tokens: """
+                [
+                  { token: emb_now, workflow: 7 },
+                  { token: emb_old, workflow: 7, expires: 2027-01-15 },
+                  { token: emb_off, workflow: 7, expires: 2027-01-15, active: false },
+                  { token: emb_new, workflow: 7, expires: 2027-01-16 },
+                ]
+                """)
+        let warnings = page.auth.warnings()
+        #expect(warnings.map(\.description) == ["'emb_old' expired on 2027-01-15: nobody is let in by it any more"])
+        #expect(warnings.map(\.field) == ["tokens"])
+        #expect(warnings.map(\.place) == [[1, "expires"]])
+        page.clock.advance(by: .seconds(86_400))
+        #expect(page.auth.warnings().map(\.place) == [[1, "expires"], [3, "expires"]])
+    }
+
     @Test("the configuration wins over the store")
     func precedence() async throws {
         let page = try EmbedFixture()

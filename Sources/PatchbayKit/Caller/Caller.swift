@@ -17,6 +17,10 @@ struct Caller: Sendable {
         var url: String
         /// A JWT for the first, an embed token for the second.
         var token: String?
+        /// For the first. It goes into a header, which no access log has.
+        var apiKey: String?
+        /// The page that calls; unless it is set, one of the gateway's own.
+        var origin: String?
         /// How long the call lasts, from the moment media flows.
         var seconds: Double
         /// What it says, over and over.
@@ -41,7 +45,7 @@ struct Caller: Sendable {
             let start = ContinuousClock.now
             let session = try await session(number)
             await servers.ask(session.credentials)
-            let socket = try await WebSocketClient.connect(url: session.url, headers: ["origin": origin])
+            let socket = try await open(session.url)
             let opened = MonotonicTime.now()
             do {
                 try await converse(over: socket, start: start, opened: opened, &report)
@@ -55,8 +59,25 @@ struct Caller: Sendable {
         return report
     }
 
+    /// - Throws: why not. Where the gateway does not say, what it may be.
+    private func open(_ url: String) async throws -> WebSocketConnection {
+        do {
+            return try await WebSocketClient.connect(url: url, headers: headers)
+        } catch let refusal as WebSocketError where refusal == .refused(status: 403, body: "") {
+            throw CallerError(
+                "\(refusal): the path, the credential or the origin is not good, and the gateway's log says which")
+        }
+    }
+
+    /// What every request has.
+    private var headers: [String: String] {
+        var headers = ["origin": target.origin ?? ownOrigin]
+        headers["x-api-key"] = target.apiKey
+        return headers
+    }
+
     /// What a browser says that has its page from the gateway: an embed token may be good for such pages only.
-    private var origin: String {
+    private var ownOrigin: String {
         let rest = target.url.firstRange(of: "://").map { target.url[$0.upperBound...] } ?? target.url[...]
         return "http://" + rest.prefix { $0 != "/" && $0 != "?" }
     }
@@ -72,25 +93,31 @@ struct Caller: Sendable {
     private func session(_ number: Int) async throws -> Session {
         guard target.url.hasPrefix("http://") else {
             let url = Self.signedIn(target.url, number)
-            guard let token = target.token else { return Session(url: url) }
-            let base = url.firstRange(of: "/api/v1/").map { "http" + url.dropFirst("ws".count)[..<$0.lowerBound] }
-            return Session(
-                url: url + (url.contains("?") ? "&" : "?") + "token=" + token,
-                credentials: base.map { base in
-                    .init(url: base + "/api/v1/turn/credentials", headers: ["authorization": "Bearer " + token])
-                })
+            var session = Session(url: url)
+            var headers = headers
+            if let token = target.token {
+                session.url += (url.contains("?") ? "&" : "?") + "token=" + token
+                headers["authorization"] = "Bearer " + token
+            }
+            // Who shows nothing gets none.
+            if target.token != nil || target.apiKey != nil, let path = url.firstRange(of: "/api/v1/") {
+                session.credentials = CallerServers.Credentials(
+                    url: "http" + url.dropFirst("ws".count)[..<path.lowerBound] + "/api/v1/turn/credentials",
+                    headers: headers)
+            }
+            return session
         }
         let base = target.url.hasSuffix("/") ? String(target.url.dropLast()) : target.url
         let body: JSONValue = ["token": .string(target.token ?? "emb_demo")]
         let (status, text) = try await HTTPClient.post(
-            url: base + "/api/v1/public/embed/init", json: body.description, headers: ["origin": origin])
+            url: base + "/api/v1/public/embed/init", json: body.description, headers: headers)
         guard status == 200, let reply = try? JSONValue(parsing: text),
             let session = reply["session_token"]?.string
         else { throw CallerError("the gateway started no session: HTTP \(status) \(text)") }
         return Session(
             url: "ws" + base.dropFirst("http".count) + "/api/v1/ws/public/signaling/" + session,
             credentials: .init(
-                url: base + "/api/v1/public/embed/turn-credentials/" + session, headers: ["origin": origin]))
+                url: base + "/api/v1/public/embed/turn-credentials/" + session, headers: headers))
     }
 
     /// The URL of a signed-in call, with a run for the n-th of several.

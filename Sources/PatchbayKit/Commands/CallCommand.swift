@@ -13,8 +13,8 @@ struct CallCommand: AsyncParsableCommand {
         abstract: "Places calls without a browser, and prints how they went.",
         discussion: """
             URL is http://HOST:PORT/ of a gateway, for a session from an embed token, or \
-            ws://HOST:PORT/api/v1/ws/signaling/WORKFLOW/RUN, for a JWT. A run can be called once: several calls count up \
-            from RUN, and without it each makes one up. Exits with 70 when a call does not connect.
+            ws://HOST:PORT/api/v1/ws/signaling/WORKFLOW/RUN, for a JWT or an API key. A run can be called once: several \
+            calls count up from RUN, and without it each makes one up. Exits with 70 when a call does not connect.
 
             Figures: setup_ms is from the first request to media, connected_ms and first_packet_ms are from the open \
             WebSocket to media and to the gateway's first packet of sound. latency_ms and latency_end_ms, in the first and \
@@ -28,6 +28,11 @@ struct CallCommand: AsyncParsableCommand {
     var url: String
     @Option(help: "An embed token for http://, a JWT for ws://.")
     var token: String?
+    @Option(help: "An API key for ws://, alone or beside a JWT.")
+    var apiKey: String?
+    @Option(
+        help: "The page to call as, such as https://shop.example; unless it is said, one of the gateway's own host.")
+    var origin: String?
     @Option(
         name: .customLong("in"),
         help:
@@ -57,6 +62,18 @@ struct CallCommand: AsyncParsableCommand {
     func validate() throws {
         guard url.hasPrefix("http://") || url.hasPrefix("ws://") else {
             throw ValidationError("the URL starts with http:// or ws://")
+        }
+        if let apiKey {
+            guard url.hasPrefix("ws://") else {
+                throw ValidationError("--api-key is for ws://; a session of http:// is started with an embed token")
+            }
+            guard Self.isFieldValue(apiKey) else {
+                throw ValidationError("--api-key goes into a header: printable ASCII, with no space at either end")
+            }
+        }
+        if let origin, !Self.isOrigin(origin) {
+            throw ValidationError(
+                "--origin is what a browser says of a page, such as https://shop.example, or null; not \(origin)")
         }
         guard (1...1000).contains(calls) else { throw ValidationError("--calls goes from 1 to 1000") }
         guard (0.1...86_400).contains(seconds ?? 1) else { throw ValidationError("--seconds goes from 0.1 to 86400") }
@@ -88,8 +105,8 @@ struct CallCommand: AsyncParsableCommand {
         let caller = Caller(
             engine: engine,
             target: Caller.Target(
-                url: url, token: token, seconds: seconds ?? length + 3, speech: wave, keepsHeard: heard != nil,
-                countsOnly: countOnly),
+                url: url, token: token, apiKey: apiKey, origin: origin, seconds: seconds ?? length + 3, speech: wave,
+                keepsHeard: heard != nil, countsOnly: countOnly),
             servers: CallerServers(engine: engine, stun: stun.compactMap(ICEServerURL.decode), usesTURN: !noTurn))
         let start = ContinuousClock.now
         let reports = await withTaskGroup(of: (Int, CallReport).self) { group in
@@ -122,6 +139,20 @@ struct CallCommand: AsyncParsableCommand {
             calls == 1 ? heard : (heard.hasSuffix(".wav") ? String(heard.dropLast(4)) : heard) + "-\(number + 1).wav"
         let wave = WaveFile(samples: report.heard, sampleRate: report.sampleRate)
         try Data(wave.bytes).write(to: URL(fileURLWithPath: name))
+    }
+
+    /// Whether text can be the whole of a header field (RFC 9110 §5.5).
+    static func isFieldValue(_ text: String) -> Bool {
+        !text.isEmpty && !text.hasPrefix(" ") && !text.hasSuffix(" ")
+            && text.utf8.allSatisfy { (0x20...0x7e).contains($0) }
+    }
+
+    /// Whether browsers say such a thing: scheme, host and port, or `null` (RFC 6454 §6.1).
+    static func isOrigin(_ text: String) -> Bool {
+        guard let scheme = text.firstRange(of: "://") else { return text == "null" }
+        let host = text[scheme.upperBound...]
+        return isFieldValue(text) && !host.isEmpty && !text[..<scheme.lowerBound].isEmpty
+            && !host.contains { "/?#@, ".contains($0) }
     }
 
     /// Where the gateway is called from: from every usable address.

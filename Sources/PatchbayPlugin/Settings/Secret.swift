@@ -85,7 +85,11 @@ extension Secret: FieldValue {
 
     private static func environment(_ name: String, _ entry: SettingsNode.Entry, _ reader: SettingsReader) -> String? {
         guard let text = reader.environment[name] else {
-            reader.fault(at: entry.value, "the environment variable '\(printable(name))' is not set")
+            var problem = SettingsProblem(
+                range: entry.value.range, path: entry.value.path,
+                message: "the environment variable '\(printable(name))' is not set")
+            problem.isUnsetVariable = true
+            reader.report(problem)
             return nil
         }
         return text

@@ -102,6 +102,8 @@ package struct SettingsProblem: Sendable {
     package var path: SettingsPath
     package var message: String
     package var help: String?
+    /// Whether it is that an environment variable is not set.
+    package var isUnsetVariable = false
 
     package init(range: SourceRange, path: SettingsPath, message: String, help: String? = nil) {
         self.range = range

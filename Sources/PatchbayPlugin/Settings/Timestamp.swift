@@ -61,6 +61,14 @@ extension Timestamp: FieldScalar {
     }
 }
 
+extension Timestamp: CustomStringConvertible {
+    /// As it is written; of a day's first moment in UTC the date alone.
+    public var description: String {
+        let (text, midnight) = (written.string ?? "", "T00:00:00Z")
+        return text.hasSuffix(midnight) ? String(text.dropLast(midnight.count)) : text
+    }
+}
+
 extension Timestamp {
     /// The month that it lies in, in UTC: the first moments of this month and of the next.
     public var month: (start: Timestamp, end: Timestamp) {

@@ -145,6 +145,24 @@ struct JWTClaimTests {
     }
 
     @Test(
+        "an instance is warned of where no token of its own gets past the one before",
+        arguments: [nil, "us", "them"] as [String?], [nil, "us", "them"] as [String?])
+    func behind(first: String?, second: String?) async throws {
+        let signer = try TokenSigner.of("HS256")
+        let earlier = try JWTAuth.believing([try TokenSigner.of("ES256")]) { $0.issuer = first }
+        let later = try JWTAuth.believing([signer]) { $0.issuer = second }
+        var count = 0
+        for claim in ["", #","iss":"us""#, #","iss":"them""#, #","iss":"others""#] {
+            let token = try signer.token(#"{"sub":"7","exp":1000060\#(claim)}"#)
+            let isLeft = try await earlier.outcome(token).denial?.isFinal == false
+            let isGood = try await later.accepts(token)
+            if isLeft, isGood { count += 1 }
+        }
+        #expect((later.warning(behind: [earlier]) == nil) == (count > 0))
+        #expect(later.warning(behind: []) == nil)
+    }
+
+    @Test(
         "a scope is a list of words in one text, as nothing else is",
         arguments: [
             (#""scope":"voice""#, true), (#""scope":"openid voice email""#, true), (#""scope":["a","voice"]"#, true),

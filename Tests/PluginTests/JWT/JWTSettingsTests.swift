@@ -98,6 +98,16 @@ struct JWTSettingsTests {
         #expect(throws: Never.self) { try Self.configured("jwks: \"\(url)\"") }
     }
 
+    @Test(
+        "a key set whose every issuer is believed is warned of, and nothing else",
+        arguments: [
+            ("jwks: https://login.example.org/keys", ["jwks"]),
+            ("jwks: https://login.example.org/keys\nissuer: us", []), ("secret: { env: SECRET }", []),
+        ] as [(String, [String])])
+    func warnings(yaml: String, fields: [String]) throws {
+        #expect(try Self.configured(yaml).warnings().compactMap(\.field) == fields)
+    }
+
     @Test("a key of the key set's server comes from the environment, and is not shown")
     func secretParameters() {
         let error = #expect(throws: (any Error).self) {

@@ -56,6 +56,23 @@ public struct APIKeyAuth: AuthPlugin {
         self.context = context
     }
 
+    /// Keys that have expired.
+    public func warnings() -> [SettingsFault] {
+        let now = context.wallClock()
+        return keys.enumerated().compactMap { index, key -> SettingsFault? in
+            guard key.hasExpired(at: now), let end = key.expires else { return nil }
+            return SettingsFault(
+                "'\(key.id)' expired on \(end): nobody is let in by it any more", field: "keys",
+                at: [.index(index), "expires"])
+        }
+    }
+
+    /// That another instance, which refuses every key that it does not know, is asked before.
+    public func warning(behind earlier: [any AuthPlugin]) -> String? {
+        let other = earlier.compactMap { $0 as? APIKeyAuth }.first
+        return other.map { "no API key gets so far: '\($0.context.name)' is asked before, and leaves none to others" }
+    }
+
     public func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
         guard let text = request.apiKey else { return .pass }
         guard (1...Self.longestKey).contains(text.utf8.count), let key = try await key(KeyHash(of: text)) else {

@@ -36,6 +36,8 @@ public struct EmbedTokenAuth: AuthPlugin {
     let storeName: String
     /// Those of the configuration.
     let tokens: [String: EmbedToken]
+    /// The same, as they stand there.
+    private let written: [EmbedToken]
     let lifetime: Duration
     let startLimits: StartLimits
     /// How often a session may ask for TURN credentials: a call needs them once, and again when its network changes.
@@ -68,9 +70,22 @@ public struct EmbedTokenAuth: AuthPlugin {
             }
         }
         self.tokens = tokens
+        written = settings.tokens
         lifetime = settings.sessionLifetime
         startLimits = StartLimits(perToken: settings.startsPerToken, perAddress: settings.startsPerAddress)
         self.context = context
+    }
+
+    /// Tokens that have expired.
+    public func warnings() -> [SettingsFault] {
+        let now = context.wallClock()
+        return written.enumerated().compactMap { index, token -> SettingsFault? in
+            // One that was switched off is known to let nobody in.
+            guard token.active, token.hasExpired(at: now), let end = token.expires else { return nil }
+            return SettingsFault(
+                "'\(token.token)' expired on \(end): nobody is let in by it any more", field: "tokens",
+                at: [.index(index), "expires"])
+        }
     }
 
     public func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {

@@ -17,7 +17,7 @@ public struct JWTAuth: AuthPlugin {
     private let keys: [VerificationKey]
     /// Those of the issuer's key set.
     let remoteKeys: RemoteKeys?
-    private let context: PluginContext
+    let context: PluginContext
 
     /// Reads the keys' files.
     ///
@@ -37,9 +37,7 @@ public struct JWTAuth: AuthPlugin {
     }
 
     public func start() async throws {
-        if remoteKeys != nil, settings.issuer == nil {
-            context.logger.warning("tokens of every issuer that signs with a key of `jwks` are good: write `issuer`")
-        }
+        for warning in warnings() { context.logger.warning("\(warning)") }
         await remoteKeys?.start()
     }
 
