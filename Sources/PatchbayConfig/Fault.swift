@@ -38,9 +38,11 @@ package struct Fault: Error, Hashable, Sendable {
 }
 
 extension Fault: CustomStringConvertible {
+    /// Where it is: `config.yaml:3:17`, or the file alone.
+    package var place: String { line == 0 ? file : "\(file):\(line):\(column)" }
+
     /// As compilers print it: position, message, source line with a caret, help.
     package var description: String {
-        let place = line == 0 ? file : "\(file):\(line):\(column)"
         var text = "\(place): \(isWarning ? "warning" : "error"): \(path.isEmpty ? "" : "\(path): ")\(message)"
         if let excerpt {
             let room = max(1, excerpt.unicodeScalars.count - caret)

@@ -19,14 +19,25 @@ extension [PluginRegistration] {
 }
 
 extension Deployment {
-    /// What its instances say of their settings, and of where tenants name them, though all of it can be served.
+    /// What nobody would want of the configuration that it was made of, though all of it can be served.
     func warnings(_ configuration: GatewayConfiguration) -> [Fault] {
+        let unused = configuration.unusedInstances.map {
+            configuration.warning(SettingsFault("nothing names it, so it does nothing"), in: $0)
+        }
         let ofInstances = instances.flatMap { made -> [Fault] in
             guard let instance = configuration.instances[made.kind]?[made.name] else { return [] }
             return made.plugin.warnings().map { configuration.warning($0, in: instance) }
         }
         let ofTenants = configuration.uses.tenants.flatMap { warnings(of: $0.auth) }
-        return ofInstances + ofTenants.map { configuration.warning($0) }
+        return configuration.warnings + unused + ofInstances + ofTenants.map { configuration.warning($0) }
+    }
+
+    /// Writes them down, for whoever serves without a check.
+    func logWarnings(_ configuration: GatewayConfiguration, _ logger: Logger) {
+        for warning in GatewayConfiguration.faults(warnings(configuration)).faults {
+            logger.warning(
+                "\(warning.message)", metadata: ["setting": "\(warning.path)", "at": "\(warning.place)"])
+        }
     }
 
     /// Of a chain of auth instances. One that is named twice is warned of as such, and looked at where it is asked first.

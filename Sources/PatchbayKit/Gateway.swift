@@ -101,6 +101,7 @@ struct Gateway: Sendable {
             if starting.isCancelled { return }
             throw error
         }
+        deployment.logWarnings(configuration, logger)
         reach.prepare(for: deployment.tenants)
         defer { reach.stop() }
         let reloads = Task { for await _ in reloadSignals { _ = await reloader.reload() } }
@@ -131,15 +132,12 @@ struct Gateway: Sendable {
 
     /// What is not wrong with the configuration, and not what anybody would want either.
     func warnings() -> Faults {
-        let unused = configuration.unusedInstances.map {
-            configuration.warning(SettingsFault("nothing names it, so it does nothing"), in: $0)
-        }
         let reasons = reach { _ in Task {} }.unreachable(deployment.tenants).map { ($0.tenant, $0.reason) }
         let reasonsByTenant = Dictionary(reasons) { $1 }
         let unreachable = configuration.tenants.compactMap { tenant in
             reasonsByTenant[tenant.name].map { configuration.warning(SettingsFault($0, field: "ice"), in: tenant) }
         }
-        return GatewayConfiguration.faults(unused + unreachable + deployment.warnings(configuration))
+        return GatewayConfiguration.faults(unreachable + deployment.warnings(configuration))
     }
 
     /// Waits for SIGTERM or SIGINT, lets live calls end for as long as the configuration says, and then shuts down. A second

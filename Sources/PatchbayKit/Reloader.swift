@@ -82,6 +82,7 @@ actor Reloader {
         } catch {
             return .cannotStart(error)
         }
+        deployment.logWarnings(new, logger)
         prepare(deployment)
         served.replace(by: deployment)
         let old = Set(former.instances.map(ObjectIdentifier.init))

@@ -1,12 +1,13 @@
 """`patchbay check --connect` starts what a configuration has, and `patchbay test` tries what it says of callers."""
 
 import json
+import re
 import socket
 import sqlite3
 
 import pytest
 
-from gateway import CONFIG, jwt, patchbay, write_config
+from gateway import CONFIG, Gateway, jwt, patchbay, write_config
 
 FAILED, USAGE, INTERNAL, CONFIGURATION = 1, 64, 70, 78
 SOCKET = "/api/v1/ws/signaling/2/501"
@@ -85,6 +86,12 @@ def test_what_nobody_would_want_is_warned_of_and_is_no_fault(make):
     warnings = json.loads(listed.stdout)
     assert [(each["path"], each["severity"]) for each in warnings] == expected
     assert all(set(each) == {"file", "line", "column", "length", "path", "severity", "message", "help"} for each in warnings)
+    gateway = Gateway(config)
+    try:
+        for path, _ in expected:
+            assert re.search(f' warning patchbay: .*setting="?{re.escape(path)}', gateway.log.read_text()), gateway.log.read_text()
+    finally:
+        assert gateway.stop() == 0
 
 
 def test_a_credential_that_lets_nobody_in_any_more_and_an_instance_that_nobody_gets_to_are_warned_of(make):

@@ -134,6 +134,21 @@ struct ReloadTests {
         #expect(noted.suffix(2) == ["1 stops", "2 stops"])
     }
 
+    @Test("what a check would warn of is in the log of whoever serves it without one")
+    func warned() async throws {
+        defer { sweep() }
+        let log = RecordedLog()
+        let file = File(file(", number: 1"))
+        let (served, reloader) = try await begin(file, log: log)
+        file.write(
+            self.file(", number: 1").replacing("{ type: echo } }", with: "{ type: echo }, mute: { type: echo } }"))
+        _ = await reloader.reload()
+        let line = log.lines.byMessage.withLock { $0["nothing names it, so it does nothing"] }
+        #expect(line?["setting"] == "pipelines.mute")
+        #expect(line?["at"].map { "\($0)".hasPrefix("config.yaml:5:") } == true)
+        await served.stop()
+    }
+
     @Test("the log names what became of instances and tenants, the first ten of each")
     func log() async throws {
         defer { sweep() }

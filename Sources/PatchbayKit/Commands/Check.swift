@@ -29,12 +29,12 @@ struct Check: AsyncParsableCommand {
 
     func run() async throws {
         let path = file ?? config.file
-        let (configuration, gateway) = try ConfigurationOption.load(path, asJSON: format == .json)
+        let (_, gateway) = try ConfigurationOption.load(path, asJSON: format == .json)
         if connect, let faults = await gateway.rehearse(patience: .seconds(5)) {
             ConfigurationOption.report(faults, asJSON: format == .json)
             throw ExitCode(ExitStatus.software)
         }
-        let warnings = GatewayConfiguration.faults(configuration.warnings + gateway.warnings().faults)
+        let warnings = gateway.warnings()
         switch format {
         case .json: say(warnings.json.description)
         case .text:

@@ -37,7 +37,6 @@ public struct JWTAuth: AuthPlugin {
     }
 
     public func start() async throws {
-        for warning in warnings() { context.logger.warning("\(warning)") }
         await remoteKeys?.start()
     }
 
