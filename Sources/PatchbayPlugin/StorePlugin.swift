@@ -17,9 +17,19 @@ public protocol StorePlugin: Plugin {
     /// Reads and deletes in one step, so that of two takers one gets it.
     func take(_ key: String) async throws -> [UInt8]?
 
+    /// The keys of values, not of counters and sets, that start with a text and have not expired: at most `limit` of them, in
+    /// no order. What is written or deleted in the meantime may be among them or not.
+    ///
+    /// For lists that people ask for, not for calls: an engine may have to look at all its keys, and takes them a few at a
+    /// time, so that nobody waits for it.
+    func keys(startingWith prefix: String, limit: Int) async throws -> [String]
+
     /// Adds one to a counter that starts at 0 and is kept for good, in one step; the new count, or nil, and nothing changed,
     /// when that would be more than `limit`.
     func increment(_ key: String, limit: Int) async throws -> Int?
+
+    /// What a counter of `increment` has come to; 0 where nothing was counted.
+    func counter(_ key: String) async throws -> Int
 
     /// Changes `member`'s share of a counter, in one step, by the rules of ``CounterShare``; what it has afterwards, and the
     /// count, which is the sum of all shares, those that are forgotten among them.

@@ -328,7 +328,9 @@ private struct Broken: StorePlugin {
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws { throw Away() }
     func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool { throw Away() }
     func take(_ key: String) async throws -> [UInt8]? { throw Away() }
+    func keys(startingWith prefix: String, limit: Int) async throws -> [String] { throw Away() }
     func increment(_ key: String, limit: Int) async throws -> Int? { throw Away() }
+    func counter(_ key: String) async throws -> Int { throw Away() }
     func share(
         _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
     ) async throws -> (share: Int, count: Int) { throw Away() }
