@@ -54,4 +54,27 @@ public protocol StorePlugin: Plugin {
 extension StorePlugin {
     /// It is.
     public static var isPersistent: Bool { true }
+
+    /// The values whose keys start with a text, in the order of the keys: for lists that people ask for.
+    ///
+    /// - Throws: an error where there are more than 100 000, for what is left out of a list would seem not to be there; and what
+    ///   the store throws.
+    public func entries(startingWith prefix: String) async throws -> [(key: String, value: [UInt8])] {
+        let limit = 100_000
+        let keys = try await keys(startingWith: prefix, limit: limit + 1)
+        guard keys.count <= limit else { throw TooManyEntries(prefix: prefix, limit: limit) }
+        var entries: [(key: String, value: [UInt8])] = []
+        for key in keys.sorted() {
+            // It may be gone in the meantime.
+            if let value = try await get(key) { entries.append((key: key, value: value)) }
+        }
+        return entries
+    }
+}
+
+private struct TooManyEntries: Error, CustomStringConvertible {
+    let prefix: String
+    let limit: Int
+
+    var description: String { "more than \(limit) keys in the store start with '\(prefix)', too many for a list" }
 }
