@@ -211,11 +211,16 @@ struct Gateway: Sendable {
             let names = minters.map(\.name).sorted().joined(separator: ", ")
             throw SettingsFault("there are several auth instances of type \(type); say which with --instance: \(names)")
         }
-        for store in configuration.instances[.auth]?[only.name]?.stores ?? [] where saves {
-            guard let plugin = deployment.stores[store], !Swift.type(of: plugin).isPersistent else { continue }
+        if saves, !isShared(authInstance: only.name) {
             throw SettingsFault("the store of '\(only.name)' is in memory, which only the gateway itself sees")
         }
         return only.minter
+    }
+
+    /// Whether other processes see what an auth instance stores.
+    func isShared(authInstance name: String) -> Bool {
+        let stores = configuration.instances[.auth]?[name]?.stores ?? []
+        return stores.compactMap { deployment.stores[$0] }.allSatisfy { Swift.type(of: $0).isPersistent }
     }
 
     private func addresses() -> [SocketAddress] {

@@ -139,6 +139,12 @@ public protocol TokenMinter: AuthPlugin {
     /// - Returns: whether it was there.
     /// - Throws: a ``SettingsFault`` when it stands in the configuration, and what the store throws.
     func revoke(_ credential: String) async throws -> Bool
+
+    /// The credentials that can be named one by one: those of its configuration, and those in its store that are no other
+    /// instance's. What cannot be read is among them, with what is wrong with it: it may be what somebody is looking for.
+    ///
+    /// - Throws: what the store throws.
+    func credentials() async throws -> [KnownCredential]
 }
 
 extension TokenMinter {
@@ -147,6 +153,9 @@ extension TokenMinter {
 
     /// Nothing: none is saved.
     public func revoke(_ credential: String) async throws -> Bool { false }
+
+    /// None: what is good is told by a signature, or by somebody else.
+    public func credentials() async throws -> [KnownCredential] { [] }
 }
 
 /// What `patchbay token` asks for. Each minter reads what it needs.

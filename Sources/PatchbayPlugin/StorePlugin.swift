@@ -17,9 +17,19 @@ public protocol StorePlugin: Plugin {
     /// Reads and deletes in one step, so that of two takers one gets it.
     func take(_ key: String) async throws -> [UInt8]?
 
+    /// The keys of values, not of counters and sets, that start with a text and have not expired: at most `limit` of them, in
+    /// no order. What is written or deleted in the meantime may be among them or not.
+    ///
+    /// For lists that people ask for, not for calls: an engine may have to look at all its keys, and takes them a few at a
+    /// time, so that nobody waits for it.
+    func keys(startingWith prefix: String, limit: Int) async throws -> [String]
+
     /// Adds one to a counter that starts at 0 and is kept for good, in one step; the new count, or nil, and nothing changed,
     /// when that would be more than `limit`.
     func increment(_ key: String, limit: Int) async throws -> Int?
+
+    /// What a counter of `increment` has come to; 0 where nothing was counted.
+    func counter(_ key: String) async throws -> Int
 
     /// Changes `member`'s share of a counter, in one step, by the rules of ``CounterShare``; what it has afterwards, and the
     /// count, which is the sum of all shares, those that are forgotten among them.
@@ -44,4 +54,27 @@ public protocol StorePlugin: Plugin {
 extension StorePlugin {
     /// It is.
     public static var isPersistent: Bool { true }
+
+    /// The values whose keys start with a text, in the order of the keys: for lists that people ask for.
+    ///
+    /// - Throws: an error where there are more than 100 000, for what is left out of a list would seem not to be there; and what
+    ///   the store throws.
+    public func entries(startingWith prefix: String) async throws -> [(key: String, value: [UInt8])] {
+        let limit = 100_000
+        let keys = try await keys(startingWith: prefix, limit: limit + 1)
+        guard keys.count <= limit else { throw TooManyEntries(prefix: prefix, limit: limit) }
+        var entries: [(key: String, value: [UInt8])] = []
+        for key in keys.sorted() {
+            // It may be gone in the meantime.
+            if let value = try await get(key) { entries.append((key: key, value: value)) }
+        }
+        return entries
+    }
+}
+
+private struct TooManyEntries: Error, CustomStringConvertible {
+    let prefix: String
+    let limit: Int
+
+    var description: String { "more than \(limit) keys in the store start with '\(prefix)', too many for a list" }
 }

@@ -17,7 +17,7 @@ public enum PluginConformance {
     /// - an auth plugin accepts neither nothing nor nonsense;
     /// - a quota that admits a call gives the seat back, and bears being told twice;
     /// - an ICE policy says the same of one candidate each time;
-    /// - a store keeps what it is given, hands it out once, and counts its leases.
+    /// - a store keeps what it is given, hands it out once, lists its keys, and counts its leases.
     ///
     /// - Parameters:
     ///   - yaml: settings that the plugin accepts.
@@ -173,6 +173,8 @@ public enum PluginConformance {
             try await store.increment(key + "n", limit: 2),
         ]
         try expect(counts == [1, 2, nil], "`increment` to 2 counts \(counts)")
+        let counters = [try await store.counter(key + "n"), try await store.counter(key + "none")]
+        try expect(counters == [2, 0], "a counter that counted 2, and one that counted nothing, are \(counters)")
         var sums: [[Int]] = []
         let changes: [(member: String, change: CounterShare.Change)] = [
             ("a", .draw(upTo: 5, limit: 7)), ("a", .draw(upTo: 5, limit: 7)), ("b", .draw(upTo: 3, limit: 7)),
@@ -196,7 +198,25 @@ public enum PluginConformance {
         try await store.release(key + "s", member: "a")
         let count = try await store.count(key + "s")
         try expect(count == 1, "a set of one counts \(count)")
+        try await checkKeys(store, key)
         try await store.release(key + "s", member: "b")
+    }
+
+    /// - Parameter key: what has counters and sets, and no values.
+    private static func checkKeys(_ store: any StorePlugin, _ key: String) async throws {
+        // Each of these means more than itself in the patterns of some engine.
+        let odd = ["*", "?", "_", "%", "[a]", "\\"].map { key + $0 }
+        for each in odd + [key + "x", key + "*y"] { try await store.set(each, [1], timeToLive: .seconds(60)) }
+        for each in odd {
+            let found = try await store.keys(startingWith: each, limit: 100).sorted()
+            let expected = each == key + "*" ? [each, each + "y"] : [each]
+            try expect(found == expected, "the keys that start with '\(each)' are \(found)")
+        }
+        let some = try await store.keys(startingWith: key, limit: 2)
+        try expect(Set(some).count == 2 && some.count == 2, "the keys of something, at most 2, are \(some)")
+        for each in odd + [key + "x", key + "*y"] { _ = try await store.take(each) }
+        let left = try await store.keys(startingWith: key, limit: 100)
+        try expect(left == [], "keys that have no value are listed: \(left)")
     }
 
     private static func expect(_ holds: Bool, _ fault: String) throws(ConformanceFault) {

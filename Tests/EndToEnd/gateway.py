@@ -370,16 +370,20 @@ def begin(*arguments, binary=BINARY, machine=None, **options) -> subprocess.Pope
 
 
 def finish(process: subprocess.Popen, what: str, timeout=60) -> subprocess.CompletedProcess:
-    """Waits for a command's end, and looks for secrets in what it wrote. `token` prints one, which is its task."""
+    """Waits for a command's end, and looks for secrets in what it wrote. `token` prints one, which is its task; `token list`
+    prints embed tokens, which pages show."""
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     finally:
         process.kill()
         process.wait()
-    is_token = what == "token"
+    is_list = what == "token" and "list" in process.args
+    is_token = what == "token" and not is_list
     if is_token:
-        leaks.secret("what `patchbay token` made", stdout.strip())
-    leaks.check(f"patchbay {what}", stderr + ("" if is_token else stdout))
+        leaks.secret("an embed token" if "embed" in process.args else "what `patchbay token` made", stdout.strip())
+    leaks.check(f"patchbay {what}", stderr + ("" if is_token or is_list else stdout))
+    if is_list:
+        leaks.check("patchbay token list", stdout, but={"an embed token"})
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 

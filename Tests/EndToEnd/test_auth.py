@@ -311,6 +311,59 @@ def test_a_saved_api_key_is_revoked_by_the_hash_that_the_command_said(start):
         assert again.returncode == 64 and "'users'" in again.stderr and key not in again.stderr
 
 
+def test_what_is_known_is_listed_by_what_revokes_it_and_so_is_what_cannot_be_read(start):
+    configured = hashlib.sha256(b"a key of test_auth").hexdigest()
+    gateway = start(template=MACHINES, keys=f'{{ id: nightly, hash: "sha256:{configured}", user: checker }}')
+
+    def token(*words):
+        run = patchbay("token", *words, "-c", gateway.config, cwd=gateway.config.parent)
+        assert run.returncode == 0, run.stderr
+        return run.stdout.strip()
+
+    def listed(*words):
+        return {each["name"]: each for each in json.loads(token("list", "--json", *words))}
+
+    key = token("api-key", "--user", "robot", "--workflow", "2", "--expires", "30d", "--save")
+    embed = token("embed", "--workflow", "2", "--user", "7", "--org", "acme", "--usage-limit", "9", "--save")
+    gateway.embed_session(embed)
+    gateway.change("embed_token:token:emb_odd", workflow="2", owner="7")
+    gateway.change("embed_token:token:emb_theirs", workflow=2, owner="7", instance="elsewhere")
+    gateway.change(f"api_key:{'0' * 64}", user="robot", expiry="2030-01-01")
+
+    found = listed()
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    assert set(found) == {"emb_demo", "emb_echo", "emb_player", embed, "emb_odd", configured, digest, "0" * 64}
+    expected = {"type": "embed_token", "instance": "embeds", "name": embed, "id": None, "source": "store", "store": "local"}
+    expected |= {"user": "7", "organization": "acme", "workflow": 2, "expires": None, "active": True, "uses": 1, "usage_limit": 9}
+    assert found[embed] == {**expected, "fault": None}
+    assert (found[digest]["user"], found[digest]["workflow"], found[digest]["id"]) == ("robot", 2, f"key-{digest[:8]}")
+    assert found[digest]["expires"].endswith("Z") and found[digest]["instance"] == "users"
+    assert found["emb_demo"]["source"] == found[configured]["source"] == "configuration"
+    assert found["emb_odd"]["fault"] == "'workflow' is not what it should be"
+    assert found["0" * 64]["fault"] == "unknown key 'expiry'"
+    assert set(listed("--instance", "users")) == {configured, digest, "0" * 64}
+
+    _, *lines = token("list").splitlines()
+    assert len(lines) == len(found)
+    for name, each in found.items():
+        [line] = [line for line in lines if f" {name} " in line]
+        assert line.endswith(f" faulty: {each['fault']}" if each["fault"] else " good")
+        assert key not in line
+        if each["source"] == "store":
+            token("revoke", name)
+    assert set(listed()) == {"emb_demo", "emb_echo", "emb_player", configured}
+
+    nobody = patchbay("token", "list", "--instance", "nobody", "-c", gateway.config, cwd=gateway.config.parent)
+    assert nobody.returncode == 64 and "nobody" in nobody.stderr and not nobody.stdout
+
+
+def test_of_a_store_in_memory_a_list_says_that_only_the_gateway_sees_it(start):
+    gateway = start(template=changed_config(("type: sqlite, path: {directory}/patchbay.db", "type: memory")))
+    run = patchbay("token", "list", "--json", "-c", gateway.config, cwd=gateway.config.parent)
+    assert run.returncode == 0 and "'embeds' is in memory" in run.stderr
+    assert {(each["source"], each["uses"]) for each in json.loads(run.stdout)} == {("configuration", None)}
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [

@@ -106,7 +106,9 @@ private struct AwayStore: StorePlugin {
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {}
     func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool { true }
     func take(_ key: String) async throws -> [UInt8]? { nil }
+    func keys(startingWith prefix: String, limit: Int) async throws -> [String] { [] }
     func increment(_ key: String, limit: Int) async throws -> Int? { nil }
+    func counter(_ key: String) async throws -> Int { 0 }
     func share(
         _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
     ) async throws -> (share: Int, count: Int) { (0, 0) }

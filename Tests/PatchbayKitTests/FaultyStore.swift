@@ -49,9 +49,19 @@ final class FaultyStore: StorePlugin {
         return try await store.take(key)
     }
 
+    func keys(startingWith prefix: String, limit: Int) async throws -> [String] {
+        try step()
+        return try await store.keys(startingWith: prefix, limit: limit)
+    }
+
     func increment(_ key: String, limit: Int) async throws -> Int? {
         try step()
         return try await store.increment(key, limit: limit)
+    }
+
+    func counter(_ key: String) async throws -> Int {
+        try step()
+        return try await store.counter(key)
     }
 
     func share(

@@ -82,7 +82,9 @@ private struct TouchyStore: StorePlugin {
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws {}
     func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool { true }
     func take(_ key: String) async throws -> [UInt8]? { nil }
+    func keys(startingWith prefix: String, limit: Int) async throws -> [String] { [] }
     func increment(_ key: String, limit: Int) async throws -> Int? { nil }
+    func counter(_ key: String) async throws -> Int { 0 }
     func share(
         _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
     ) async throws -> (share: Int, count: Int) { (0, 0) }
@@ -267,6 +269,7 @@ struct ScratchStoreTests {
         #expect(try await store.add("old", [5], timeToLive: nil))
         #expect(await store.increment("uses", limit: 1) == 1)
         #expect(await store.increment("uses", limit: 1) == nil)
+        #expect(await store.counter("uses") == 1)
         let minutes = await store.share("minutes", member: "a", .draw(upTo: 5, limit: 3), timeToLive: .seconds(60))
         #expect(minutes == (3, 3))
         #expect(try await store.lease("seats", member: "y", limit: 2, timeToLive: .seconds(60)))
@@ -279,8 +282,24 @@ struct ScratchStoreTests {
         #expect(try await base.get("old") == [1])
         #expect(try await base.get("new") == nil)
         #expect(try await base.increment("uses", limit: 1) == 1)
+        #expect(try await base.counter("uses") == 1)
         let look = CounterShare.Change.draw(upTo: 0, limit: 0)
         #expect(try await base.share("minutes", member: "a", look, timeToLive: .seconds(60)) == (0, 0))
         #expect(try await base.count("seats") == 1)
+    }
+
+    @Test("lists the keys of both, but for those that were taken")
+    func keys() async throws {
+        let base = FaultyStore()
+        for key in ["a:1", "a:2", "a:3", "b:1"] { try await base.set(key, [1], timeToLive: nil) }
+        let store = ScratchStore(over: base)
+        #expect(try await store.keys(startingWith: "a:", limit: .max).sorted() == ["a:1", "a:2", "a:3"])
+        _ = try await store.take("a:1")
+        await store.set("a:2", [2], timeToLive: nil)
+        await store.set("a:4", [2], timeToLive: nil)
+        await store.set("b:2", [2], timeToLive: nil)
+        #expect(try await store.keys(startingWith: "a:", limit: 9).sorted() == ["a:2", "a:3", "a:4"])
+        #expect(try await store.keys(startingWith: "a:", limit: 3).count == 3)
+        #expect(try await store.keys(startingWith: "a:", limit: 2).count == 2)
     }
 }

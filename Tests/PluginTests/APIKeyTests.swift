@@ -25,6 +25,9 @@ struct APIKeyTests {
         "sha256:" + SHA256.hash(data: Data(key.utf8)).map { String(format: "%02x", $0) }.joined()
     }
 
+    /// As the store has it.
+    private static func digits(_ key: String) -> String { String(hash(key).dropFirst("sha256:".count)) }
+
     /// As it is known by a key.
     private static func principal(_ principal: Principal, with key: String) -> Principal {
         var principal = principal
@@ -234,11 +237,65 @@ struct APIKeyTests {
         try await put(#"{"user":"8","instance":"other"}"#, key: "theirs")
         #expect(try await !auth.revoke("theirs"))
         #expect(await store.keys.count == 1)
-        try await put("what is this", key: "own")
-        #expect(try await auth.revoke("own"))
+        for own in ["what is this", #"{"user":"8","instance":null}"#] {
+            try await put(own, key: "own")
+            #expect(try await auth.revoke("own"))
+        }
         for name in [Self.key, Self.hash(Self.key)] {
             await #expect(throws: SettingsFault.self) { try await auth.revoke(name) }
         }
+    }
+
+    @Test("lists what the configuration and the store have, by their hashes, but not what other instances have")
+    func listed() async throws {
+        let auth = try auth("{ store: local, keys: [{ id: ci, hash: \"HASH\", user: 7, expires: 2027-01-15 }] }")
+        var request = TokenRequest(user: "8", organization: "acme", workflowID: 33, lifetime: .zero, isSaved: true)
+        request.expiresAfter = .seconds(60)
+        let key = try await Leaks.secret("an API key", auth.mint(request))
+        try await put(#"{"user":"8","instance":"other"}"#, key: "theirs")
+
+        var configured = KnownCredential(name: Self.digits(Self.key), store: nil)
+        configured.id = "ci"
+        configured.user = "7"
+        configured.expires = .seconds(1_799_971_200)
+        var minted = KnownCredential(name: Self.digits(key), store: "local")
+        minted.id = "key-\(Self.digits(key).prefix(8))"
+        minted.user = "8"
+        minted.organization = "acme"
+        minted.workflowID = 33
+        minted.expires = .seconds(1_800_000_060)
+        #expect(try await auth.credentials() == [configured, minted])
+        let withoutStore = try self.auth("keys: [{ id: ci, hash: \"HASH\", user: 7, expires: 2027-01-15 }]")
+        #expect(try await withoutStore.credentials() == [configured])
+        let away = try APIKeyAuth.watched("store: local", stores: ["local": Broken()], clock: clock)
+        await #expect(throws: Broken.Away.self) { try await away.credentials() }
+    }
+
+    @Test("lists what cannot be read, too, and shows nothing that may be a key")
+    func faulty() async throws {
+        let auth = try auth("{ store: local, keys: [{ id: ci, hash: \"HASH\", user: 7 }] }")
+        try await put(#"{"user":"8"}"#)
+        try await put("", key: "a")
+        try await put(#"{"user":"8","workflw":7}"#, key: "b")
+        try await put(#"{"user":"8","instance":7}"#, key: "c")
+        try await put("{}", key: "d")
+        let misplaced = ["", Self.digits("e").uppercased(), Leaks.secret("an API key", "key_\(Self.digits("f"))")]
+        for place in misplaced {
+            try await store.set("api_key:\(place)", Array(#"{"user":"8"}"#.utf8), timeToLive: nil)
+        }
+
+        let found = try await auth.credentials().filter { $0.store == "local" }
+        func fault(_ key: String) -> String? { found.first { $0.name == Self.digits(key) }?.fault }
+        #expect(fault(Self.key) == "'ci' of the configuration is the same key, and wins")
+        #expect(fault("a") == "invalid JSON at byte 0 (RFC 8259)")
+        #expect(fault("b") == "unknown key 'workflw'")
+        #expect(fault("c") == "'instance' is not what it should be")
+        #expect(fault("d") == "it has no user")
+        let nameless = found.filter { $0.name == nil }
+        #expect(nameless.count == 3 && found.count == 8)
+        #expect(nameless.allSatisfy { $0.fault?.hasPrefix("what it stands under is no SHA-256") == true })
+        #expect(found.count(where: \.isActive) == 2)
+        #expect(!"\(found)".contains("key_"))
     }
 
     @Test(
@@ -344,7 +401,9 @@ private struct Broken: StorePlugin {
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws { throw Away() }
     func add(_ key: String, _ value: [UInt8], timeToLive: Duration?) async throws -> Bool { throw Away() }
     func take(_ key: String) async throws -> [UInt8]? { throw Away() }
+    func keys(startingWith prefix: String, limit: Int) async throws -> [String] { throw Away() }
     func increment(_ key: String, limit: Int) async throws -> Int? { throw Away() }
+    func counter(_ key: String) async throws -> Int { throw Away() }
     func share(
         _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
     ) async throws -> (share: Int, count: Int) { throw Away() }

@@ -412,7 +412,11 @@ private final class LateStore: StorePlugin {
         try await store.add(key, value, timeToLive: timeToLive)
     }
     func take(_ key: String) async throws -> [UInt8]? { try await store.take(key) }
+    func keys(startingWith prefix: String, limit: Int) async throws -> [String] {
+        try await store.keys(startingWith: prefix, limit: limit)
+    }
     func increment(_ key: String, limit: Int) async throws -> Int? { try await store.increment(key, limit: limit) }
+    func counter(_ key: String) async throws -> Int { try await store.counter(key) }
     func lease(_ set: String, member: String, limit: Int, timeToLive: Duration) async throws -> Bool {
         try await store.lease(set, member: member, limit: limit, timeToLive: timeToLive)
     }

@@ -164,9 +164,13 @@ private struct HalfStore: StorePlugin {
         try await check(key).add(key, value, timeToLive: timeToLive)
     }
     func take(_ key: String) async throws -> [UInt8]? { try await check(key).take(key) }
+    func keys(startingWith prefix: String, limit: Int) async throws -> [String] {
+        try await check(prefix).keys(startingWith: prefix, limit: limit)
+    }
     func increment(_ key: String, limit: Int) async throws -> Int? {
         try await check(key).increment(key, limit: limit)
     }
+    func counter(_ key: String) async throws -> Int { try await check(key).counter(key) }
     func share(
         _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
     ) async throws -> (share: Int, count: Int) {

@@ -139,10 +139,75 @@ struct EmbedTokenTests {
         for other in ["emb_theirs", "", "../x"] { #expect(try await !page.auth.revoke(other)) }
         await #expect(throws: SettingsFault.self) { try await page.auth.revoke("emb_demo") }
         #expect(await page.store.keys.contains("embed_token:token:emb_theirs"))
-        for own in [#"{"workflow":5,"owner":"u1"}"#, "what is this"] {
+        for own in [#"{"workflow":5,"owner":"u1"}"#, "what is this", #"{"workflow":5,"owner":"u1","instance":7}"#] {
             try await page.save("emb_own", own)
             #expect(try await page.auth.revoke("emb_own"))
         }
+    }
+
+    @Test("lists what the configuration and the store have, and its uses, but not what other instances have")
+    func listed() async throws {
+        let page = try EmbedFixture()
+        let request = TokenRequest(
+            user: "u1", organization: "acme", workflowID: 5, lifetime: .zero, isSaved: true, usageLimit: 3,
+            expiresAfter: .seconds(60))
+        let token = try await Leaks.secret("an embed token", page.auth.mint(request))
+        try await page.save("emb_quiet", #"{"workflow":6,"owner":"u2","active":false}"#)
+        try await page.save("emb_theirs", #"{"workflow":6,"owner":"u2","instance":"other"}"#)
+        _ = try await page.session()
+        for _ in 0..<2 { _ = try await page.session(token: token) }
+
+        let found = try await page.auth.credentials()
+        let configured = found.filter { $0.store == nil }
+        #expect(configured.compactMap(\.name) == ["emb_demo", "emb_off", "emb_old", "emb_twice"])
+        #expect(configured.compactMap(\.uses) == [1, 0, 0, 0])
+        #expect(configured.map { $0.usageLimit ?? 0 } == [0, 0, 0, 2])
+        #expect(configured.map(\.isActive) == [true, false, true, true])
+        #expect(configured.compactMap(\.workflowID) == [7, 7, 7, 7])
+        #expect(configured[2].expires == .seconds(1_799_971_200))
+
+        var minted = KnownCredential(name: token, store: "local")
+        minted.user = "u1"
+        minted.organization = "acme"
+        minted.workflowID = 5
+        minted.expires = page.clock.now + .seconds(60)
+        minted.uses = 2
+        minted.usageLimit = 3
+        var quiet = KnownCredential(name: "emb_quiet", store: "local")
+        quiet.user = "u2"
+        quiet.workflowID = 6
+        quiet.isActive = false
+        quiet.uses = 0
+        #expect(Set(found.filter { $0.store != nil }) == [minted, quiet])
+    }
+
+    @Test(
+        "lists what cannot be read, too, and what is otherwise than its writer thought",
+        arguments: [
+            ("emb_a", "", false, "invalid JSON at byte 0 (RFC 8259)"),
+            ("emb_a", "[]", false, "'workflow' is not what it should be"),
+            ("emb_a", #"{"workflow":7}"#, false, "'owner' is not what it should be"),
+            ("emb_a", #"{"workflow":7,"owner":"u","Active":false}"#, false, "unknown key 'Active'"),
+            ("emb_a", #"{"workflow":7,"owner":"u","instance":null}"#, false, "'instance' is not what it should be"),
+            ("emb a", #"{"workflow":7,"owner":"u"}"#, false, "a token is made of 1 to 256 letters, digits and - . _ ~"),
+            ("", #"{"workflow":7,"owner":"u"}"#, false, "a token is made of 1 to 256 letters, digits and - . _ ~"),
+            ("emb_demo", #"{"workflow":7,"owner":"u"}"#, true, "the configuration has one of this name, which wins"),
+            (
+                "emb_a", #"{"workflow":7,"owner":"u","settings":{"widgetType":"chat"}}"#, true,
+                "it is for a chat widget, and only voice is served"
+            ),
+            (
+                "emb_a", #"{"workflow":7,"owner":"u","allowed_domains":["a.example","a*"]}"#, true,
+                "'a*' is no domain of a page: * stands alone for any host, or as *. before a name, and nowhere else"
+            ),
+        ])
+    func faulty(name: String, json: String, isActive: Bool, fault: String) async throws {
+        let page = try EmbedFixture(tokens: "[{ token: emb_demo, workflow: 7 }]")
+        try await page.save(name, json)
+        let found = try await page.auth.credentials().filter { $0.store == "local" }
+        #expect(found.compactMap(\.name) == [name])
+        #expect(found.first?.fault == fault)
+        #expect(found.first?.isActive == isActive)
     }
 
     @Test("a saved token is good at once, for what was asked")

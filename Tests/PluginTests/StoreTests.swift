@@ -107,6 +107,54 @@ struct StoreTests {
             #expect(try await store.increment("t:others", limit: .max) == 1)
             for limit in [0, -1, .min] { #expect(try await store.increment("t:none", limit: limit) == nil) }
             #expect(try await store.increment("t:none", limit: 1) == 1)
+            #expect(try await store.counter("t:runs") == 51)
+            #expect(try await store.counter("t:none") == 1)
+            #expect(try await store.counter("t:never") == 0)
+        }
+    }
+
+    @Test(
+        "lists the keys of values that start with a text, whatever is in it, and those of nothing else",
+        arguments: Engine.all)
+    func keys(engine: Engine) async throws {
+        try await with(engine) { store in
+            let all = [
+                "t:a", "t:b", "t:", "t*:a", "t**", "t?:a", "t[x]:a", #"t\:a"#, "t%:a", "t_:a", "tx:a", "txy:a", "T:a",
+                "té:a", "t\u{D7FF}:a", "t\u{E000}:a", "t\u{10FFFF}:a", "t\u{10FFFF}", "\u{10FFFF}", "u:a",
+            ]
+            for key in all { try await store.set(key, [1], timeToLive: nil) }
+            // These are no values, whatever their keys are.
+            _ = try await store.increment("t:n", limit: 9)
+            _ = try await store.share("t:m", member: "a", .draw(upTo: 1, limit: 9), timeToLive: .seconds(60))
+            _ = try await store.lease("t:s", member: "a", limit: 9, timeToLive: .seconds(60))
+            let prefixes = [
+                "", "t", "t:", "t:a", "t:ab", "t*", "t**", "t?", "t[", "t[x]", #"t\"#, "t%", "t_", "té", "t\u{D7FF}",
+                "t\u{10FFFF}", "\u{10FFFF}", "v",
+            ]
+            for prefix in prefixes {
+                let found = try await store.keys(startingWith: prefix, limit: 100)
+                let expected = all.filter { $0.utf8.starts(with: prefix.utf8) }
+                #expect(found.sorted() == expected.sorted(), "'\(prefix)'")
+                for limit in [0, 1, 2] {
+                    let some = try await store.keys(startingWith: prefix, limit: limit)
+                    #expect(some.count == min(limit, expected.count) && Set(some).isSubset(of: expected))
+                }
+            }
+            _ = try await store.take("t:a")
+            #expect(try await store.keys(startingWith: "t:", limit: 100).sorted() == ["t:", "t:b"])
+        }
+    }
+
+    @Test("lists no key whose value has expired", arguments: Engine.byTestClock)
+    func keyExpiry(engine: Engine) async throws {
+        try await with(engine) { store in
+            try await store.set("t:short", [1], timeToLive: .seconds(10))
+            try await store.set("t:long", [1], timeToLive: .seconds(20))
+            try await store.set("t:good", [1], timeToLive: nil)
+            clock.advance(by: .seconds(10))
+            #expect(try await store.keys(startingWith: "t:", limit: 9).sorted() == ["t:good", "t:long"])
+            clock.advance(by: .seconds(10))
+            #expect(try await store.keys(startingWith: "t:", limit: 9) == ["t:good"])
         }
     }
 

@@ -31,7 +31,7 @@ struct OneLineLogHandler<Inner: LogHandler>: LogHandler {
 
     func log(event: LogEvent) {
         var event = event
-        event.message = "\(Self.oneLine(event.message.description))"
+        event.message = "\(event.message.description.oneLine())"
         if let error = event.error {
             event.metadata = (event.metadata ?? [:]).merging(["error.message": "\(error)"]) { own, _ in own }
             event.error = nil
@@ -44,30 +44,8 @@ struct OneLineLogHandler<Inner: LogHandler>: LogHandler {
         let text = value.description
         // Bare, it could be taken for the next field, or for who says what.
         let isQuoted = text.unicodeScalars.contains { ["=", "[", "]", "\"", "\\"].contains($0) }
-        let line = oneLine(text, isQuoted: isQuoted)
+        let line = text.oneLine(isQuoted: isQuoted)
         return .string(isQuoted ? "\"\(line)\"" : line)
-    }
-
-    /// Control and format characters, those that turn text round among them, and separators of lines, as `\u{a}`; within
-    /// quotes `\"` and `\\` besides.
-    private static func oneLine(_ text: String, isQuoted: Bool = false) -> String {
-        guard isQuoted || text.unicodeScalars.contains(where: isUnprintable) else { return text }
-        return text.unicodeScalars.reduce(into: "") { line, scalar in
-            if isUnprintable(scalar) {
-                line += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                if isQuoted, scalar == "\"" || scalar == "\\" { line += "\\" }
-                line.unicodeScalars.append(scalar)
-            }
-        }
-    }
-
-    private static func isUnprintable(_ scalar: Unicode.Scalar) -> Bool {
-        if scalar.isASCII { return scalar.value < 0x20 || scalar.value == 0x7f }
-        return switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator: true
-        default: false
-        }
     }
 }
 

@@ -4,9 +4,9 @@ import PatchbayPlugin
 /// `patchbay token`
 struct Token: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Makes a token for trying things out, or takes one back.",
+        abstract: "Makes a token for trying things out, lists those that there are, or takes one back.",
         discussion: "`patchbay token jwt --help` has all options.",
-        subcommands: [MakeToken.self, RevokeToken.self], defaultSubcommand: MakeToken.self)
+        subcommands: [MakeToken.self, ListTokens.self, RevokeToken.self], defaultSubcommand: MakeToken.self)
 }
 
 /// `patchbay token jwt`, `embed` and `api-key`
@@ -135,7 +135,7 @@ struct RevokeToken: AsyncParsableCommand {
 }
 
 /// Says what went wrong; the status to end with.
-private func failure(_ error: any Error) -> ExitCode {
+func failure(_ error: any Error) -> ExitCode {
     complain("error: \(error)")
     return ExitCode(error is SettingsFault ? ExitStatus.usage : ExitStatus.software)
 }

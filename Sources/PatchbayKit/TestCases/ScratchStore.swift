@@ -51,12 +51,22 @@ actor ScratchStore: StorePlugin {
         return value
     }
 
+    func keys(startingWith prefix: String, limit: Int) async throws -> [String] {
+        // Some of the other store's are counted twice, or were taken here.
+        let enough = max(limit, limit &+ entries.count)
+        let others = try await base?.keys(startingWith: prefix, limit: enough) ?? []
+        let own = entries.filter { $0.value.value != nil && $0.key.utf8.starts(with: prefix.utf8) }.map(\.key)
+        return Array((own + others.filter { entries[$0] == nil }).prefix(max(0, limit)))
+    }
+
     func increment(_ key: String, limit: Int) -> Int? {
         let count = counters[key, default: 0]
         guard count < limit else { return nil }
         counters[key] = count + 1
         return count + 1
     }
+
+    func counter(_ key: String) -> Int { counters[key, default: 0] }
 
     func share(
         _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration

@@ -9,15 +9,22 @@ extension APIKeyAuth {
         guard let content = try await store?.get(Self.place(of: hash)) else { return nil }
         do {
             let json = try JSONValue(parsing: content)
-            if let instance = json["instance"], instance != .string(context.name) { return nil }
-            return try APIKey(stored: json, hash: hash)
+            return isOfAnother(json) ? nil : try APIKey(stored: json, hash: hash)
         } catch {
             context.logger.error("an API key in the store cannot be read", metadata: ["error": "\(error)"])
             return nil
         }
     }
 
-    private static func place(of hash: KeyHash) -> String { "\(type):\(hash.hexadecimal)" }
+    /// Whether what the store has is another instance's.
+    private func isOfAnother(_ json: JSONValue) -> Bool {
+        guard case .string(let instance)? = json["instance"] else { return false }
+        return instance != context.name
+    }
+
+    private static let prefix = "\(type):"
+
+    private static func place(of hash: KeyHash) -> String { prefix + hash.hexadecimal }
 }
 
 extension APIKeyAuth: TokenMinter {
@@ -64,12 +71,38 @@ extension APIKeyAuth: TokenMinter {
             let place = Self.place(of: hash)
             guard let store, let content = try await store.get(place) else { continue }
             // One that cannot be read is nobody else's.
-            if let instance = (try? JSONValue(parsing: content))?["instance"], instance != .string(context.name) {
-                continue
-            }
+            if let json = try? JSONValue(parsing: content), isOfAnother(json) { continue }
             if try await store.take(place) != nil { return true }
         }
         return false
+    }
+
+    public func credentials() async throws -> [KnownCredential] {
+        let configured = keys.map { KnownCredential($0, store: nil) }
+        guard let store, let storeName else { return configured }
+        let stored = try await store.entries(startingWith: Self.prefix).compactMap { place, content in
+            let digits = String(decoding: place.utf8.dropFirst(Self.prefix.utf8.count), as: UTF8.self)
+            return credential(digits, stored: content, in: storeName)
+        }
+        return configured + stored
+    }
+
+    /// What stands in the store behind the prefix; nil where it is another instance's.
+    private func credential(_ digits: String, stored content: [UInt8], in store: String) -> KnownCredential? {
+        let hash = KeyHash.decode("sha256:" + digits).flatMap { $0.hexadecimal == digits ? $0 : nil }
+        do {
+            let json = try JSONValue(parsing: content)
+            if isOfAnother(json) { return nil }
+            guard let hash else { throw StoredKeyError.place }
+            var known = try KnownCredential(APIKey(stored: json, hash: hash), store: store)
+            if let other = keys.first(where: { $0.hash == hash }) {
+                known.fault = "'\(other.id)' of the configuration is the same key, and wins"
+            }
+            return known
+        } catch {
+            // What is no hash may be the key itself.
+            return KnownCredential(name: hash?.hexadecimal, store: store, fault: "\(error)")
+        }
     }
 
     private func apiKey(_ text: String, _ request: TokenRequest) -> APIKey {
@@ -103,6 +136,8 @@ extension APIKey {
         }
         guard let members = json.object else { throw .noObject }
         if let unknown = members.keys.filter({ !Self.storedNames.contains($0) }).min() { throw .unknown(unknown) }
+        // It is bound to an instance, and nobody knows which.
+        if let instance = json["instance"], instance.string == nil { throw .member("instance") }
         self.init()
         self.hash = hash
         id = try member("id", \.string) ?? ""
@@ -116,14 +151,28 @@ extension APIKey {
     private static let storedNames = Set(APIKey().fields.map(\.name) + ["instance"])
 }
 
+extension KnownCredential {
+    fileprivate init(_ key: APIKey, store: String?) {
+        self.init(name: key.hash.hexadecimal, store: store)
+        id = key.id.isEmpty ? nil : key.id
+        user = key.user.isEmpty ? nil : key.user
+        organization = key.organization
+        workflowID = key.workflow
+        expires = key.expires?.sinceEpoch
+        if key.user.isEmpty { fault = "it has no user" }
+    }
+}
+
 /// What is wrong with a key in the store.
 private enum StoredKeyError: Error, CustomStringConvertible {
+    case place
     case noObject
     case member(String)
     case unknown(String)
 
     var description: String {
         switch self {
+        case .place: "what it stands under is no SHA-256 in 64 digits from 0 to f, and is not shown: it may be the key"
         case .unknown(let name): "unknown key '\(name.prefix(64))'"
         case .noObject: "it is no JSON object"
         case .member(let name): "'\(name)' is not what it should be"

@@ -11,9 +11,7 @@ extension EmbedTokenAuth {
         if let token = tokens[text] { return token }
         guard let content = try await store.get(Self.key(ofToken: text)) else { return nil }
         do {
-            let json = try JSONValue(parsing: content)
-            if let instance = json["instance"], instance != .string(context.name) { return nil }
-            return try EmbedToken(stored: json, token: text)
+            return try token(text, stored: content)
         } catch {
             // Who reads the log must not be able to use it.
             let digest = hexadecimal(SHA256.hash(data: Array(text.utf8))).prefix(8)
@@ -21,6 +19,17 @@ extension EmbedTokenAuth {
                 "an embed token in the store cannot be read", metadata: ["sha256": "\(digest)", "error": "\(error)"])
             return nil
         }
+    }
+
+    /// Reads a token as the store has it; nil where it is another instance's.
+    private func token(_ text: String, stored content: [UInt8]) throws -> EmbedToken? {
+        let json = try JSONValue(parsing: content)
+        return isOfAnother(json) ? nil : try EmbedToken(stored: json, token: text)
+    }
+
+    private func isOfAnother(_ json: JSONValue) -> Bool {
+        guard case .string(let instance)? = json["instance"] else { return false }
+        return instance != context.name
     }
 
     private static func key(ofToken token: String) -> String { "\(type):token:\(token)" }
@@ -70,10 +79,42 @@ extension EmbedTokenAuth: TokenMinter {
         let key = Self.key(ofToken: credential)
         guard let content = try await store.get(key) else { return false }
         // One that cannot be read is nobody else's.
-        if let instance = (try? JSONValue(parsing: content))?["instance"], instance != .string(context.name) {
-            return false
-        }
+        if let json = try? JSONValue(parsing: content), isOfAnother(json) { return false }
         return try await store.take(key) != nil
+    }
+
+    public func credentials() async throws -> [KnownCredential] {
+        var known: [KnownCredential] = []
+        for token in tokens.values.sorted(by: { $0.token < $1.token }) {
+            var credential = KnownCredential(token, store: nil)
+            credential.uses = try await store.counter(key(ofUses: token.token))
+            known.append(credential)
+        }
+        let prefix = Self.key(ofToken: "")
+        for (key, content) in try await store.entries(startingWith: prefix) {
+            let text = String(decoding: key.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)
+            guard var credential = credential(text, stored: content) else { continue }
+            // Those of one that the configuration has are not this one's.
+            if tokens[text] == nil { credential.uses = try await store.counter(self.key(ofUses: text)) }
+            known.append(credential)
+        }
+        return known
+    }
+
+    /// What stands in the store; nil where it is another instance's.
+    private func credential(_ text: String, stored content: [UInt8]) -> KnownCredential? {
+        do {
+            guard let token = try token(text, stored: content) else { return nil }
+            guard EmbedToken.isWellFormed(text) else {
+                return KnownCredential(
+                    name: text, store: storeName, fault: "a token is made of 1 to 256 letters, digits and - . _ ~")
+            }
+            var known = KnownCredential(token, store: storeName)
+            if tokens[text] != nil { known.fault = "the configuration has one of this name, which wins" }
+            return known
+        } catch {
+            return KnownCredential(name: text, store: storeName, fault: "\(error)")
+        }
     }
 
     private func embedToken(_ text: String, _ request: TokenRequest) -> EmbedToken {
@@ -97,6 +138,8 @@ extension EmbedToken {
     /// - Throws: at anything that is not as it should be, names that are none among it, so that a slip opens nothing.
     fileprivate init(stored json: JSONValue, token: String) throws(StoredTokenError) {
         if let unknown = json.object?.keys.filter({ !Self.storedNames.contains($0) }).min() { throw .unknown(unknown) }
+        // It is bound to an instance, and nobody knows which.
+        if let instance = json["instance"], instance.string == nil { throw .member("instance") }
         func member<Value>(_ name: String, _ read: (JSONValue) -> Value?) throws(StoredTokenError) -> Value? {
             guard let value = json[name], value != .null else { return nil }
             guard let value = read(value) else { throw .member(name) }
@@ -120,6 +163,19 @@ extension EmbedToken {
 
     /// What a token in the store may have: all that `mint` writes.
     private static let storedNames = Set(EmbedToken().fields.map(\.name) + ["instance"])
+}
+
+extension KnownCredential {
+    fileprivate init(_ token: EmbedToken, store: String?) {
+        self.init(name: token.token, store: store)
+        user = token.owner
+        organization = token.organization
+        workflowID = token.workflow
+        expires = token.expires?.sinceEpoch
+        isActive = token.active
+        usageLimit = token.usageLimit
+        fault = token.isForChat ? "it is for a chat widget, and only voice is served" : token.domainFault?.text
+    }
 }
 
 /// A list of texts. A null in it allows nothing, but it is there: an empty list would allow all.

@@ -97,6 +97,13 @@ public actor MemoryStore: StorePlugin {
         try answer { values.removeValue(forKey: key).flatMap { isValid($0.expiry) ? $0.value : nil } }
     }
 
+    public func keys(startingWith prefix: String, limit: Int) async throws -> [String] {
+        try answer {
+            let found = values.filter { isValid($0.value.expiry) && $0.key.utf8.starts(with: prefix.utf8) }
+            return Array(found.keys.prefix(max(0, limit)))
+        }
+    }
+
     public func increment(_ key: String, limit: Int) async throws -> Int? {
         try answer {
             let count = counters[key] ?? 0
@@ -104,6 +111,10 @@ public actor MemoryStore: StorePlugin {
             counters[key] = count + 1
             return count + 1
         }
+    }
+
+    public func counter(_ key: String) async throws -> Int {
+        try answer { counters[key] ?? 0 }
     }
 
     public func share(

@@ -65,9 +65,45 @@ public final class RedisStore: StorePlugin {
         try await value(of: RedisCommand("GETDEL", .text(self.key(.value, key))))
     }
 
+    /// A thousand keys at a time: others are served in between, however many there are.
+    public func keys(startingWith prefix: String, limit: Int) async throws -> [String] {
+        let pattern = RedisCommand.Argument.text(Self.pattern(startingWith: key(.value, prefix)))
+        let place = key(.value, "").utf8.count
+        var found: Set<String> = []
+        var cursor: RedisCommand.Argument = "0"
+        repeat {
+            // A cursor is of the server that gave it: what another answers to it could have gaps.
+            let command = RedisCommand(
+                "SCAN", cursor, "MATCH", pattern, "COUNT", .integer(1_000), isIdempotent: cursor == "0")
+            guard let reply = try await redis.send(command).elements, reply.count == 2, let next = reply[0].text,
+                let keys = reply[1].elements
+            else { throw RedisError.strangeReply(server: redis.server) }
+            // What is no UTF-8 is none of ours.
+            for key in keys.compactMap(\.text) {
+                found.insert(String(decoding: key.utf8.dropFirst(place), as: UTF8.self))
+            }
+            cursor = .text(next)
+        } while cursor != "0" && found.count < limit
+        return Array(found.prefix(max(0, limit)))
+    }
+
+    /// What `MATCH` takes for a text and whatever is behind it.
+    private static func pattern(startingWith text: String) -> String {
+        let escaped = text.unicodeScalars.reduce(into: "") { pattern, scalar in
+            if ["*", "?", "[", "\\"].contains(scalar) { pattern += "\\" }
+            pattern.unicodeScalars.append(scalar)
+        }
+        return escaped + "*"
+    }
+
     public func increment(_ key: String, limit: Int) async throws -> Int? {
         let reply = try await redis.run(Self.increment, keys: [self.key(.counter, key)], [.integer(limit)])
         return reply == .null ? nil : try integer(reply)
+    }
+
+    public func counter(_ key: String) async throws -> Int {
+        let reply = try await redis.send(RedisCommand("GET", .text(self.key(.counter, key)), isIdempotent: true))
+        return reply == .null ? 0 : try integer(reply)
     }
 
     public func share(

@@ -86,6 +86,30 @@ public final class SQLiteStore: StorePlugin {
         }.map(Array.init)
     }
 
+    public func keys(startingWith prefix: String, limit: Int) async throws -> [String] {
+        try await opened().read { [now = now(), end = Self.end(of: prefix)] database in
+            // A range, which the index has. Any blob comes after every text.
+            try String.fetchAll(
+                database,
+                sql: """
+                    SELECT key FROM entries
+                    WHERE key >= ? AND key < COALESCE(?, x'') AND (expires IS NULL OR expires > ?) LIMIT ?
+                    """,
+                arguments: [prefix, end, now, max(0, limit)])
+        }
+    }
+
+    /// The first text that comes after all those that start with `prefix`, in the order of their bytes; nil where none does.
+    private static func end(of prefix: String) -> String? {
+        var scalars = Array(prefix.unicodeScalars)
+        while let last = scalars.popLast() {
+            // Between these two are the halves of UTF-16, which are no text.
+            guard let next = Unicode.Scalar(last.value == 0xD7FF ? 0xE000 : last.value + 1) else { continue }
+            return String(String.UnicodeScalarView(scalars + [next]))
+        }
+        return nil
+    }
+
     public func increment(_ key: String, limit: Int) async throws -> Int? {
         try await opened().write { database in
             let count = try Self.count(key, database)
@@ -93,6 +117,10 @@ public final class SQLiteStore: StorePlugin {
             try Self.write(key, count: count + 1, expiry: nil, database)
             return count + 1
         }
+    }
+
+    public func counter(_ key: String) async throws -> Int {
+        try await opened().read { database in try Self.count(key, database) }
     }
 
     public func share(

@@ -19,12 +19,12 @@ enum ReservedNames {
     private static let plugin = """
         AddressScope AudioFormat AudioInput AudioLevel AudioOutput AuthOutcome AuthPlugin Call CallAudio CallEvent \
         CallRequest CallUsage Candidate ConformanceFault ConnectRequest CounterShare Denial Direction FakeCall Field \
-        FieldChoice FieldScalar FieldValue FileReference ICEPolicyPlugin JSONError JSONValue Lease MarkOutcome OwnFile \
-        PCMFrame Patchbay PipelineError PipelinePlugin PlaybackMark Plugin PluginConformance PluginContext \
-        PluginRegistration PluginSettings Principal QuotaOutcome QuotaPlugin QuotaScope QuotaTiming Route RouteProvider \
-        RouteRequest RouteResponse RunError RunOwner Secret SettingsFault SettingsNode SettingsReader SpokenText \
-        StorePlugin StoreReference TURNAccess TURNCredentials TestClock Timestamp TokenMinter TokenRequest WaveError \
-        WaveFile WorkflowRun WorkflowRuns WorkflowStep WrongSampleRate
+        FieldChoice FieldScalar FieldValue FileReference ICEPolicyPlugin JSONError JSONValue KnownCredential Lease \
+        MarkOutcome OwnFile PCMFrame Patchbay PipelineError PipelinePlugin PlaybackMark Plugin PluginConformance \
+        PluginContext PluginRegistration PluginSettings Principal QuotaOutcome QuotaPlugin QuotaScope QuotaTiming Route \
+        RouteProvider RouteRequest RouteResponse RunError RunOwner Secret SettingsFault SettingsNode SettingsReader \
+        SpokenText StorePlugin StoreReference TURNAccess TURNCredentials TestClock Timestamp TokenMinter TokenRequest \
+        WaveError WaveFile WorkflowRun WorkflowRuns WorkflowStep WrongSampleRate
         """
 
     /// What the written files have beside the plugin itself.

@@ -51,11 +51,19 @@ actor MyPlugin: StorePlugin {
         return get(key)
     }
 
+    func keys(startingWith prefix: String, limit: Int) -> [String] {
+        Array(values.keys.filter { $0.hasPrefix(prefix) && get($0) != nil }.prefix(limit))
+    }
+
     func increment(_ key: String, limit: Int) -> Int? {
         let count = counters[key, default: 0]
         guard count < limit else { return nil }
         counters[key] = count + 1
         return count + 1
+    }
+
+    func counter(_ key: String) -> Int {
+        counters[key, default: 0]
     }
 
     func share(
