@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 from aiortc import RTCPeerConnection
 
-from gateway import Gateway, begin, changed_config, finish, jwt, patchbay, write_config
+from gateway import Gateway, begin, changed_config, finish, free_port, jwt, patchbay, write_config
 from peer import Microphone, in_call
-from redis_server import Redis, SlowWay, free_port
+from redis_server import Redis, SlowWay
 
 REFUSED = {"error_type": "concurrency_limit_exceeded", "message": "Concurrent call limit reached"}
 UNVERIFIED = {"error_type": "quota_check_failed", "message": "Could not verify the call's quota. Please try again."}
