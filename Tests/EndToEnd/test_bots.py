@@ -86,6 +86,7 @@ def test_the_bots_of_the_documents_repeat_the_caller_and_are_interrupted(with_bo
     assert score >= speech.SAME, f"the beginning of the sentence scores {score:.2f}"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("documented", ["python"], indirect=True)
 def test_the_commands_of_the_documents_are_a_call_to_a_bot(documented, tmp_path):
     """With the configuration as it stands there: no address of its media is given. Only the ports are others."""

@@ -469,6 +469,7 @@ def pretended(call) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("lite", [False, True], ids=["full", "lite"])
 def test_nothing_goes_to_whom_a_datagram_pretends_to_be_from(tmp_path, lite):
     sources, controls = FORGED + NEIGHBOURS, [(HARMLESS, 40_001), (HARMLESS6, 40_001)]
