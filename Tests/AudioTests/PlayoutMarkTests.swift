@@ -187,7 +187,7 @@ struct PlayoutMarkTests {
             for _ in 0..<Int.random(in: 0...100) { _ = queue.isPlaying }
             try await queue.play(samples(160))
             // The pull that takes it and the one that finds nothing race with the next play.
-            while pulled.value < round, start.duration(to: .now) < .seconds(20) { sched_yield() }
+            while pulled.value < round, start.duration(to: .now) < .seconds(60) { sched_yield() }
         }
         #expect(pulled.value == 1000)
         end.add()

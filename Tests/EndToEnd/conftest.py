@@ -4,9 +4,14 @@ import socket
 import subprocess
 
 import pytest
+from playwright.sync_api import expect
 
 import speech
 from gateway import BINARY, OWN_GATEWAY, ROOT, Gateway, write_config
+
+
+# For what a page shows in the end; how soon, no test asks by these. A browser beside two others takes its time.
+expect.set_options(timeout=20_000)
 
 
 def pytest_sessionstart(session):

@@ -1,12 +1,12 @@
 """Headless Firefox, whose microphone is a tone that it makes itself."""
 
-import socket
 import tempfile
 from contextlib import contextmanager
 
 from marionette_driver.marionette import Marionette
 
 from browser import pages
+from gateway import free_port
 
 PREFERENCES = {
     "media.navigator.streams.fake": True,
@@ -15,12 +15,6 @@ PREFERENCES = {
     "media.peerconnection.ice.obfuscate_host_addresses": False,
     "media.autoplay.default": 0,
 }
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Page:

@@ -74,10 +74,25 @@ tenants:
 FRESH_RUNS = itertools.count(100_000)
 
 
-def free_ports(count: int = 8) -> str:
-    """A range of UDP ports below the ephemeral ones that nobody has right now."""
+# Ports below the ephemeral ones. Each process of `pytest -n 3` has a thousand of its own: what one has found free, another could
+# find free as well before the first has bound it.
+FIRST_PORT = 20_000 + 1_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10)
+PORTS = range(FIRST_PORT, FIRST_PORT + 1_000)
+
+
+def free_port() -> int:
+    """A TCP port of ours that nobody has right now."""
     while True:
-        first = random.randrange(20_000, 30_000)
+        port = random.choice(PORTS)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
+def free_ports(count: int = 8) -> str:
+    """A range of UDP ports of ours that nobody has right now."""
+    while True:
+        first = random.choice(PORTS[: len(PORTS) - count])
         sockets = []
         try:
             for port in range(first, first + count):

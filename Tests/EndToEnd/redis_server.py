@@ -8,11 +8,7 @@ import subprocess
 import threading
 import time
 
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+from gateway import free_port
 
 
 class Redis:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from gateway import SECRET, changed_config, patchbay, upgrade
+from gateway import SECRET, changed_config, free_port, patchbay, upgrade
 from test_reload import change, reload
 
 USERS = "type: jwt, algorithms: [HS256], secret: {{ file: {directory}/jwt.secret }}"
@@ -197,7 +197,7 @@ def test_a_new_key_of_the_issuer_is_good_at_once_and_a_made_up_one_makes_nobody_
 
 def test_a_gateway_starts_without_the_issuer_finds_it_and_does_without_it_again(start):
     key = Key("ES256", "only")
-    with Server(lambda _: key_set(key)) as issuer:
+    with Server(lambda _: key_set(key), free_port()) as issuer:
         port, url = issuer.port, issuer.url
     gateway = start(template=ISSUER, jwks=url)
     assert status(gateway, key.token()) == 503

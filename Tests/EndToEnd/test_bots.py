@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import pytest
 import speech
 from bot import SWEEP_BY, SWEEP_FROM, Bot
 from browser import chromium, open_caller, record
-from gateway import PASSPHRASE, ROOT, SECRET, Gateway, changed_config, free_ports, http, patchbay
+from gateway import PASSPHRASE, ROOT, SECRET, Gateway, changed_config, free_port, free_ports, http, patchbay
 from peer import in_call
 
 ANNOUNCED = 0.05  # the announcement is louder than this
@@ -53,9 +52,7 @@ def documented(request, tmp_path):
     name, command = DOCUMENTED[request.param]
     (tmp_path / name).write_text(blocks[0])
     (tmp_path / "node_modules").symlink_to("/usr/share/nodejs")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [*command, name], cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, "PORT": str(port)}
     )
@@ -89,6 +86,7 @@ def test_the_bots_of_the_documents_repeat_the_caller_and_are_interrupted(with_bo
     assert score >= speech.SAME, f"the beginning of the sentence scores {score:.2f}"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("documented", ["python"], indirect=True)
 def test_the_commands_of_the_documents_are_a_call_to_a_bot(documented, tmp_path):
     """With the configuration as it stands there: no address of its media is given. Only the ports are others."""
@@ -280,7 +278,7 @@ def test_a_bot_that_cannot_be_reached_ends_the_call_in_3_s(with_bot, announcemen
     with Bot("echo") as bot:
         if there == "stopped":
             bot.signal(signal.SIGSTOP)
-        url = bot.url if there == "stopped" else f"ws://127.0.0.1:{free_ports().split('-')[0]}/"
+        url = bot.url if there == "stopped" else f"ws://127.0.0.1:{free_port()}/"
         gateway = with_bot(url, f", announcement: '{announcement}'")
 
         async def call():

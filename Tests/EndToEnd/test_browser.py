@@ -103,6 +103,7 @@ def test_a_browser_presses_keys_and_the_sound_goes_on(gateway, browser):
     gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_the_playground_shows_how_the_call_is_at_the_server(gateway, browser):
     page = browser.new_page()
     talk(page, gateway)

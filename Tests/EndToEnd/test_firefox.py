@@ -14,6 +14,7 @@ ACTIVE = """
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("role", ["server", "client"])
 def test_firefox_hears_the_echo_of_its_tone(gateway, role):
     with firefox() as page:

@@ -52,6 +52,7 @@ def ends(gateway) -> list[str]:
     return [line for line in gateway.log.read_text().splitlines() if "call ended" in line]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("route", ["signed in", "embed"])
 def test_a_caller_whose_connection_is_reset_comes_back_and_sound_goes_on(gateway, route):
     url = gateway.signaling() if route == "signed in" else gateway.embed_session("emb_echo")
@@ -248,6 +249,7 @@ def test_a_socket_that_is_closed_on_purpose_ends_its_call_at_once(gateway, code)
     assert "socket_closed" in ends(gateway)[-1]
 
 
+@pytest.mark.alone
 def test_without_a_window_a_lost_socket_ends_its_call_at_once(start):
     gateway = start(grace="0s")
 

@@ -33,6 +33,7 @@ def test_chromium_hears_itself(gateway, noisy, sentences):
     gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_firefox_gets_through(gateway):
     with firefox() as page:
         page.evaluate("place(it[0]).then(() => null)", gateway.signaling())

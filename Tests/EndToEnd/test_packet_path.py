@@ -13,7 +13,7 @@ PROGRAM = (ROOT / os.environ.get("PACKET_PATH_BINARY", ".build/release/packet-pa
 
 @pytest.fixture(scope="module")
 def counted():
-    result = subprocess.run([PROGRAM], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([PROGRAM], capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     print(result.stdout)
     return json.loads(result.stdout)

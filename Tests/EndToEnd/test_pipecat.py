@@ -17,7 +17,7 @@ from aiohttp import ClientSession, WSMsgType, web
 
 import speech
 from browser import chromium, open_caller, record
-from gateway import ROOT, SECRET, changed_config
+from gateway import ROOT, SECRET, changed_config, free_port
 from peer import in_call
 
 pytestmark = pytest.mark.alone
@@ -97,11 +97,8 @@ class Tap:
 @pytest.fixture(params=DIALECTS)
 def bot(request):
     """The bot, listening; where it is, which dialect it is spoken to in, and how."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     path, more = DIALECTS[request.param]
-    yield SimpleNamespace(dialect=request.param, port=port, path=path, more=more)
+    yield SimpleNamespace(dialect=request.param, port=free_port(), path=path, more=more)
 
 
 @pytest.fixture

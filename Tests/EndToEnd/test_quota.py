@@ -92,6 +92,7 @@ def test_a_call_ends_when_the_minutes_do_and_the_next_is_told_when_there_are_mor
     gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_two_calls_at_once_use_the_same_minutes(start):
     """Each could have had them all: a renewal ends both when they have had them together."""
     gateway = start(template=with_minutes("limit: 8s, per: user, reserve: 3s"))

@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 from aiortc import RTCPeerConnection
 
-from gateway import Gateway, begin, changed_config, finish, jwt, patchbay, write_config
+from gateway import Gateway, begin, changed_config, finish, free_port, jwt, patchbay, write_config
 from peer import Microphone, in_call
-from redis_server import Redis, SlowWay, free_port
+from redis_server import Redis, SlowWay
 
 REFUSED = {"error_type": "concurrency_limit_exceeded", "message": "Concurrent call limit reached"}
 UNVERIFIED = {"error_type": "quota_check_failed", "message": "Could not verify the call's quota. Please try again."}
@@ -42,6 +42,13 @@ MINUTES = changed_config(
 )
 
 
+def patient(template: str) -> str:
+    """For tests that are not about time, beside which others run: with all that a call has, not a third of it."""
+    address = "url: 'redis://127.0.0.1:{redis}'"
+    assert template.count(address) == 1
+    return template.replace(address, f"{address}, timeout: 5s")
+
+
 @pytest.fixture
 def redis():
     with Redis() as server:
@@ -60,8 +67,8 @@ def counted(redis: Redis, quota: str) -> int:
 def share(start, redis):
     """Starts a gateway that counts in the test's Redis, or by another way to it."""
 
-    def make(quota="concurrency", seats=50, rule="deny", port=None):
-        return start(template=QUOTAS[quota], seats=seats, rule=rule, redis=port or redis.port)
+    def make(quota="concurrency", seats=50, rule="deny", port=None, change=lambda template: template):
+        return start(template=change(QUOTAS[quota]), seats=seats, rule=rule, redis=port or redis.port)
 
     return make
 
@@ -132,7 +139,7 @@ def is_refusal(message: dict) -> bool:
 
 @pytest.mark.parametrize("quota", QUOTAS)
 def test_two_gateways_share_one_limit(share, redis, quota):
-    one, other = share(quota, seats=3), share(quota, seats=3)
+    one, other = (share(quota, seats=3, change=patient) for _ in range(2))
 
     async def main():
         async with Callers() as callers:
@@ -172,7 +179,7 @@ async def race(gateways, callers: Callers, racers=64) -> list[dict]:
     ],
 )
 def test_of_64_racers_for_the_last_seat_at_two_gateways_one_wins(share, redis, quota, rounds):
-    gateways = share(quota, seats=3), share(quota, seats=3)
+    gateways = [share(quota, seats=3, change=patient) for _ in range(2)]
 
     async def main():
         async with Callers() as callers:
@@ -200,7 +207,7 @@ def test_a_run_and_an_embed_session_of_one_gateway_are_good_at_the_other(start, 
         ("match: any\n", "match: any\n    store: shared\n    runs: registered\n"),
         ("type: embed_token\n    store: local", "type: embed_token\n    store: shared"),
     )
-    one, other = (start(template=template, redis=redis.port) for _ in range(2))
+    one, other = (start(template=patient(template), redis=redis.port) for _ in range(2))
     words = ["--tenant", "default", "--workflow", 33, "--run", 501, "--organization", 9]
     done = patchbay("run", "add", "-c", one.config, *words, cwd=one.config.parent)
     assert done.returncode == 0, done.stderr
@@ -225,7 +232,7 @@ def test_a_run_and_an_embed_session_of_one_gateway_are_good_at_the_other(start, 
 
 
 def test_dograh_sees_the_calls_and_its_own_are_seen(share, redis):
-    gateway = share("dograh_slots", seats=2)
+    gateway = share("dograh_slots", seats=2, change=patient)
     now = int(redis.ask("TIME")[0])
     redis.ask("ZADD", "concurrent_calls:9", now, "by-telephone")
     redis.ask("ZADD", "concurrent_calls_fleet", now, "9:by-telephone")
@@ -525,7 +532,7 @@ def test_a_call_is_answered_in_time_however_many_questions_it_takes(start, redis
 
 
 def test_a_lost_connection_is_made_again_and_nobody_notices(share, redis):
-    gateway = share(seats=20)
+    gateway = share(seats=20, change=patient)
 
     async def main():
         async with Callers() as callers:
@@ -546,7 +553,7 @@ def kill_and_count(tmp_path, sentences, redis, quota: str, number: int, restarts
     Nineteen stay and are renewed; the twentieth seat is given back and taken all the time. The moment is drawn from `number`.
     """
     moment = random.Random(number).uniform(0, 12)
-    changes = {"template": QUOTAS[quota], "seats": 20, "rule": "deny", "redis": redis.port, "player": sentences["winter"]}
+    changes = {"template": patient(QUOTAS[quota]), "seats": 20, "rule": "deny", "redis": redis.port, "player": sentences["winter"]}
     victim = Gateway(write_config(tmp_path, **changes))
 
     came = 0
@@ -693,7 +700,7 @@ def test_over_tls(tmp_path, start):
     words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=redis -addext subjectAltName=IP:127.0.0.1"
     subprocess.run(["openssl", *words.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
     address = "url: 'redis://127.0.0.1:{redis}' }}"
-    secure = "url: 'rediss://127.0.0.1:{redis}', trust_roots: " + str(certificate) + " }}"
+    secure = "url: 'rediss://127.0.0.1:{redis}', timeout: 5s, trust_roots: " + str(certificate) + " }}"
     with Redis(tls=(certificate, key)) as redis:
         gateway = start(template=SEATS.replace(address, secure), redis=redis.port, seats=1, rule="deny")
 

@@ -100,6 +100,7 @@ def test_and_so_it_is_when_the_server_is_silent_until_it_speaks(tmp_path):
     assert call["connected"], call
 
 
+@pytest.mark.alone
 def test_a_relay_that_is_found_during_the_call_is_trickled(tmp_path):
     cell = Cell("port-restricted", "symmetric")
     with relayed(tmp_path, [f"turn:{TURN}:4000"], policy="none", cell=cell, media=["relay: true"], connect="40s") as made:
@@ -116,6 +117,7 @@ def test_a_relay_that_is_found_during_the_call_is_trickled(tmp_path):
     assert call["connected"] and call["seconds"] > 1, call
 
 
+@pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.parametrize("url", [pytest.param(url, id=over, marks=[pytest.mark.rare] * (over != "tcp")) for url, over in URLS.items()])
 def test_a_turn_server_that_is_restarted_costs_ten_seconds_at_most(tmp_path, monkeypatch, url):

@@ -3,6 +3,8 @@
 import asyncio
 import re
 
+import pytest
+
 from gateway import ROOT, jwt
 from peer import in_call
 
@@ -22,6 +24,7 @@ async def ask(caller) -> dict:
     return await caller.message("statistics", after=after)
 
 
+@pytest.mark.alone
 def test_the_wire_the_admin_listener_and_the_log_say_the_same(gateway):
     async def main():
         async with in_call(gateway.signaling()) as caller:
@@ -82,6 +85,7 @@ def test_nobody_is_told_of_a_call_that_is_not_theirs(gateway):
     gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_the_media_loops_keep_time(gateway):
     async def main():
         async with in_call(gateway.signaling()) as caller:

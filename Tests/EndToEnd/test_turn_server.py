@@ -267,7 +267,7 @@ def test_the_firewall_holds_what_coturn_would_let_out(machines):
             indication.attributes["XOR-PEER-ADDRESS"] = host, 40_000
             indication.attributes["DATA"] = b"hello"
             client.protocol.send_stun(indication, client.protocol.server)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2)
 
     def reached() -> set[str]:
         with machines.serving(text), capturing(machines.server) as capture:
@@ -379,8 +379,14 @@ def test_turns_is_tls_of_today(machines):
         with pytest.raises(ssl.SSLCertVerificationError):
             run(machines, main())
         os.kill(int((machines.directory / "turnserver.pid").read_text()), signal.SIGUSR2)
-        time.sleep(0.5)
-        assert run(machines, main())[0] == SERVER
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                assert run(machines, main())[0] == SERVER
+                break
+            except ssl.SSLCertVerificationError:
+                assert time.monotonic() < deadline, "the new certificate is not shown"
+                time.sleep(0.1)
         udp = subprocess.run(machines.server.command("ss", "-Hlun"), capture_output=True, text=True, check=True).stdout
         tcp = subprocess.run(machines.server.command("ss", "-Hltn"), capture_output=True, text=True, check=True).stdout
         pid = (machines.directory / "turnserver.pid").read_text().strip()
@@ -526,7 +532,7 @@ def relayed(machines, directory, loops: int, port=20_000, listen=GATEWAY):
 
 def await_relays(gateway, count: int) -> str:
     """Its log, when so many allocations are there or are refused."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(re.findall("relays to this gateway|refuses: 486", log := gateway.log.read_text())) < count and time.monotonic() < deadline:
         time.sleep(0.1)
     return log

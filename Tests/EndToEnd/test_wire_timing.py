@@ -113,6 +113,7 @@ def test_sigterm_without_a_call_does_not_wait(start):
     asyncio.run(main())
 
 
+@pytest.mark.alone
 def test_a_call_goes_on_while_the_gateway_drains(start):
     """New sockets are 503, sockets that are open start no call, and the call ends when the drain does, with 1012."""
     gateway = start(drain="4s")

@@ -88,11 +88,11 @@ struct CallSupervisorTests {
     @Test("keys that the caller presses reach the pipeline, from the peer connection that the call has")
     func keys() async throws {
         let environment = CallSupervisor.Environment.test(media: NoMedia())
+        let keys = Mutex("")
         let pipeline = ScriptedPipeline { call, _ in
-            var keys = ""
             for await key in call.dtmf {
-                keys.append(key)
-                if key == "#" { call.hangUp(reason: keys) }
+                keys.withLock { $0.append(key) }
+                if key == "#" { call.hangUp(reason: keys.withLock(\.self)) }
             }
         }
         let tenant = Tenant.test(pipeline: pipeline)
@@ -103,7 +103,7 @@ struct CallSupervisorTests {
         first.onEvent(.connected)
         for key in "12" { first.onEvent(.keyPress(key)) }
         async let reason = supervisor.run().reason
-        try await Task.sleep(for: .milliseconds(50))
+        #expect(await eventually { keys.withLock(\.self) == "12" })
         _ = try await supervisor.restart(offer: "two")
         let second = try #require(supervisor.media as? NoMedia.Leg)
         first.onEvent(.keyPress("9"))

@@ -307,7 +307,7 @@ struct WebSocketTests {
                     }
                     #expect(isOver.withLock { $0 } == false)
                     // And not at all any more.
-                    try await Task.sleep(for: .seconds(2))
+                    for _ in 0..<500 where !isOver.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(20)) }
                     #expect(isOver.withLock { $0 } == true)
                 } else {
                     let client = try await RawConnection(port: server.port, reads: false)
