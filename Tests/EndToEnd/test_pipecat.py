@@ -36,7 +36,7 @@ class Tap:
         self.bot, self.gateway = bot, None
         self.interruptions = []  # in seconds of the epoch
         self.answers = []  # the gateway's, to requests like Twilio's
-        self.was_left = False  # by the gateway, after such a request
+        self.was_left, self.is_over = False, threading.Event()  # by the gateway, after such a request
         self.loop, began = asyncio.new_event_loop(), threading.Event()
         threading.Thread(target=self._run, args=[began], daemon=True).start()
         assert began.wait(5)
@@ -67,6 +67,7 @@ class Tap:
                 self.was_left = ways[0].done()
             await bot.close(code=gateway.close_code or 1000)
             await gateway.close(code=bot.close_code or 1000)
+        self.is_over.set()
         return gateway
 
     async def _ask(self, request):
@@ -174,7 +175,7 @@ def test_it_greets_is_interrupted_answers_and_hangs_up(bot, gateway, sentences):
     if bot.dialect == "twilio":
         [(path, status)] = gateway.tap.answers
         assert status == 200 and re.fullmatch(r"/2010-04-01/Accounts/AC7/Calls/CA[0-9a-f]{32}\.json", path), path
-        assert gateway.tap.was_left
+        assert gateway.tap.is_over.wait(20) and gateway.tap.was_left
     else:
         assert gateway.tap.answers == []
 
