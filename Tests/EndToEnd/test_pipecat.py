@@ -95,7 +95,7 @@ class Tap:
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 
-@pytest.fixture(params=DIALECTS)
+@pytest.fixture(params=["twilio", pytest.param("pipecat", marks=pytest.mark.rare)])
 def bot(request):
     """The bot, listening; where it is, which dialect it is spoken to in, and how."""
     path, more = DIALECTS[request.param]
