@@ -154,7 +154,7 @@ struct RehearsalTests {
         let deployment = try Deployment(
             configuration, plugins: plugins, logger: .watched, wallClock: { .seconds(1_800_000_000) })
         let warnings = deployment.warnings(configuration)
-        #expect(warnings.allSatisfy(\.isWarning))
+        #expect(warnings.allSatisfy { $0.isWarning })
         return warnings.map { "\($0.path): \($0.message)" }
     }
 
