@@ -139,7 +139,7 @@ struct RehearsalTests {
         #expect(warnings.description.contains(": warning: ") && !warnings.description.contains("error"))
     }
 
-    /// What instances have warned of at 2027-01-15T08:00:00Z, where a tenant asks these: path and message.
+    /// What is warned of at 2027-01-15T08:00:00Z, where a tenant asks these: path and message.
     private func told(_ auth: String, asked: String) throws -> [String] {
         let yaml = """
             version: 1
@@ -190,9 +190,10 @@ struct RehearsalTests {
               also: { type: jwt, \(secret), issuer: us, audience: voice }, them: { type: jwt, \(secret), issuer: them },
               keys: { type: api_key, store: memory }, more: { type: api_key, store: memory }
             """, asked: asked)
-        #expect(found.count == (place == nil ? 0 : 1), "\(found)")
+        let reasons = found.filter { $0.contains("gets so far") }
+        #expect(reasons.count == (place == nil ? 0 : 1), "\(found)")
         let expected = "tenants.t.auth[\(place ?? 0)]: \(reason) is asked before"
-        #expect(found.allSatisfy { $0.hasPrefix(expected) }, "\(found)")
+        #expect(reasons.allSatisfy { $0.hasPrefix(expected) }, "\(found)")
     }
 
     @Test("stores start first, and all stop in reverse")
