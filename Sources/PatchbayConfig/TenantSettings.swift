@@ -50,8 +50,11 @@ package struct LimitSettings: PluginSettings {
     package var idle: Duration = .seconds(300)
     @Field("How long a call waits for its caller when the socket is lost", in: .zero ... .seconds(120))
     package var grace: Duration = .seconds(10)
-    @Field("Signaling sockets that are open at once; unless set, any number", in: 1...1_000_000)
+    @Field("Signaling sockets that are open at once; unless set, any number", in: 1...LimitSettings.mostSockets)
     package var sockets: Int?
+
+    /// Of all tenants together, other connections included.
+    package static let mostSockets = 1000
 
     package init() {}
 }

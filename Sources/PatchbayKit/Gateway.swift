@@ -66,7 +66,9 @@ struct Gateway: Sendable {
             onUpgrade: @escaping @Sendable (Request) async -> Upgrade
         ) -> SignalingServer {
             SignalingServer(
-                configuration: ServerConfiguration(host: address.host, port: Int(address.port)), logger: logger,
+                configuration: ServerConfiguration(
+                    host: address.host, port: Int(address.port), limits: Limits(connections: LimitSettings.mostSockets)),
+                logger: logger,
                 onHTTP: onHTTP, onUpgrade: onUpgrade,
                 onListening: { port in
                     let host = address.host.contains(":") ? "[\(address.host)]" : address.host

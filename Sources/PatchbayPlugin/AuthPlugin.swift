@@ -13,8 +13,8 @@ public protocol AuthPlugin: Plugin {
     /// - Throws: what kept the plugin from telling. The offer is refused then, too.
     func recheck(_ principal: Principal) async throws -> Denial?
 
-    /// What nobody would want of its place in a tenant's chain, such as that no credential of its kind gets so far:
-    /// `patchbay check` warns of it where the tenant names the instance. Without I/O, and asked without a start.
+    /// What nobody would want of its place in a tenant's chain, such as that no credential of its kind gets so far: shown
+    /// where the tenant names the instance, and otherwise as ``Plugin/warnings()`` are.
     ///
     /// - Parameter earlier: those that the tenant has asked before, in their order.
     /// - Returns: nil, the default, where nothing is wrong with it.

@@ -1,7 +1,7 @@
 /// A credential that an auth instance knows, as `patchbay token list` shows it. Nothing in it lets anybody in, but for an embed
-/// token, which is public.
+/// token, which is public, and a key that somebody has stored in the place of its hash and that looks like one.
 public struct KnownCredential: Sendable, Hashable {
-    /// What ``TokenMinter/revoke(_:)`` knows it by: an embed token, or the hash of an API key; nil where what stands there may be
+    /// What ``TokenMinter/revoke(_:)`` knows it by, where it is in a store: an embed token, or the hash of an API key; nil where what stands there may be
     /// the secret itself.
     public var name: String?
     /// What people call it, where it has another name.

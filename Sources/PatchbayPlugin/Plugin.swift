@@ -19,7 +19,8 @@ public protocol Plugin: Sendable {
     init(settings: Settings, context: PluginContext) throws
 
     /// What is no fault of its settings, and what nobody would want either, such as a key whose time is over by the
-    /// context's `wallClock`: `patchbay check` warns of it. Without I/O, and asked without a start. Nothing by default.
+    /// context's `wallClock`. `patchbay check` shows it, and a gateway has it in its log at its start and at each reload: no
+    /// credential may be in it. Without I/O, whether it was started or not. Nothing by default.
     func warnings() -> [SettingsFault]
 
     /// Connects to whatever the plugin needs. An error ends the start of the gateway.
@@ -76,6 +77,13 @@ public struct PluginContext: Sendable {
             throw SettingsFault("there is no store named '\(reference.name)'")
         }
         return store
+    }
+
+    /// Whether what a store has is another instance's. Tenants may share a store: what has an `instance` is that one's alone, and
+    /// what has none is anybody's.
+    public func isOfAnother(_ stored: JSONValue) -> Bool {
+        guard case .string(let instance)? = stored["instance"] else { return false }
+        return instance != name
     }
 }
 

@@ -17,8 +17,8 @@ public protocol StorePlugin: Plugin {
     /// Reads and deletes in one step, so that of two takers one gets it.
     func take(_ key: String) async throws -> [UInt8]?
 
-    /// The keys of values, not of counters and sets, that start with a text and have not expired: at most `limit` of them, in
-    /// no order. What is written or deleted in the meantime may be among them or not.
+    /// The keys of values, not of counters and sets, that start with a text, byte by byte, and have not expired: at most `limit`
+    /// of them, in no order, and none where that is not positive. What is written or deleted in the meantime may be among them or not.
     ///
     /// For lists that people ask for, not for calls: an engine may have to look at all its keys, and takes them a few at a
     /// time, so that nobody waits for it.

@@ -205,7 +205,7 @@ public enum PluginConformance {
     /// - Parameter key: what has counters and sets, and no values.
     private static func checkKeys(_ store: any StorePlugin, _ key: String) async throws {
         // Each of these means more than itself in the patterns of some engine.
-        let odd = ["*", "?", "_", "%", "[a]", "\\"].map { key + $0 }
+        let odd = ["*", "?", "_", "%", "[a]", "\\", "\u{301}"].map { key + $0 }
         for each in odd + [key + "x", key + "*y"] { try await store.set(each, [1], timeToLive: .seconds(60)) }
         for each in odd {
             let found = try await store.keys(startingWith: each, limit: 100).sorted()
@@ -214,6 +214,8 @@ public enum PluginConformance {
         }
         let some = try await store.keys(startingWith: key, limit: 2)
         try expect(Set(some).count == 2 && some.count == 2, "the keys of something, at most 2, are \(some)")
+        let none = try await store.keys(startingWith: key, limit: 0) + store.keys(startingWith: key, limit: -1)
+        try expect(none == [], "none of the keys are \(none)")
         for each in odd + [key + "x", key + "*y"] { _ = try await store.take(each) }
         let left = try await store.keys(startingWith: key, limit: 100)
         try expect(left == [], "keys that have no value are listed: \(left)")

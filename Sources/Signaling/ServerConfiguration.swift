@@ -28,9 +28,11 @@ package struct Limits: Sendable {
     /// For the peer to take a response.
     package var responseTime = Duration.seconds(10)
     /// Open sockets of any kind; more wait in the kernel's backlog. A smaller limit on open files lowers it.
-    package var connections = 1000
+    package var connections: Int
     /// Of the sockets.
     package var webSocket = WebSocketLimits()
 
-    package init() {}
+    package init(connections: Int = 1000) {
+        self.connections = connections
+    }
 }

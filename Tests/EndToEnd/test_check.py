@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 
+import leaks
 from gateway import CONFIG, Gateway, jwt, patchbay, write_config
 
 FAILED, USAGE, INTERNAL, CONFIGURATION = 1, 64, 70, 78
@@ -104,7 +105,7 @@ def test_a_credential_that_lets_nobody_in_any_more_and_an_instance_that_nobody_g
     run = patchbay("check", config)
     assert run.returncode == 0 and run.stdout.endswith("is fine\n"), run.stdout + run.stderr
     for said in (
-        "auth.embeds.tokens[1].expires: 'emb_echo' expired on 2020-01-31: nobody is let in by it any more\n",
+        "auth.embeds.tokens[1].expires: it expired on 2020-01-31: nobody is let in by it any more\n",
         "tenants.default.auth[1]: no token gets so far: 'users' is asked before, and without an `issuer` it leaves none to others\n",
     ):
         assert f": warning: {said}" in run.stderr, run.stderr
@@ -112,6 +113,14 @@ def test_a_credential_that_lets_nobody_in_any_more_and_an_instance_that_nobody_g
     assert [(each["path"], each["severity"]) for each in listed] == [
         ("auth.embeds.tokens[1].expires", "warning"), ("tenants.default.auth[1]", "warning"),
     ]
+
+
+def test_the_log_of_a_gateway_has_such_a_warning_and_not_the_token(make):
+    token = leaks.secret("an embed token", "emb_of_a_page_long_gone")
+    gateway = Gateway(make(("emb_echo, workflow: 2", f"{token}, workflow: 2, expires: 2020-01-31")))
+    log = gateway.log.read_text()
+    assert gateway.stop() == 0  # and looks for secrets
+    assert 'setting="auth.embeds.tokens[1].expires"' in log and token not in log
 
 
 # -- check --connect

@@ -94,6 +94,8 @@ def test_the_caller_by_an_api_key(start):
     key, wrong = made.stdout.strip(), "key_of_nobody_at_all"
     assert call(where(gateway), "--api-key", key, seconds=1)["summary"]["connected"] == 1
     assert call(where(gateway), "--api-key", key, "--token", "nonsense", seconds=1)["summary"]["connected"] == 1
+    (file := gateway.config.parent / "key").write_text(f"{key}\n")
+    assert call(where(gateway), "--api-key", f"@{file}", seconds=1)["summary"]["connected"] == 1
     for option in [], ["--no-turn"]:
         said, told = refused(where(gateway), "--api-key", wrong, *option)
         assert said == FORBIDDEN and wrong not in told
@@ -129,6 +131,7 @@ def test_the_caller_as_an_embed_page(start):
     [
         pytest.param(["http://127.0.0.1:1/", "--api-key", "k"], "--api-key is for ws://", id="a page with a key"),
         pytest.param(["ws://127.0.0.1:1/", "--api-key", ""], "--api-key goes into a header", id="no key"),
+        pytest.param(["ws://127.0.0.1:1/", "--api-key", "@/nowhere"], "'/nowhere'", id="a key in no file"),
         pytest.param(["ws://127.0.0.1:1/", "--origin", "shop.example"], "such as https://shop.example", id="no origin"),
     ],
 )

@@ -108,7 +108,7 @@ struct FaultTests {
             ("allow_anonymous: yes", "expected true or false, found 'yes'"),
             ("limits: { call: 25h }", "expected a duration from 1s to 1d, found '25h'"),
             ("limits: { grace: 121s }", "expected a duration from 0 to 2m, found '121s'"),
-            ("limits: { sockets: 0 }", "expected a whole number from 1 to 1000000, found '0'"),
+            ("limits: { sockets: 1001 }", "expected a whole number from 1 to 1000, found '1001'"),
             ("limits: { idle: 0s }", "expected a duration from 1s to 1d, found '0s'"),
             ("enabled: true", "unknown key 'enabled'"),
         ])

@@ -346,12 +346,57 @@ struct AdmissionTests {
         #expect(test.registry.json(media: .null)["refused"] == refused)
     }
 
+    @Test(
+        "a full tenant has another socket for who may come back to a call, and none for who only says so",
+        arguments: [("users", "10s", 101), ("users", "0s", 429), (nil, "10s", 429)] as [(String?, String, Int)])
+    func returning(auth: String?, grace: String, status: Int) async throws {
+        let who = auth.map { "auth: [\($0)]" } ?? "allow_anonymous: true"
+        let limits = "limits: { sockets: 1, grace: \(grace) }"
+        let test = try TestRouter(
+            more: "small: { match: { path: /s }, \(who), pipeline: echo, store: runs, \(limits) }")
+        let token = try await auth == nil ? nil : test.token("7", "acme")
+        let request = TestRouter.request("/s/api/v1/ws/signaling/33/1", token: token)
+        let first = await test.router.upgrade(request)
+        guard case .accept = first else {
+            Issue.record("the first was refused")
+            return
+        }
+        // As after its offer.
+        var principal = Principal(id: auth == nil ? "anonymous" : "7")
+        principal.authInstance = auth
+        if let auth { principal.runOwner = .user("\(auth)/7") }
+        let target = SignalingSession.Target(principal: principal, workflowID: 33, workflowRunID: 1)
+        let call = CallRequest(
+            callID: "c", tenant: "small", principal: principal, workflowID: 33, workflowRunID: 1)
+        let client = CallClient(call, pcID: "pc")
+        #expect(test.registry.claim(client))
+        let leg = NoMedia.Leg(host: NoMedia()) { _ in }
+        test.registry.add(
+            .init(
+                id: "c", tenant: "small", workflowID: 33, workflowRunID: 1, principal: principal, state: "connected",
+                client: client, leg: { leg }))
+        #expect(test.registry.hasCall(of: target, tenant: "small"))
+        #expect(await test.status(request) == (status, status == 101 ? "" : #"{"detail":"Too many sockets"}"#))
+        // One for its call, and not any number.
+        let second = await test.router.upgrade(request)
+        #expect(await test.status(request).0 == 429)
+        withExtendedLifetime((first, second)) {}
+    }
+
     @Test("words that an endpoint refuses with are counted one by one, and together where they never end")
     func manyReasons() {
         let registry = CallRegistry()
-        for number in 0..<1000 { registry.countRefusal("reason_\(number)", tenant: "a") }
-        registry.countRefusal("reason_7", tenant: "a")
+        func count(_ code: String, by instance: String? = "app") {
+            var denial = Denial(code: code, message: "No")
+            denial.authInstance = instance
+            registry.count(denial, tenant: "a")
+        }
+        for number in 0..<1000 { count("reason_\(number)") }
+        count("reason_7")
+        // The gateway's own never end up there.
+        count("reason_of_ours", by: nil)
         let refused = registry.json(media: .null)["tenants"]?["a"]?["refused"]
+        #expect(refused?["reason_of_ours"] == 1)
         #expect(refused?["reason_7"] == 2 && refused?["reason_99"] == 1 && refused?["reason_100"] == nil)
         #expect(refused?["other"] == 900)
     }

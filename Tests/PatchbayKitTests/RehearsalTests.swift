@@ -169,7 +169,7 @@ struct RehearsalTests {
         #expect(
             found == [
                 "auth.machines.keys[0].expires: 'nightly' expired on 2027-01-15T08:00:00Z: \(end)",
-                "auth.pages.tokens[0].expires: 'emb_old' expired on 2027-01-15: \(end)",
+                "auth.pages.tokens[0].expires: it expired on 2027-01-15: \(end)",
             ])
     }
 

@@ -111,7 +111,9 @@ struct CallSummary: Sendable {
 
     private func line(_ report: JSONValue, failure: String?) -> String {
         if let failure {
-            return report["connected"] == true ? "connected, then failed: \(failure)" : "not connected: \(failure)"
+            // The gateway's words may be in it, or those of whatever is in its place.
+            let reason = String(failure.prefix(512)).oneLine()
+            return report["connected"] == true ? "connected, then failed: \(reason)" : "not connected: \(reason)"
         }
         return
             "connected, \(fields(report, Self.callFields)), \(value(report, "end")) after \(value(report, "seconds")) s"
@@ -124,7 +126,7 @@ struct CallSummary: Sendable {
     }
 
     private func value(_ object: JSONValue, _ name: String) -> String {
-        object[name]?.string ?? object[name]?.description ?? ""
+        (object[name]?.string ?? object[name]?.description ?? "").oneLine()
     }
 }
 

@@ -17,7 +17,7 @@ struct Caller: Sendable {
         var url: String
         /// A JWT for the first, an embed token for the second.
         var token: String?
-        /// For the first. It goes into a header, which no access log has.
+        /// For the first. It goes into a header, which access logs rarely have.
         var apiKey: String?
         /// The page that calls; unless it is set, one of the gateway's own.
         var origin: String?

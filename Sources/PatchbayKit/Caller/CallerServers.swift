@@ -61,7 +61,8 @@ actor CallerServers {
             let (status, body) = try? await HTTPClient.get(url: credentials.url, headers: credentials.headers)
         else { return nil }
         guard status == 200 else {
-            if status != 503 { complain("warning: no TURN credentials: HTTP \(status) \(body)") }
+            let reason = String(body.prefix(512)).oneLine()
+            if status != 503 { complain("warning: no TURN credentials: HTTP \(status) \(reason)") }
             return nil
         }
         return try? JSONValue(parsing: body)

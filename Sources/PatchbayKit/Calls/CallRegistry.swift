@@ -55,15 +55,16 @@ final class CallRegistry: Sendable {
 
     /// What has come to a tenant since the start.
     private struct Tally {
-        /// Reasons are a plugin's words, or those of an endpoint that it asks: all but these many are one.
+        /// The reasons of plugins may be those of an endpoint that they ask: when there are so many, further ones are one.
         private static let mostReasons = 100
 
         var started = 0
         private(set) var refused: [String: Int] = [:]
 
-        mutating func countRefusal(_ reason: String) {
-            let isKnown = refused[reason] != nil || refused.count < Self.mostReasons
-            refused[isKnown ? reason : "other", default: 0] += 1
+        mutating func count(_ denial: Denial) {
+            let isOurs = denial.authInstance == nil && denial.quota == nil
+            let isKnown = isOurs || refused[denial.code] != nil || refused.count < Self.mostReasons
+            refused[isKnown ? denial.code : "other", default: 0] += 1
         }
     }
 
@@ -108,6 +109,11 @@ final class CallRegistry: Sendable {
         }
     }
 
+    /// How many calls a tenant has.
+    func calls(of tenant: String) -> Int {
+        entries.withLock { entries in entries.values.count { $0.tenant == tenant } }
+    }
+
     /// Ends the calls whose callers have not returned: when the last socket is closed, nobody can.
     func endAbandoned() async {
         for client in names.withLock({ Array($0.values) }) {
@@ -125,8 +131,8 @@ final class CallRegistry: Sendable {
         _ = entries.withLock { $0.removeValue(forKey: id) }
     }
 
-    func countRefusal(_ reason: String, tenant: String?) {
-        tallies.withLock { $0[tenant, default: Tally()].countRefusal(reason) }
+    func count(_ denial: Denial, tenant: String?) {
+        tallies.withLock { $0[tenant, default: Tally()].count(denial) }
     }
 
     /// The peer connections of the calls, by the calls' ids.

@@ -33,6 +33,10 @@ actor SignalingSession {
         var remoteNetwork = ""
         /// Scheme, host and port of the page that the socket is of, where it is of one.
         var page: String?
+
+        /// Whether a call of it waits for its caller when its socket is lost. Of callers whom nobody knows, one cannot be told from
+        /// another.
+        func canReturn(to tenant: Tenant) -> Bool { tenant.limits.grace > .zero && principal.authInstance != nil }
     }
 
     nonisolated let client: Client
@@ -79,7 +83,7 @@ actor SignalingSession {
             case .text(let text): await receive(ClientMessage(text))
             case .binary: await receive(.malformed(reason: "binary messages are not part of the protocol"))
             case .closed(let code, _):
-                if code == 1006, waitsForCaller { lose() }
+                if code == 1006, target.canReturn(to: tenant) { lose() }
                 break reading
             }
         }
@@ -96,11 +100,6 @@ actor SignalingSession {
             call.client.leave(self, until: end)
         }
         calls = [:]
-    }
-
-    /// Of callers whom nobody knows, one cannot be told from another.
-    private var waitsForCaller: Bool {
-        tenant.limits.grace > .zero && target.principal.authInstance != nil
     }
 
     /// Closes a socket that has been without a call for too long. To be called every `patience.beforeOffer`.
@@ -163,7 +162,8 @@ actor SignalingSession {
     private func call(_ pcID: String) async -> CallSupervisor? {
         if let call = calls[pcID] { return call }
         let name = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: pcID)
-        guard waitsForCaller, let client = environment.registry.client(name), client.isCall(of: target) else {
+        guard target.canReturn(to: tenant), let client = environment.registry.client(name), client.isCall(of: target)
+        else {
             return nil
         }
         await client.settle()

@@ -26,9 +26,9 @@ struct CallCommand: AsyncParsableCommand {
 
     @Argument(help: "Where to call.")
     var url: String
-    @Option(help: "An embed token for http://, a JWT for ws://.")
+    @Option(help: "An embed token for http://, a JWT for ws://. @FILE: the file that has it.")
     var token: String?
-    @Option(help: "An API key for ws://, alone or beside a JWT.")
+    @Option(help: "An API key for ws://, alone or beside a JWT. @FILE: the file that has it.")
     var apiKey: String?
     @Option(
         help: "The page to call as, such as https://shop.example; unless it is said, one of the gateway's own host.")
@@ -59,7 +59,9 @@ struct CallCommand: AsyncParsableCommand {
     @Flag(help: "Print figures as JSON.")
     var json = false
 
-    func validate() throws {
+    mutating func validate() throws {
+        token = try token.map(Self.credential)
+        apiKey = try apiKey.map(Self.credential)
         guard url.hasPrefix("http://") || url.hasPrefix("ws://") else {
             throw ValidationError("the URL starts with http:// or ws://")
         }
@@ -139,6 +141,16 @@ struct CallCommand: AsyncParsableCommand {
             calls == 1 ? heard : (heard.hasSuffix(".wav") ? String(heard.dropLast(4)) : heard) + "-\(number + 1).wav"
         let wave = WaveFile(samples: report.heard, sampleRate: report.sampleRate)
         try Data(wave.bytes).write(to: URL(fileURLWithPath: name))
+    }
+
+    /// What stands in the command line, where the machine's other users can see it, or in the file that is named there.
+    private static func credential(_ text: String) throws -> String {
+        guard text.hasPrefix("@") else { return text }
+        let path = String(text.dropFirst())
+        guard let content = try? String(contentsOfFile: path, encoding: .utf8) else {
+            throw ValidationError("the file '\(path)', which should have a token or a key, cannot be read")
+        }
+        return content.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     /// Whether text can be the whole of a header field (RFC 9110 §5.5).

@@ -12,7 +12,7 @@ extension CallSupervisor.Environment {
     ///   - what: what was refused.
     ///   - known: what else the line has, where it is known.
     func refuse(_ what: String, _ denial: Denial, network: String, _ known: [String: String?]) {
-        registry.countRefusal(denial.code, tenant: known["tenant"] ?? nil)
+        registry.count(denial, tenant: known["tenant"] ?? nil)
         guard let leftOut = refusals.admit(network, now: now()) else { return }
         if leftOut > 0 {
             logger.notice("refusals without a line of their own", metadata: ["count": "\(leftOut)"])

@@ -41,17 +41,14 @@ extension Router {
             if isDraining { return refused(.draining, restarting) }
             return refused(error.denial, error.response, by: error.unavailableInstance)
         }
-        // Who has a call may always return to it.
-        lazy var isReturning = environment.registry.hasCall(of: target, tenant: tenant.name)
-        if isDraining, !isReturning { return refused(.draining, restarting) }
+        if isDraining, !isReturning(target, to: tenant) { return refused(.draining, restarting) }
         // Of the tenant: who waits at another must not be in the way.
         let address = "\(tenant.name)/\(request.remoteNetwork)"
         // A client that is gone by the time it is accepted never gets to the handler: its places then end with it.
         guard let waitingPlace = waiting.take(address, limit: Self.idleSocketsPerAddress) else {
             return refused(.tooManySockets, Self.failure(429, Denial.tooManySockets.message))
         }
-        let most = tenant.limits.sockets.map { isReturning ? .max : $0 } ?? .max
-        guard let tenantPlace = environment.registry.sockets.take(tenant.name, limit: most) else {
+        guard let tenantPlace = place(for: target, at: tenant) else {
             return refused(.tenantIsFull, Self.failure(429, Denial.tenantIsFull.message))
         }
         let name = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: "")
@@ -80,6 +77,21 @@ extension Router {
             leavePlace.run()
             tenantPlace.run()
         }
+    }
+
+    /// Whether it may be for a call whose socket is lost.
+    private func isReturning(_ target: SignalingSession.Target, to tenant: Tenant) -> Bool {
+        target.canReturn(to: tenant) && environment.registry.hasCall(of: target, tenant: tenant.name)
+    }
+
+    /// A socket's place among those of its tenant. Who returns finds the one that is lost still counted, so there are as many more
+    /// for them as the tenant has calls.
+    private func place(for target: SignalingSession.Target, at tenant: Tenant) -> OnlyOnce? {
+        let registry = environment.registry
+        let limit = tenant.limits.sockets ?? .max
+        if let place = registry.sockets.take(tenant.name, limit: limit) { return place }
+        guard isReturning(target, to: tenant) else { return nil }
+        return registry.sockets.take(tenant.name, limit: limit + registry.calls(of: tenant.name))
     }
 
     /// What a request shows to say who it is from.

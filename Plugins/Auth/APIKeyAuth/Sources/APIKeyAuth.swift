@@ -89,7 +89,7 @@ public struct APIKeyAuth: AuthPlugin {
 
     /// Whether the caller's key is still there, and still that caller's.
     public func recheck(_ principal: Principal) async throws -> Denial? {
-        guard let hash = principal.credentialID.flatMap({ KeyHash.decode("sha256:" + $0) }),
+        guard let hash = principal.credentialID.flatMap({ KeyHash(hexadecimal: $0) }),
             let key = try await key(hash), key.user == principal.id, key.organization == principal.organization
         else { return Self.invalidKey }
         return nil

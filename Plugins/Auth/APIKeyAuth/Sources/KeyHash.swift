@@ -13,8 +13,17 @@ public struct KeyHash: Hashable, FieldScalar {
         bytes = Array(SHA256.hash(data: Array(key.utf8)))
     }
 
-    private init(bytes: [UInt8]) {
-        self.bytes = bytes
+    /// 64 digits from 0 to f; nil for anything else.
+    init?(hexadecimal text: String) {
+        let digits = text.utf8.compactMap { digit -> UInt8? in
+            switch Unicode.Scalar(digit) {
+            case "0"..."9": digit - UInt8(ascii: "0")
+            case "a"..."f": digit - UInt8(ascii: "a") + 10
+            default: nil
+            }
+        }
+        guard digits.count == 64, text.utf8.count == 64 else { return nil }
+        bytes = stride(from: 0, to: 64, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
     }
 
     /// 64 hexadecimal digits.
@@ -51,19 +60,7 @@ extension KeyHash {
 
     /// `sha256:` and 64 hexadecimal digits.
     public static func decode(_ text: String) -> KeyHash? {
-        let digits = Array(text.utf8.dropFirst(prefix.utf8.count))
-        guard text.hasPrefix(prefix), digits.count == 64 else { return nil }
-        let bytes = stride(from: 0, to: 64, by: 2).compactMap { start -> UInt8? in
-            guard let high = hexadecimalValue(digits[start]), let low = hexadecimalValue(digits[start + 1]) else {
-                return nil
-            }
-            return high << 4 | low
-        }
-        return bytes.count == 32 ? KeyHash(bytes: bytes) : nil
-    }
-
-    private static func hexadecimalValue(_ digit: UInt8) -> UInt8? {
-        Character(Unicode.Scalar(digit)).hexDigitValue.map { UInt8($0) }
+        text.hasPrefix(prefix) ? KeyHash(hexadecimal: text.dropFirst(prefix.count).lowercased()) : nil
     }
 
     private static let form =

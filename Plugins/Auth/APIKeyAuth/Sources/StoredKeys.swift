@@ -9,17 +9,11 @@ extension APIKeyAuth {
         guard let content = try await store?.get(Self.place(of: hash)) else { return nil }
         do {
             let json = try JSONValue(parsing: content)
-            return isOfAnother(json) ? nil : try APIKey(stored: json, hash: hash)
+            return context.isOfAnother(json) ? nil : try APIKey(stored: json, hash: hash)
         } catch {
             context.logger.error("an API key in the store cannot be read", metadata: ["error": "\(error)"])
             return nil
         }
-    }
-
-    /// Whether what the store has is another instance's.
-    private func isOfAnother(_ json: JSONValue) -> Bool {
-        guard case .string(let instance)? = json["instance"] else { return false }
-        return instance != context.name
     }
 
     private static let prefix = "\(type):"
@@ -63,7 +57,9 @@ extension APIKeyAuth: TokenMinter {
     /// - Parameter credential: the key, or its hash.
     public func revoke(_ credential: String) async throws -> Bool {
         // What looks like a hash may be a key, too.
-        let hashes = [KeyHash(of: credential), KeyHash.decode(credential), KeyHash.decode("sha256:" + credential)]
+        let hashes = [
+            KeyHash(of: credential), KeyHash.decode(credential), KeyHash(hexadecimal: credential.lowercased()),
+        ]
         for hash in hashes.compactMap(\.self) {
             if let key = keys.first(where: { $0.hash.isSame(as: hash) }) {
                 throw SettingsFault("'\(key.id)' stands under `keys` of '\(context.name)': take it out there")
@@ -71,7 +67,7 @@ extension APIKeyAuth: TokenMinter {
             let place = Self.place(of: hash)
             guard let store, let content = try await store.get(place) else { continue }
             // One that cannot be read is nobody else's.
-            if let json = try? JSONValue(parsing: content), isOfAnother(json) { continue }
+            if let json = try? JSONValue(parsing: content), context.isOfAnother(json) { continue }
             if try await store.take(place) != nil { return true }
         }
         return false
@@ -89,10 +85,10 @@ extension APIKeyAuth: TokenMinter {
 
     /// What stands in the store behind the prefix; nil where it is another instance's.
     private func credential(_ digits: String, stored content: [UInt8], in store: String) -> KnownCredential? {
-        let hash = KeyHash.decode("sha256:" + digits).flatMap { $0.hexadecimal == digits ? $0 : nil }
+        let hash = KeyHash(hexadecimal: digits)
         do {
             let json = try JSONValue(parsing: content)
-            if isOfAnother(json) { return nil }
+            if context.isOfAnother(json) { return nil }
             guard let hash else { throw StoredKeyError.place }
             var known = try KnownCredential(APIKey(stored: json, hash: hash), store: store)
             if let other = keys.first(where: { $0.hash == hash }) {

@@ -37,7 +37,7 @@ public struct EmbedTokenAuth: AuthPlugin {
     /// Those of the configuration.
     let tokens: [String: EmbedToken]
     /// The same, as they stand there.
-    private let written: [EmbedToken]
+    let written: [EmbedToken]
     let lifetime: Duration
     let startLimits: StartLimits
     /// How often a session may ask for TURN credentials: a call needs them once, and again when its network changes.
@@ -82,8 +82,9 @@ public struct EmbedTokenAuth: AuthPlugin {
         return written.enumerated().compactMap { index, token -> SettingsFault? in
             // One that was switched off is known to let nobody in.
             guard token.active, token.hasExpired(at: now), let end = token.expires else { return nil }
+            // Its place tells which: a log must not have it.
             return SettingsFault(
-                "'\(token.token)' expired on \(end): nobody is let in by it any more", field: "tokens",
+                "it expired on \(end): nobody is let in by it any more", field: "tokens",
                 at: [.index(index), "expires"])
         }
     }

@@ -24,12 +24,7 @@ extension EmbedTokenAuth {
     /// Reads a token as the store has it; nil where it is another instance's.
     private func token(_ text: String, stored content: [UInt8]) throws -> EmbedToken? {
         let json = try JSONValue(parsing: content)
-        return isOfAnother(json) ? nil : try EmbedToken(stored: json, token: text)
-    }
-
-    private func isOfAnother(_ json: JSONValue) -> Bool {
-        guard case .string(let instance)? = json["instance"] else { return false }
-        return instance != context.name
+        return context.isOfAnother(json) ? nil : try EmbedToken(stored: json, token: text)
     }
 
     private static func key(ofToken token: String) -> String { "\(type):token:\(token)" }
@@ -72,20 +67,19 @@ extension EmbedTokenAuth: TokenMinter {
     }
 
     public func revoke(_ credential: String) async throws -> Bool {
-        guard EmbedToken.isWellFormed(credential) else { return false }
         guard tokens[credential] == nil else {
             throw SettingsFault("it stands under `tokens` of '\(context.name)': take it out there")
         }
         let key = Self.key(ofToken: credential)
         guard let content = try await store.get(key) else { return false }
         // One that cannot be read is nobody else's.
-        if let json = try? JSONValue(parsing: content), isOfAnother(json) { return false }
+        if let json = try? JSONValue(parsing: content), context.isOfAnother(json) { return false }
         return try await store.take(key) != nil
     }
 
     public func credentials() async throws -> [KnownCredential] {
         var known: [KnownCredential] = []
-        for token in tokens.values.sorted(by: { $0.token < $1.token }) {
+        for token in written {
             var credential = KnownCredential(token, store: nil)
             credential.uses = try await store.counter(key(ofUses: token.token))
             known.append(credential)

@@ -52,7 +52,7 @@ actor MyPlugin: StorePlugin {
     }
 
     func keys(startingWith prefix: String, limit: Int) -> [String] {
-        Array(values.keys.filter { $0.hasPrefix(prefix) && get($0) != nil }.prefix(limit))
+        Array(values.keys.filter { $0.utf8.starts(with: prefix.utf8) && get($0) != nil }.prefix(max(0, limit)))
     }
 
     func increment(_ key: String, limit: Int) -> Int? {
