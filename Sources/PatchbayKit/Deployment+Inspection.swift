@@ -32,14 +32,6 @@ extension Deployment {
         return configuration.warnings + unused + ofInstances + ofTenants.map { configuration.warning($0) }
     }
 
-    /// Writes them down, for whoever serves without a check.
-    func logWarnings(_ configuration: GatewayConfiguration, _ logger: Logger) {
-        for warning in GatewayConfiguration.faults(warnings(configuration)).faults {
-            logger.warning(
-                "\(warning.message)", metadata: ["setting": "\(warning.path)", "at": "\(warning.place)"])
-        }
-    }
-
     /// Of a chain of auth instances. One that is named twice is warned of as such, and looked at where it is asked first.
     private func warnings(of chain: [Reference]) -> [SettingsProblem] {
         var names: Set<String> = []
@@ -53,6 +45,16 @@ extension Deployment {
             earlier.append(plugin)
         }
         return problems
+    }
+}
+
+extension [Fault] {
+    /// Writes warnings down, for whoever serves without a check.
+    func log(_ logger: Logger) {
+        for warning in self {
+            logger.warning(
+                "\(warning.message)", metadata: ["setting": "\(warning.path)", "at": "\(warning.place)"])
+        }
     }
 }
 

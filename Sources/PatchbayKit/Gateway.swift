@@ -56,7 +56,7 @@ struct Gateway: Sendable {
         }
         let reloader = Reloader(
             served, configuration, plugins: plugins, logger: logger, prepare: { reach.prepare(for: $0.tenants) },
-            load: load)
+            warnings: { $0.warnings($1) + reach.warnings($1, $0.tenants) }, load: load)
         let environment = CallSupervisor.Environment(media: engine, registry: CallRegistry(), logger: logger)
         let announcements = Announcements(expected: server.admin == nil ? 1 : 2, announce)
         let router = Router(
@@ -103,7 +103,7 @@ struct Gateway: Sendable {
             if starting.isCancelled { return }
             throw error
         }
-        deployment.logWarnings(configuration, logger)
+        warnings(reach).faults.log(logger)
         reach.prepare(for: deployment.tenants)
         defer { reach.stop() }
         let reloads = Task { for await _ in reloadSignals { _ = await reloader.reload() } }
@@ -128,18 +128,16 @@ struct Gateway: Sendable {
         let relays = RelayServers(configuration.iceServers, logger: logger, wallClock: deployment.wallClock)
         if let relays, !configuration.media.iceLite { startRelaying = { follow(relays) } }
         return Reach(
-            configuration.media, addresses: addresses(), publicAddresses: publicAddresses, logger: logger,
+            configuration.media, addresses: addresses(), publicAddresses: publicAddresses,
             startRelaying: startRelaying)
     }
 
     /// What is not wrong with the configuration, and not what anybody would want either.
-    func warnings() -> Faults {
-        let reasons = reach { _ in Task {} }.unreachable(deployment.tenants).map { ($0.tenant, $0.reason) }
-        let reasonsByTenant = Dictionary(reasons) { $1 }
-        let unreachable = configuration.tenants.compactMap { tenant in
-            reasonsByTenant[tenant.name].map { configuration.warning(SettingsFault($0, field: "ice"), in: tenant) }
-        }
-        return GatewayConfiguration.faults(unreachable + deployment.warnings(configuration))
+    func warnings() -> Faults { warnings(reach { _ in Task {} }) }
+
+    private func warnings(_ reach: Reach) -> Faults {
+        GatewayConfiguration.faults(
+            deployment.warnings(configuration) + reach.warnings(configuration, deployment.tenants))
     }
 
     /// Waits for SIGTERM or SIGINT, lets live calls end for as long as the configuration says, and then shuts down. A second

@@ -40,7 +40,8 @@ struct InstanceMaker {
             }
             var log = logger
             log[metadataKey: "plugin"] = "\(label)"
-            let context = PluginContext(name: name, logger: log, stores: stores, wallClock: wallClock)
+            var context = PluginContext(name: name, logger: log, stores: stores, wallClock: wallClock)
+            context.findFormer = { [weak former = former[label]] in former?.plugin }
             do {
                 guard let registration = plugins.registration(kind, instance.type) else { continue }
                 let plugin = try registration.make(instance.settings, context)

@@ -1,4 +1,3 @@
-import Logging
 import PatchbayConfig
 import PatchbayPlugin
 import Synchronization
@@ -10,21 +9,19 @@ final class Reach: Sendable {
     private let media: MediaSettings
     /// What a policy is asked about: our addresses, whatever their ports are.
     private let own: [PatchbayPlugin.Candidate]
-    private let logger: Logger
     private let startRelaying: (@Sendable () -> Task<Void, Never>)?
     private let relaying = Mutex<Task<Void, Never>?>(nil)
 
     /// - Parameters:
     ///   - startRelaying: has TURN servers relay from now on, until cancelled; nil where there is none.
     init(
-        _ media: MediaSettings, addresses: [SocketAddress], publicAddresses: [SocketAddress], logger: Logger,
+        _ media: MediaSettings, addresses: [SocketAddress], publicAddresses: [SocketAddress],
         startRelaying: (@Sendable () -> Task<Void, Never>)?
     ) {
         self.media = media
         own =
             addresses.map { PatchbayPlugin.Candidate(kind: .host, address: $0.host, port: 1024) }
             + publicAddresses.map { PatchbayPlugin.Candidate(kind: .serverReflexive, address: $0.host, port: 1024) }
-        self.logger = logger
         self.startRelaying = startRelaying
     }
 
@@ -34,8 +31,13 @@ final class Reach: Sendable {
         if isRelayed, let startRelaying {
             relaying.withLock { if $0 == nil { $0 = startRelaying() } }
         }
-        for (tenant, reason) in unreachable(tenants) {
-            logger.warning("\(reason)", metadata: ["tenant": "\(tenant)"])
+    }
+
+    /// Tenants that nobody reaches, each at its ICE policies.
+    func warnings(_ configuration: GatewayConfiguration, _ tenants: [Tenant]) -> [Fault] {
+        let reasons = Dictionary(unreachable(tenants).map { ($0.tenant, $0.reason) }) { $1 }
+        return configuration.tenants.compactMap { tenant in
+            reasons[tenant.name].map { configuration.warning(SettingsFault($0, field: "ice"), in: tenant) }
         }
     }
 

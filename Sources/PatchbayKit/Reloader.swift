@@ -1,5 +1,6 @@
 import Logging
 import PatchbayConfig
+import PatchbayPlugin
 
 /// Reads the configuration again, and serves it when nothing is wrong with it.
 actor Reloader {
@@ -19,6 +20,8 @@ actor Reloader {
         /// How many are the old ones.
         var kept: Int
         var tenants: GatewayConfiguration.TenantChanges
+        /// What `patchbay check` would warn of.
+        var warnings: [Fault]
     }
 
     private let served: CurrentDeployment
@@ -31,16 +34,19 @@ actor Reloader {
     /// How long one instance may take to start: a reload waits for the one before it.
     private let patience: Duration
     private let prepare: @Sendable (Deployment) -> Void
+    private let warnings: @Sendable (Deployment, GatewayConfiguration) -> [Fault]
     private let load: @Sendable () throws(Faults) -> GatewayConfiguration
     private var last: Task<Outcome, Never>?
 
     /// - Parameters:
     ///   - prepare: does what has to be done before calls meet another configuration, which is certain by then.
+    ///   - warnings: what nobody would want of it.
     ///   - load: reads and checks what the file says now.
     init(
         _ served: CurrentDeployment, _ configuration: GatewayConfiguration, plugins: [PluginRegistration],
         logger: Logger, patience: Duration = .seconds(30),
         prepare: @escaping @Sendable (Deployment) -> Void = { _ in },
+        warnings: @escaping @Sendable (Deployment, GatewayConfiguration) -> [Fault] = { $0.warnings($1) },
         load: @escaping @Sendable () throws(Faults) -> GatewayConfiguration
     ) {
         self.served = served
@@ -50,6 +56,7 @@ actor Reloader {
         self.logger = logger
         self.patience = patience
         self.prepare = prepare
+        self.warnings = warnings
         self.load = load
     }
 
@@ -82,13 +89,15 @@ actor Reloader {
         } catch {
             return .cannotStart(error)
         }
-        deployment.logWarnings(new, logger)
+        let warnings = GatewayConfiguration.faults(warnings(deployment, new)).faults
+        warnings.log(logger)
         prepare(deployment)
         served.replace(by: deployment)
         let old = Set(former.instances.map(ObjectIdentifier.init))
         let made = deployment.instances.filter { !old.contains(ObjectIdentifier($0)) }.map(\.label)
         let change = Change(
-            made: made, kept: deployment.instances.count - made.count, tenants: new.tenantChanges(after: latest))
+            made: made, kept: deployment.instances.count - made.count, tenants: new.tenantChanges(after: latest),
+            warnings: warnings)
         latest = new
         return .done(change)
     }
@@ -130,6 +139,16 @@ extension Faults {
 }
 
 extension Reloader.Change {
+    /// For whoever asked for it.
+    var json: JSONValue {
+        func list(_ names: [String]) -> JSONValue { .array(names.map(JSONValue.string)) }
+        return [
+            "status": "reloaded", "made": .integer(made.count), "kept": .integer(kept), "instances_made": list(made),
+            "tenants_added": list(tenants.added), "tenants_removed": list(tenants.removed),
+            "tenants_changed": list(tenants.changed), "warnings": .array(warnings.map(\.json)),
+        ]
+    }
+
     /// For the log: lists that are empty are left out.
     fileprivate var metadata: Logger.Metadata {
         var metadata: Logger.Metadata = ["instances_made": "\(made.count)", "kept": "\(kept)"]

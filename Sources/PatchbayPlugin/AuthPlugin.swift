@@ -192,3 +192,11 @@ public struct TokenRequest: Sendable {
         self.expiresAfter = expiresAfter
     }
 }
+
+extension TokenRequest {
+    /// From when on a credential is no longer good that is made at `now`, since 1970-01-01 UTC, to the second; nil where it does not
+    /// end.
+    public func expiry(at now: Duration) -> Timestamp? {
+        expiresAfter.map { Timestamp(sinceEpoch: .seconds((now + $0).components.seconds)) }
+    }
+}

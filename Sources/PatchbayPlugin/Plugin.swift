@@ -59,6 +59,11 @@ public struct PluginContext: Sendable {
     /// Wall-clock time since 1970-01-01 UTC, for expiry dates; a test hands in its own.
     public var wallClock: @Sendable () -> Duration
     private let stores: [String: any StorePlugin]
+    package var findFormer: @Sendable () -> (any Plugin)? = { nil }
+
+    /// The instance of this kind and name whose place this one takes at a reload, while calls that began with it go on; nil
+    /// where there is none. It may be of another type. For `init` to ask, and not to keep.
+    public var former: (any Plugin)? { findFormer() }
 
     /// Makes a context, which the host and tests do.
     public init(

@@ -68,6 +68,9 @@ public struct WorkflowRuns: Sendable {
         self.tenant = tenant
     }
 
+    /// What the keys of a tenant's runs start with.
+    package static func prefix(ofTenant tenant: String) -> String { "run:\(tenant):" }
+
     /// Whether the store is one that other processes see.
     public var arePersistent: Bool { type(of: store).isPersistent }
 
@@ -78,7 +81,7 @@ public struct WorkflowRuns: Sendable {
 
     /// Makes a run with the next id that its owner has not used.
     public func addNext(owner: RunOwner, workflowID: Int, timeToLive: Duration? = nil) async throws -> WorkflowRun {
-        while let id = try await store.increment("run:\(tenant):ids", limit: .max) {
+        while let id = try await store.increment(Self.prefix(ofTenant: tenant) + "ids", limit: .max) {
             let run = WorkflowRun(id: id, owner: owner, workflowID: workflowID, timeToLive: timeToLive)
             if try await add(run) { return run }
         }
@@ -114,7 +117,7 @@ public struct WorkflowRuns: Sendable {
     }
 
     private func key(_ id: Int, _ owner: RunOwner) -> String {
-        "run:\(tenant):\(owner):\(id)"
+        Self.prefix(ofTenant: tenant) + "\(owner):\(id)"
     }
 }
 

@@ -7,6 +7,7 @@ internal import NIOWebSocket
 package enum WebSocketClient {
     /// - Parameters:
     ///   - url: `ws://host[:port]/path[?query]`, or `wss:`.
+    ///   - headers: fields of the request; a `host` among them stands in place of the URL's.
     ///   - subprotocol: what is asked for; a server may take no notice.
     ///   - tls: whom to trust, for `wss:`.
     ///   - timeout: for all until the socket is open.
@@ -20,7 +21,7 @@ package enum WebSocketClient {
             maxFrameSize: limits.messageSize, enableAutomaticErrorHandling: false,
             upgradePipelineHandler: { channel, _ in channel.eventLoop.makeSucceededVoidFuture() })
         var fields = HTTPHeaders(headers.map { ($0.key, $0.value) })
-        fields.replaceOrAdd(name: "host", value: url.authority)
+        if !fields.contains(name: "host") { fields.add(name: "host", value: url.authority) }
         fields.add(name: "connection", value: "upgrade")
         fields.add(name: "upgrade", value: "websocket")
         if let subprotocol { fields.add(name: "sec-websocket-protocol", value: subprotocol) }
@@ -62,7 +63,7 @@ package enum HTTPClient {
     ) async throws -> (status: Int, body: String) {
         let url = try ClientURL(url, schemes: ["http", "https"])
         var fields = HTTPHeaders(headers.map { ($0.key, $0.value) })
-        fields.replaceOrAdd(name: "host", value: url.authority)
+        if !fields.contains(name: "host") { fields.add(name: "host", value: url.authority) }
         fields.add(name: "connection", value: "close")
         let head = HTTPRequestHead(version: .http1_1, method: method, uri: url.target, headers: fields)
         switch try await Exchange(head: head, body: body, upgrader: nil).run(url) {

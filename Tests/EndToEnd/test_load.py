@@ -104,6 +104,15 @@ def test_the_caller_by_an_api_key(start):
     log_without(gateway, key, wrong)
 
 
+def test_the_caller_of_a_host_whose_name_does_not_lead_here(start):
+    gateway = start(template=changed_config(("match: any", "match: {{ host: voice.acme.example }}")))
+    words = where(gateway), "--token", jwt()
+    assert refused(*words)[0] == FORBIDDEN
+    assert call(*words, "--host", "voice.acme.example:443", seconds=1)["summary"]["connected"] == 1
+    page = f"{gateway.url}/", "--token", "emb_echo"
+    assert call(*page, "--host", "voice.acme.example", seconds=1)["summary"]["connected"] == 1
+
+
 def test_the_caller_as_a_page_of_another_host(start):
     origins = "playground: emb_demo", "playground: emb_demo\n    origins: [app.example]"
     gateway = start(template=changed_config(origins))
@@ -132,6 +141,7 @@ def test_the_caller_as_an_embed_page(start):
         pytest.param(["http://127.0.0.1:1/", "--api-key", "k"], "--api-key is for ws://", id="a page with a key"),
         pytest.param(["ws://127.0.0.1:1/", "--api-key", ""], "--api-key goes into a header", id="no key"),
         pytest.param(["ws://127.0.0.1:1/", "--api-key", "@/nowhere"], "'/nowhere'", id="a key in no file"),
+        pytest.param(["ws://127.0.0.1:1/", "--host", "https://shop.example"], "voice.example.org", id="no host"),
         pytest.param(["ws://127.0.0.1:1/", "--origin", "shop.example"], "such as https://shop.example", id="no origin"),
     ],
 )

@@ -47,7 +47,7 @@ REFUSED = {f"{what} refused" for what in ("socket", "offer", "message", "request
 UNTOLD = "refusals without a line of their own"
 SAID = REFUSED | {UNTOLD, "call ended"}
 # What wire.md says that a refusal's line has.
-FIELDS = set("code reason tenant host auth quota workflow run address origin detail".split())
+FIELDS = set("code reason tenant host auth quota workflow run user address origin detail".split())
 LONGEST = 256
 
 ENTRY = "1999-12-31T23:59:59+0000 critical patchbay: tenant=forged [PatchbayKit] call ended"

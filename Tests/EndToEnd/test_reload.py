@@ -65,9 +65,14 @@ def test_a_faulty_file_changes_nothing_and_all_its_faults_are_told(start):
     gateway.await_log("configuration not reloaded: it has faults")
     log = gateway.log.read_text()
     assert "config.yaml:" in log and "expected a whole number" in log and "unknown key 'nonsense'" in log, log
+    gateway.config.write_text(text.replace("limit: 50", "limit: 0"))
+    status, answer = reload(gateway)
+    assert (status, answer["status"], answer["instances_made"], answer["tenants_changed"]) == (200, "reloaded", ["quotas.seats"], [])
+    assert [(each["path"], each["severity"]) for each in answer["warnings"]] == [("quotas.seats.limit", "warning")], answer
+    assert "setting=quotas.seats.limit" in gateway.log.read_text()
     gateway.config.write_text(text)
     status, answer = reload(gateway)
-    assert (status, answer["status"], answer["made"]) == (200, "reloaded", 0)
+    assert (status, answer["status"], answer["made"], answer["warnings"]) == (200, "reloaded", 1, [])
 
     async def call():
         async with in_call(gateway.signaling()) as caller:

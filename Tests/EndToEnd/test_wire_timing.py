@@ -138,6 +138,8 @@ def test_a_call_goes_on_while_the_gateway_drains(start):
             assert code == 1012
             assert 3 < time.monotonic() - began < 8
             await asyncio.to_thread(stops_within, gateway, 5)
+            [ended] = [line for line in gateway.log.read_text().splitlines() if "call ended" in line]
+            assert " reason=server_stopped " in ended and " address=127.0.0.1 " in ended, ended
 
     asyncio.run(main())
 

@@ -23,7 +23,7 @@ struct AdminPageTests {
     @Test("tells a page whose name leads here, too, that it is alive and nothing else")
     func rebound() async {
         #expect(await status("/calls", "GET", host: "page.example:9090") == 421)
-        #expect(await status("/reload", "POST", host: "page.example:9090") == 403)
+        #expect(await status("/reload", "POST", host: "page.example:9090") == 421)
         #expect(await status("/livez", "GET", host: "page.example:9090") == 200)
         #expect(await status("/readyz", "GET", host: "page.example:9090") == 200)
     }

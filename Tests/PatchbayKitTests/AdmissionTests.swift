@@ -362,9 +362,8 @@ struct AdmissionTests {
             return
         }
         // As after its offer.
-        var principal = Principal(id: auth == nil ? "anonymous" : "7")
+        var principal = auth == nil ? Principal(id: "anonymous") : Principal(id: "7", organization: "acme")
         principal.authInstance = auth
-        if let auth { principal.runOwner = .user("\(auth)/7") }
         let target = SignalingSession.Target(principal: principal, workflowID: 33, workflowRunID: 1)
         let call = CallRequest(
             callID: "c", tenant: "small", principal: principal, workflowID: 33, workflowRunID: 1)

@@ -31,10 +31,13 @@ struct CallerTests {
         "a gateway on loopback is called from there too, and first",
         arguments: [
             ("http://localhost:8080/", "127.0.0.1"), ("ws://127.0.0.2:1/x", "127.0.0.2"), ("http://[::1]:9/", "::1"),
-            ("http://203.0.113.5/", nil), ("http://voice.example.org/", nil),
+            ("http://203.0.113.5/", nil), ("http://voice.example.org/", nil), ("ws://acme.test:80/x", "127.0.0.1"),
         ])
     func addresses(url: String, loopback: String?) {
-        let addresses = CallCommand.addresses(toCall: url).map(\.host)
+        let names = ["acme.test": "127.0.0.1", "voice.example.org": "203.0.113.5"]
+        let addresses = CallCommand.addresses(toCall: url) { name in
+            SocketAddress(names[name] ?? name, port: 0).map { [$0] } ?? []
+        }.map(\.host)
         let usable = Interfaces.usableAddresses().map(\.host).filter { $0 != loopback }
         #expect(addresses == (loopback.map { [$0] } ?? []) + usable)
     }

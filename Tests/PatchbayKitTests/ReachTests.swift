@@ -1,4 +1,3 @@
-import Logging
 import PatchbayConfig
 import PatchbayPlugin
 import Synchronization
@@ -22,14 +21,12 @@ struct ReachTests {
         var onlyRelays: Bool { true }
     }
 
-    /// How often TURN servers were begun to be asked, and what was warned of.
+    /// How often TURN servers were begun to be asked.
     private final class Begun: Sendable {
         let count = Mutex(0)
     }
 
     private let begun = Begun()
-    private let log = RecordedLog()
-    private var warnings: [String] { log.lines.byMessage.withLock { $0.keys.sorted() } }
 
     private func reach(relay: Bool? = nil, hasServers: Bool = true) -> Reach {
         var media = MediaSettings()
@@ -39,7 +36,7 @@ struct ReachTests {
             return Task {}
         }
         return Reach(
-            media, addresses: [LoopbackCall.loopback], publicAddresses: [], logger: Logger(label: "test") { _ in log },
+            media, addresses: [LoopbackCall.loopback], publicAddresses: [],
             startRelaying: hasServers ? startRelaying : nil)
     }
 
@@ -54,8 +51,9 @@ struct ReachTests {
         let reach = reach()
         reach.prepare(for: [tenant(onlyRelays: false)])
         #expect(begun.count.withLock(\.self) == 0)
-        for _ in 0..<2 { reach.prepare(for: [tenant(onlyRelays: false), tenant(onlyRelays: true)]) }
-        #expect(begun.count.withLock(\.self) == 1 && warnings == [])
+        let tenants = [tenant(onlyRelays: false), tenant(onlyRelays: true)]
+        for _ in 0..<2 { reach.prepare(for: tenants) }
+        #expect(begun.count.withLock(\.self) == 1 && reach.unreachable(tenants).isEmpty)
     }
 
     @Test(
@@ -63,10 +61,10 @@ struct ReachTests {
         arguments: [(false, true), (nil, false)] as [(Bool?, Bool)])
     func none(relay: Bool?, hasServers: Bool) {
         let reach = reach(relay: relay, hasServers: hasServers)
-        reach.prepare(for: [tenant(onlyRelays: false)])
-        #expect(warnings == [])
+        #expect(reach.unreachable([tenant(onlyRelays: false)]).isEmpty)
         reach.prepare(for: [tenant(onlyRelays: true)])
         #expect(begun.count.withLock(\.self) == 0)
-        #expect(warnings.count == 1 && warnings.first?.contains("allows relays only") == true)
+        let warnings = reach.unreachable([tenant(onlyRelays: true)])
+        #expect(warnings.count == 1 && warnings.first?.reason.contains("allows relays only") == true)
     }
 }

@@ -127,7 +127,7 @@ struct RefusalLogTests {
         #expect(
             line("offer refused", world.log) == [
                 "tenant": world.tenant.name, "auth": "door", "quota": "credits", "code": "quota_exceeded",
-                "reason": "No credits left", "workflow": "33", "run": "501",
+                "reason": "No credits left", "workflow": "33", "run": "501", "user": "7",
             ])
         world.everyOffer.set(.admits)
         await socket.offer("PC-a")

@@ -134,6 +134,36 @@ struct ReloadTests {
         #expect(noted.suffix(2) == ["1 stops", "2 stops"])
     }
 
+    @Test("live calls count on, whatever becomes of the limit that they began under")
+    func limits() async throws {
+        defer { sweep() }
+        func yaml(_ limit: Int) -> String {
+            let quota = "quotas: { seats: { type: concurrency, limit: \(limit) } }"
+            return self.file("").replacing("pipelines:", with: "\(quota)\npipelines:")
+                .replacing("pipeline: echo", with: "pipeline: echo, quotas: [seats]")
+        }
+        let file = File(yaml(2))
+        let (served, reloader) = try await begin(file)
+        func admit(_ call: String) async throws -> (lease: Lease?, quota: any QuotaPlugin) {
+            let quota = try #require(served.current.tenants.first?.quotas.first?.plugin)
+            let request = CallRequest(
+                callID: call, tenant: "all", principal: Principal(id: "7"), workflowID: 1, workflowRunID: 1)
+            guard case .admit(let lease) = try await quota.admit(request) else { return (nil, quota) }
+            return (lease, quota)
+        }
+        let first = try await admit("one")
+        #expect(try await admit("two").lease != nil)
+        file.write(yaml(3))
+        #expect(description(await reloader.reload()).hasPrefix("made 1,"))
+        #expect(try await admit("three").lease != nil)
+        #expect(try await admit("four").lease == nil)
+        file.write(yaml(1))
+        _ = await reloader.reload()
+        await first.quota.release(try #require(first.lease), usage: CallUsage(duration: .zero))
+        #expect(try await admit("four").lease == nil)
+        await served.stop()
+    }
+
     @Test("what a check would warn of is in the log of whoever serves it without one")
     func warned() async throws {
         defer { sweep() }

@@ -19,6 +19,8 @@ struct Caller: Sendable {
         var token: String?
         /// For the first. It goes into a header, which access logs rarely have.
         var apiKey: String?
+        /// The host to ask for, in place of the URL's, with its port where it has one.
+        var host: String?
         /// The page that calls; unless it is set, one of the gateway's own.
         var origin: String?
         /// How long the call lasts, from the moment media flows.
@@ -73,13 +75,14 @@ struct Caller: Sendable {
     private var headers: [String: String] {
         var headers = ["origin": target.origin ?? ownOrigin]
         headers["x-api-key"] = target.apiKey
+        headers["host"] = target.host
         return headers
     }
 
     /// What a browser says that has its page from the gateway: an embed token may be good for such pages only.
     private var ownOrigin: String {
         let rest = target.url.firstRange(of: "://").map { target.url[$0.upperBound...] } ?? target.url[...]
-        return "http://" + rest.prefix { $0 != "/" && $0 != "?" }
+        return "http://" + (target.host ?? String(rest.prefix { $0 != "/" && $0 != "?" }))
     }
 
     /// What a call begins with.

@@ -10,6 +10,10 @@ final class CallRegistry: Sendable {
         var workflowID: Int
         var workflowRunID: Int
         var principal: Principal
+        var from = CallerPlace()
+        /// Its instance's name.
+        var pipeline = ""
+        let started = ContinuousClock.now
         /// Of its media.
         var state: String
         var client: CallClient
@@ -144,6 +148,7 @@ final class CallRegistry: Sendable {
     ///
     /// - Parameter statistics: of the calls whose peer connections have told them, by the calls' ids.
     func json(media: JSONValue, statistics: [String: CallStatistics] = [:]) -> JSONValue {
+        let now = ContinuousClock.now
         let calls = entries.withLock { $0.values.sorted { $0.id < $1.id } }
         let sockets = sockets.taken
         let tallies = tallies.withLock { $0 }
@@ -167,6 +172,11 @@ final class CallRegistry: Sendable {
                     ]
                     members["auth"] = call.principal.authInstance.map(JSONValue.string)
                     members["user"] = call.principal.shownUser.map(JSONValue.string)
+                    members["organization"] = call.principal.organization.map(JSONValue.string)
+                    members["address"] = .string(call.from.address)
+                    members["origin"] = call.from.page.map(JSONValue.string)
+                    members["pipeline"] = .string(call.pipeline)
+                    members["seconds"] = .integer(Int((now - call.started) / .seconds(1)))
                     members["media"] = statistics[call.id].map { .object($0.figures) }
                     return .object(members)
                 }),

@@ -55,7 +55,7 @@ struct CallSupervisor: Sendable {
     /// - Throws: `PeerConnectionError` for an offer that cannot be answered; everything is given back then.
     static func answer(
         offer: String, _ admission: Admission, tenant: Tenant, context: [String: JSONValue],
-        signalingHost: SocketAddress? = nil, environment: Environment
+        from caller: CallerPlace = CallerPlace(), environment: Environment
     ) async throws -> (CallSupervisor, answer: Answer) {
         let request = admission.request
         let pipeline = tenant.pipeline(forWorkflow: request.workflowID)
@@ -68,7 +68,7 @@ struct CallSupervisor: Sendable {
             keeps: { tenant.keeps($0, $1 == .inbound ? .inbound : .outbound) },
             connectTimeout: tenant.limits.connect)
         settings.onlyRelays = tenant.onlyRelays
-        settings.signalingHost = signalingHost
+        settings.signalingHost = SocketAddress(caller.address, port: 0)
         let leg: any MediaLeg
         let answer: Answer
         do {
@@ -88,6 +88,8 @@ struct CallSupervisor: Sendable {
         logger[metadataKey: "run"] = "\(request.workflowRunID)"
         if let auth = request.principal.authInstance { logger[metadataKey: "auth"] = "\(auth)" }
         if let user = request.principal.shownUser { logger[metadataKey: "user"] = "\(user)" }
+        if !caller.address.isEmpty { logger[metadataKey: "address"] = "\(caller.address)" }
+        if let page = caller.page { logger[metadataKey: "origin"] = "\(page)" }
         let isOver = OnlyOnce {}
         let (dtmf, keys) = AsyncStream<Character>.makeStream(bufferingPolicy: .bufferingNewest(64))
         let (messages, fromClient) = AsyncStream<JSONValue>.makeStream(bufferingPolicy: .bufferingNewest(64))
@@ -109,8 +111,8 @@ struct CallSupervisor: Sendable {
         environment.registry.add(
             CallRegistry.Entry(
                 id: request.callID, tenant: request.tenant, workflowID: request.workflowID,
-                workflowRunID: request.workflowRunID, principal: request.principal, state: "connecting",
-                client: admission.client,
+                workflowRunID: request.workflowRunID, principal: request.principal, from: caller,
+                pipeline: pipeline.name, state: "connecting", client: admission.client,
                 leg: { legs.current.leg }))
         return (supervisor, answer)
     }

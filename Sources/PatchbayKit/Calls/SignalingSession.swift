@@ -27,12 +27,7 @@ actor SignalingSession {
         var principal: Principal
         var workflowID: Int
         var workflowRunID: Int
-        /// An IP address, as far as it is known.
-        var remoteAddress = ""
-        /// What a limit for one address counts by.
-        var remoteNetwork = ""
-        /// Scheme, host and port of the page that the socket is of, where it is of one.
-        var page: String?
+        var caller = CallerPlace()
 
         /// Whether a call of it waits for its caller when its socket is lost. Of callers whom nobody knows, one cannot be told from
         /// another.
@@ -78,16 +73,19 @@ actor SignalingSession {
 
     /// Serves the socket until it closes. Then no call of it is left, unless the socket was lost.
     func run(_ inbound: some AsyncSequence<WebSocketConnection.Inbound, Never> & Sendable) async {
+        var reason = "socket_closed"
         reading: for await message in inbound {
             switch message {
             case .text(let text): await receive(ClientMessage(text))
             case .binary: await receive(.malformed(reason: "binary messages are not part of the protocol"))
             case .closed(let code, _):
                 if code == 1006, target.canReturn(to: tenant) { lose() }
+                // As the server itself closes a socket, in its last moments.
+                if code == 1012, environment.registry.isDraining { reason = "server_stopped" }
                 break reading
             }
         }
-        for call in calls.values { call.hangUp(reason: "socket_closed") }
+        for call in calls.values { call.hangUp(reason: reason) }
         for call in calls.values { await call.client.untilOver() }
     }
 
@@ -220,7 +218,7 @@ actor SignalingSession {
                 request(callID: UUID().uuidString.lowercased()), pcID: pcID, tenant: tenant, environment: environment)
             let (call, answer) = try await CallSupervisor.answer(
                 offer: sdp, admission, tenant: tenant, context: contextVariables(adding: context),
-                signalingHost: SocketAddress(target.remoteAddress, port: 0), environment: environment)
+                from: target.caller, environment: environment)
             onFirstCall()
             // Before the pipeline runs: it may have something to send at once.
             reply(answer: answer, pcID: pcID)
@@ -285,10 +283,11 @@ actor SignalingSession {
     /// Counts what is refused and writes it down.
     private func refuse(_ what: String, _ denial: Denial) {
         environment.refuse(
-            what, denial, network: target.remoteNetwork,
+            what, denial, network: target.caller.network,
             [
                 "tenant": tenant.name, "auth": target.principal.authInstance, "workflow": "\(target.workflowID)",
-                "run": "\(target.workflowRunID)", "address": target.remoteAddress, "origin": target.page,
+                "run": "\(target.workflowRunID)", "address": target.caller.address, "origin": target.caller.page,
+                "user": target.principal.shownUser,
             ])
     }
 }

@@ -30,6 +30,8 @@ struct CallCommand: AsyncParsableCommand {
     var token: String?
     @Option(help: "An API key for ws://, alone or beside a JWT. @FILE: the file that has it.")
     var apiKey: String?
+    @Option(help: "The host to ask for, in place of the URL's: that of a tenant whose name does not lead here yet.")
+    var host: String?
     @Option(
         help: "The page to call as, such as https://shop.example; unless it is said, one of the gateway's own host.")
     var origin: String?
@@ -73,6 +75,9 @@ struct CallCommand: AsyncParsableCommand {
                 throw ValidationError("--api-key goes into a header: printable ASCII, with no space at either end")
             }
         }
+        if let host, !Self.isHost(host) {
+            throw ValidationError("--host is such as voice.example.org, with :PORT where it has one; not \(host)")
+        }
         if let origin, !Self.isOrigin(origin) {
             throw ValidationError(
                 "--origin is what a browser says of a page, such as https://shop.example, or null; not \(origin)")
@@ -107,8 +112,8 @@ struct CallCommand: AsyncParsableCommand {
         let caller = Caller(
             engine: engine,
             target: Caller.Target(
-                url: url, token: token, apiKey: apiKey, origin: origin, seconds: seconds ?? length + 3, speech: wave,
-                keepsHeard: heard != nil, countsOnly: countOnly),
+                url: url, token: token, apiKey: apiKey, host: host, origin: origin, seconds: seconds ?? length + 3,
+                speech: wave, keepsHeard: heard != nil, countsOnly: countOnly),
             servers: CallerServers(engine: engine, stun: stun.compactMap(ICEServerURL.decode), usesTURN: !noTurn))
         let start = ContinuousClock.now
         let reports = await withTaskGroup(of: (Int, CallReport).self) { group in
@@ -163,23 +168,28 @@ struct CallCommand: AsyncParsableCommand {
     static func isOrigin(_ text: String) -> Bool {
         guard let scheme = text.firstRange(of: "://") else { return text == "null" }
         let host = text[scheme.upperBound...]
-        return isFieldValue(text) && !host.isEmpty && !text[..<scheme.lowerBound].isEmpty
-            && !host.contains { "/?#@, ".contains($0) }
+        return isHost(String(host)) && !text[..<scheme.lowerBound].isEmpty
+    }
+
+    /// Whether text can be a host with or without a port (RFC 9110 §7.2).
+    static func isHost(_ text: String) -> Bool {
+        isFieldValue(text) && !text.contains { "/?#@, ".contains($0) }
     }
 
     /// Where the gateway is called from: from every usable address.
     ///
     /// One on loopback from there too: its media may be on loopback only. With `addresses: auto` it never dials loopback,
     /// and needs the others.
-    static func addresses(toCall url: String) -> [SocketAddress] {
-        let host = URL(string: url)?.host() ?? ""
+    ///
+    /// - Parameter resolve: what a name stands for.
+    static func addresses(
+        toCall url: String, resolve: (String) -> [SocketAddress] = Interfaces.addresses(of:)
+    ) -> [SocketAddress] {
+        let host = (URL(string: url)?.host() ?? "").trimmingCharacters(in: ["[", "]"])
         let named =
             host == "localhost"
-            ? SocketAddress(ipv4: 0x7f00_0001, port: 0)
-            : SocketAddress(host.trimmingCharacters(in: ["[", "]"]), port: 0)
-        let usable = Interfaces.usableAddresses()
-        guard let named, named.isLoopback else { return usable }
-        return [named] + usable.filter { $0 != named }
+            ? [SocketAddress(ipv4: 0x7f00_0001, port: 0)] : resolve(host).filter(\.isLoopback)
+        return named + Interfaces.usableAddresses().filter { !named.contains($0) }
     }
 }
 

@@ -16,7 +16,7 @@ struct AdminPage: Sendable {
         if request.path == ["reload"] { return await reload(request) }
         guard request.isRead else { return Router.failure(405, "Method Not Allowed") }
         switch request.path {
-        case ["calls"] where !isAddressed(request): return Router.failure(421, "Misdirected Request")
+        case ["calls"] where !isAddressed(request): return misdirected(request)
         case ["readyz"] where environment.registry.isDraining:
             return .json(#"{"status":"draining"}"#, status: 503)
         case ["livez"], ["readyz"]: return .json(#"{"status":"ok"}"#)
@@ -44,16 +44,18 @@ struct AdminPage: Sendable {
         return ["", "localhost", host.lowercased()].contains(name) || SocketAddress(name, port: 0) != nil
     }
 
+    private func misdirected(_ request: Request) -> Response {
+        Router.failure(421, "Ask by an IP address, as localhost, or by the name that server.admin has")
+    }
+
     private func reload(_ request: Request) async -> Response {
         guard request.method == "POST" else { return Router.failure(405, "Method Not Allowed") }
         // A page that somebody looks at on this machine is not somebody.
-        guard request.headers["origin"] == nil, isAddressed(request) else {
-            return Router.failure(403, "Not for pages")
-        }
+        guard request.headers["origin"] == nil else { return Router.failure(403, "Not for pages") }
+        guard isAddressed(request) else { return misdirected(request) }
         let (status, body): (Int, JSONValue) =
             switch await reload() {
-            case .done(let change):
-                (200, ["status": "reloaded", "made": .integer(change.made.count), "kept": .integer(change.kept)])
+            case .done(let change): (200, change.json)
             case .faults(let faults): (422, ["status": "faulty", "faults": faults.json])
             case .needsRestart(let settings):
                 (409, ["status": "needs a restart", "settings": .array(settings.map(JSONValue.string))])

@@ -27,6 +27,7 @@ extension Router {
             var known = known(of: request, tenant, by: caller?.authInstance ?? authInstance)
             known["workflow"] = (caller?.workflowID ?? attempt.connect.workflowID).map(String.init)
             known["run"] = (caller?.workflowRunID ?? attempt.connect.workflowRunID).map(String.init)
+            known["user"] = caller?.shownUser
             environment.refuse("socket", denial, network: request.remoteNetwork, known)
             return .refuse(response)
         }

@@ -113,9 +113,10 @@ struct SocketAttempt: Sendable {
             try await check(run, of: workflow, principal, logger)
             target = SignalingSession.Target(principal: principal, workflowID: workflow, workflowRunID: run)
         }
-        target.remoteAddress = connect.remoteAddress
-        target.remoteNetwork = connect.remoteNetwork
-        target.page = request.page
+        target.caller = CallerPlace(
+            address: connect.remoteAddress, network: connect.remoteNetwork,
+            // Whatever a stranger says: it stands in the log.
+            page: request.page.map { String($0.unicodeScalars.prefix(256)) })
         return target
     }
 

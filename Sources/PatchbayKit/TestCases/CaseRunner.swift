@@ -32,9 +32,12 @@ struct CaseRunner {
         self.patience = patience
         self.logger = logger
         clock = CaseClock(wallClock)
+        // Where any run may be called, what was called before is no matter of the configuration.
+        let openRuns = configuration.tenants.filter { $0.runs == .open }
+            .map { WorkflowRuns.prefix(ofTenant: $0.name) }
         deployment = try Deployment(
             configuration, plugins: plugins, logger: logger, wallClock: { [clock] in clock.now },
-            access: { ScratchStore(over: $0) })
+            access: { ScratchStore(over: $0, hiding: openRuns) })
     }
 
     mutating func run(_ test: TestCase) async -> CaseReport {

@@ -15,23 +15,27 @@ actor ScratchStore: StorePlugin {
     }
 
     private let base: (any StorePlugin)?
+    /// What keys start with of which the other store has nothing.
+    private let hidden: [String]
     private var entries: [String: Entry] = [:]
     private var counters: [String: Int] = [:]
     private var shares: [String: [String: CounterShare]] = [:]
     private var sets: [String: Set<String>] = [:]
 
     init(settings: Settings, context: PluginContext) {
-        base = nil
+        (base, hidden) = (nil, [])
     }
 
-    init(over base: any StorePlugin) {
-        self.base = base
+    init(over base: any StorePlugin, hiding hidden: [String] = []) {
+        (self.base, self.hidden) = (base, hidden)
     }
 
     func get(_ key: String) async throws -> [UInt8]? {
         if let entry = entries[key] { return entry.value }
-        return try await base?.get(key)
+        return isHidden(key) ? nil : try await base?.get(key)
     }
+
+    private func isHidden(_ key: String) -> Bool { hidden.contains { key.hasPrefix($0) } }
 
     func set(_ key: String, _ value: [UInt8], timeToLive: Duration?) {
         entries[key] = Entry(value: value)
@@ -56,7 +60,7 @@ actor ScratchStore: StorePlugin {
         let enough = max(limit, limit &+ entries.count)
         let others = try await base?.keys(startingWith: prefix, limit: enough) ?? []
         let own = entries.filter { $0.value.value != nil && $0.key.utf8.starts(with: prefix.utf8) }.map(\.key)
-        return Array((own + others.filter { entries[$0] == nil }).prefix(max(0, limit)))
+        return Array((own + others.filter { entries[$0] == nil && !isHidden($0) }).prefix(max(0, limit)))
     }
 
     func increment(_ key: String, limit: Int) -> Int? {

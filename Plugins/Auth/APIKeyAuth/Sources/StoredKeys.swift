@@ -108,7 +108,7 @@ extension APIKeyAuth: TokenMinter {
         key.user = request.user ?? ""
         key.organization = request.organization
         key.workflow = request.workflowID
-        key.expires = request.expiresAfter.map { Timestamp(sinceEpoch: context.wallClock() + $0) }
+        key.expires = request.expiry(at: context.wallClock())
         return key
     }
 }

@@ -121,7 +121,7 @@ extension EmbedTokenAuth: TokenMinter {
         // It stands there to be tried out, and to be changed.
         if !request.isSaved, token.allowedDomains.isEmpty { token.allowedDomains = ["localhost", "127.0.0.1"] }
         token.usageLimit = request.usageLimit
-        token.expires = request.expiresAfter.map { Timestamp(sinceEpoch: context.wallClock() + $0) }
+        token.expires = request.expiry(at: context.wallClock())
         return token
     }
 }

@@ -35,7 +35,7 @@ public struct ConcurrencyQuota: QuotaPlugin {
     private let per: QuotaScope
     private let timeToLive: Duration
     private let store: (any StorePlugin)?
-    private let seats = Seats()
+    private let seats: Seats
     /// Seats that the store may have for a call which does not want them any more.
     private let errands = Errands()
     private let context: PluginContext
@@ -49,6 +49,8 @@ public struct ConcurrencyQuota: QuotaPlugin {
         per = settings.per
         timeToLive = settings.timeToLive
         store = try settings.store.map { try context.store($0) }
+        // Calls that began under another limit have their seats all the same.
+        seats = (context.former as? ConcurrencyQuota)?.seats ?? Seats()
         self.context = context
     }
 
