@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import wave
 
 import pytest
@@ -96,6 +97,12 @@ def test_the_caller_by_an_api_key(start):
     assert call(where(gateway), "--api-key", key, "--token", "nonsense", seconds=1)["summary"]["connected"] == 1
     (file := gateway.config.parent / "key").write_text(f"{key}\n")
     assert call(where(gateway), "--api-key", f"@{file}", seconds=1)["summary"]["connected"] == 1
+    reading, writing = os.pipe()
+    os.write(writing, key.encode())
+    os.close(writing)
+    run = patchbay("call", where(gateway), "--api-key", f"@/dev/fd/{reading}", "--seconds", 1, pass_fds=[reading])
+    os.close(reading)
+    assert run.returncode == 0, run.stdout + run.stderr
     for option in [], ["--no-turn"]:
         said, told = refused(where(gateway), "--api-key", wrong, *option)
         assert said == FORBIDDEN and wrong not in told

@@ -148,11 +148,14 @@ struct CallCommand: AsyncParsableCommand {
         try Data(wave.bytes).write(to: URL(fileURLWithPath: name))
     }
 
-    /// What stands in the command line, where the machine's other users can see it, or in the file that is named there.
+    /// What stands in the command line, where the machine's other users can see it, or in the file that is named there, which may
+    /// be a pipe.
     private static func credential(_ text: String) throws -> String {
         guard text.hasPrefix("@") else { return text }
         let path = String(text.dropFirst())
-        guard let content = try? String(contentsOfFile: path, encoding: .utf8) else {
+        let file = FileHandle(forReadingAtPath: path)
+        guard let bytes = try? file?.read(upToCount: 64 * 1024), let content = String(bytes: bytes, encoding: .utf8)
+        else {
             throw ValidationError("the file '\(path)', which should have a token or a key, cannot be read")
         }
         return content.trimmingCharacters(in: .whitespacesAndNewlines)
