@@ -318,6 +318,8 @@ class World:
         assert [told_of(each) for each in self.live] == told
         assert all(each.close_code is None and each.pc.connectionState == "connected" for each in self.live)
         self.flow()
+        # What was answered may only now have been done.
+        self.await_look(before, patience)
         with pytest.raises(BlockingIOError):
             self.listener.recv(2048)
 
@@ -581,7 +583,10 @@ def test_a_call_that_was_touched_would_have_been_seen(world, intruder):
     """One that is hung up, and one that is told something."""
     row = next(row for row in ROWS if row.covers == HANG_UP)
     with telephones(world, row, intruder), pytest.raises(AssertionError, match="became"), world.untouched(patience=1):
+        before, deadline = world.look(), time.monotonic() + 20
         row.ask(intruder, intruder.has)
+        while world.look() == before and time.monotonic() < deadline:
+            time.sleep(0.02)
     with pytest.raises(AssertionError), world.untouched():
         world.run(is_told(world, intruder))
 
