@@ -58,6 +58,12 @@ struct ListedCredentialTests {
         #expect(lines[1].contains(#" a\u{1b}[2J\u{a}b\u{202e}c "#))
     }
 
+    @Test("nor does it make every line as long as it is, be it of one character", arguments: ["a", "\u{301}"])
+    func long(piece: String) {
+        let lines = table(listed("a" + String(repeating: piece, count: 100_000)), listed("b"))
+        #expect(lines.allSatisfy { $0.utf8.count < 1000 } && lines[1].contains("… "))
+    }
+
     @Test("JSON has every member, null where there is nothing")
     func json() {
         let credential = KnownCredential(name: nil, store: "local", fault: "it is not shown")

@@ -112,7 +112,7 @@ struct CallSummary: Sendable {
     private func line(_ report: JSONValue, failure: String?) -> String {
         if let failure {
             // The gateway's words may be in it, or those of whatever is in its place.
-            let reason = String(failure.prefix(512)).oneLine()
+            let reason = failure.oneLine(atMost: 512)
             return report["connected"] == true ? "connected, then failed: \(reason)" : "not connected: \(reason)"
         }
         return

@@ -61,7 +61,7 @@ actor CallerServers {
             let (status, body) = try? await HTTPClient.get(url: credentials.url, headers: credentials.headers)
         else { return nil }
         guard status == 200 else {
-            let reason = String(body.prefix(512)).oneLine()
+            let reason = body.oneLine(atMost: 512)
             if status != 503 { complain("warning: no TURN credentials: HTTP \(status) \(reason)") }
             return nil
         }

@@ -24,18 +24,17 @@ struct ListedCredential {
     /// Columns as wide as what stands in them, but for the last; an empty one is `-`. What is longer than any name is cut.
     static func table(_ credentials: [ListedCredential], now: Duration) -> String {
         // Others may have written what stands in a store.
-        let rows = [heading] + credentials.map { each in each.columns(at: now).map { $0.isEmpty ? "-" : cut($0) } }
+        let rows =
+            [heading]
+            + credentials.map { each in
+                each.columns(at: now).map { $0.isEmpty ? "-" : $0.oneLine(atMost: 256) }
+            }
         let widths = heading.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         let lines = rows.map { row in
             let padded = zip(row.dropLast(), widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
             return (padded + row.suffix(1)).joined(separator: "  ")
         }
         return lines.joined(separator: "\n")
-    }
-
-    private static func cut(_ text: String) -> String {
-        let start = text.prefix(256)
-        return String(start).oneLine() + (start.endIndex < text.endIndex ? "…" : "")
     }
 
     private static let heading = [

@@ -1,4 +1,10 @@
 extension String {
+    /// The same of its first scalars, with `…` where there are more. One character may have any number of scalars.
+    func oneLine(atMost count: Int) -> String {
+        let start = unicodeScalars.prefix(count)
+        return String(start).oneLine() + (start.endIndex < unicodeScalars.endIndex ? "…" : "")
+    }
+
     /// As a terminal may have it: control and format characters, those that turn text round among them, and separators of
     /// lines, as `\u{a}`; within quotes `\"` and `\\` besides.
     func oneLine(isQuoted: Bool = false) -> String {
