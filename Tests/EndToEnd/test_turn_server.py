@@ -107,14 +107,16 @@ class Machines:
             check=True,
             capture_output=True,
         )
-        shutil.chown(directory / "turn.key", "turnserver")  # coturn is no longer root when it reads a second one
+        shutil.chown(directory / "turn.key", "turnserver")
 
     @contextlib.contextmanager
     def serving(self, text: str):
         """A coturn with this configuration; its log, once it has ended, is in the list."""
         file, log = self.directory / "turnserver.conf", []
         file.write_text(text)
-        words = self.server.command("turnserver", "-c", file, "--pidfile", self.directory / "turnserver.pid")
+        # The user from the start, as Debian's unit has it: the firewall knows it by that.
+        user = ["setpriv", "--reuid", "turnserver", "--regid", "turnserver", "--init-groups"]
+        words = self.server.command(*user, "turnserver", "-c", file, "--pidfile", self.directory / "turnserver.pid")
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
             self.await_port(process, 3478)
@@ -135,7 +137,7 @@ class Machines:
 def machines():
     # Not pytest's own, which only root may enter.
     with tempfile.TemporaryDirectory(prefix="patchbay-turn-") as directory, network() as net:
-        os.chmod(directory, 0o755)
+        shutil.chown(directory, "turnserver")
         yield Machines(net, Path(directory))
 
 
@@ -389,8 +391,6 @@ def test_turns_is_tls_of_today(machines):
                 time.sleep(0.1)
         udp = subprocess.run(machines.server.command("ss", "-Hlun"), capture_output=True, text=True, check=True).stdout
         tcp = subprocess.run(machines.server.command("ss", "-Hltn"), capture_output=True, text=True, check=True).stdout
-        pid = (machines.directory / "turnserver.pid").read_text().strip()
-        assert Path(f"/proc/{pid}").owner() == "turnserver"
     # 5349 by UDP would be DTLS; what else listens would be the console or the web interface.
     assert {int(line.split()[3].rpartition(":")[2]) for line in tcp.splitlines()} == {3478, 5349}
     assert {int(line.split()[3].rpartition(":")[2]) for line in udp.splitlines()} <= {3478, 5349}
