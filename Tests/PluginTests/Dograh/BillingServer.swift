@@ -35,11 +35,32 @@ final class BillingServer: Sendable {
         }
     }
 
+    /// What it is asked, as far as an answer depends on it.
+    struct Question: Sendable {
+        /// The last two parts of the path.
+        var name: String
+        /// The bearer's, if any.
+        var key: String?
+
+        fileprivate init(_ request: String) {
+            let lines = request.split(separator: "\r\n")
+            let path = lines.first?.split(separator: " ").dropFirst().first ?? ""
+            name = path.split(separator: "/").suffix(2).joined(separator: "/")
+            let bearer = "authorization: bearer "
+            key = lines.first { $0.lowercased().hasPrefix(bearer) }.map { String($0.dropFirst(bearer.count)) }
+        }
+    }
+
     private let requests = Mutex<[String]>([])
     private let channel = Mutex<(any Channel)?>(nil)
 
-    /// Starts to listen on a port that is free.
-    init(_ behaviour: Behaviour) async throws {
+    /// Starts to listen on a port that is free, and does the same about whatever it is asked.
+    convenience init(_ behaviour: Behaviour) async throws {
+        try await self.init { _ in behaviour }
+    }
+
+    /// Starts to listen on a port that is free, and does about each question what it is told.
+    init(_ behaviour: @escaping @Sendable (Question) -> Behaviour) async throws {
         let bound = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -56,6 +77,9 @@ final class BillingServer: Sendable {
     /// Each as it came, head and body.
     var received: [String] { requests.withLock { $0 } }
 
+    /// The same, as far as an answer depends on it.
+    var questions: [Question] { received.map { Question($0) } }
+
     func stop() async throws {
         try await channel.withLock { $0 }?.close()
     }
@@ -65,11 +89,14 @@ private final class RequestReader: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private let behaviour: BillingServer.Behaviour
+    private let behaviour: @Sendable (BillingServer.Question) -> BillingServer.Behaviour
     private let onRequest: (String) -> Void
     private var text = ""
 
-    init(_ behaviour: BillingServer.Behaviour, onRequest: @escaping (String) -> Void) {
+    init(
+        _ behaviour: @escaping @Sendable (BillingServer.Question) -> BillingServer.Behaviour,
+        onRequest: @escaping (String) -> Void
+    ) {
         self.behaviour = behaviour
         self.onRequest = onRequest
     }
@@ -78,6 +105,7 @@ private final class RequestReader: ChannelInboundHandler {
         text += String(buffer: unwrapInboundIn(data))
         guard isWhole else { return }
         onRequest(text)
+        let behaviour = behaviour(BillingServer.Question(text))
         text = ""
         if case .answers(_, _, _, let delay) = behaviour, delay > .zero {
             let (channel, answer) = (context.channel, ByteBuffer(string: behaviour.text))
