@@ -210,14 +210,17 @@ def embed_session(gateway: str, token="emb_echo", origin="http://localhost", **b
     return f"{gateway.rstrip('/').replace('http', 'ws', 1)}/api/v1/ws/public/signaling/{session}", servers
 
 
+# With all that there is to log, so that what must not be there is looked for in all of it.
+TRACE = ("--log-level", "trace")
+
+
 class Gateway:
     def __init__(self, config: Path, binary: Path = BINARY, namespace=None):
         self.config, self.binary = config, binary
         self.namespace = namespace
         self.log = config.with_suffix(".log")
         leaks.in_configuration(config)
-        # With all that there is to log, so that what must not be there is looked for in all of it.
-        command = [binary, "serve", "-c", config, "--log-level", "trace"]
+        command = [binary, "serve", "-c", config, *TRACE]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 namespace.command(*command) if namespace else command,
@@ -376,12 +379,12 @@ def idle_faults(now: dict) -> list[str]:
 
 def begin(*arguments, binary=BINARY, machine=None, **options) -> subprocess.Popen:
     """Starts a command of the program, on a machine of a test's network where one is named. `finish` has what it wrote."""
-    words = [binary, *map(str, arguments)]
+    words = [binary, *map(str, arguments), *(TRACE if arguments[0] == "serve" else ())]
     config = Path(options.get("cwd") or ".", words[words.index("-c") + 1] if "-c" in words else "config.yaml")
     if config.is_file():
         leaks.in_configuration(config, options.get("env") or os.environ)
     command = machine.command(*words) if machine else words
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options})
 
 
 def finish(process: subprocess.Popen, what: str, timeout=60) -> subprocess.CompletedProcess:

@@ -5,13 +5,13 @@ import json
 import re
 import signal
 import socket
-import subprocess
 import time
 from urllib.parse import urlsplit
 
 import pytest
 
-from gateway import BINARY, CONFIG, http, patchbay, write_config
+import leaks
+from gateway import CONFIG, begin, http, patchbay, write_config
 from test_auth import ISSUER
 
 USAGE, INTERNAL, CONFIGURATION = 64, 70, 78
@@ -165,43 +165,48 @@ def test_a_gateway_tells_that_it_is_alive_and_ready(gateway):
 
 @contextlib.contextmanager
 def starting(tmp_path, sentences):
-    """A gateway that waits for an issuer's keys, the issuer's end of the connection, and where the log is."""
-    with socket.create_server(("127.0.0.1", 0)) as issuer, (tmp_path / "log").open("wb") as log:
+    """A gateway that waits for an issuer's keys, the issuer's end of the connection, and where its log and its output are."""
+    log, output = tmp_path / "log", tmp_path / "output"
+    with socket.create_server(("127.0.0.1", 0)) as issuer, log.open("wb") as stderr, output.open("wb") as stdout:
         issuer.settimeout(20)
         url = f"http://127.0.0.1:{issuer.getsockname()[1]}/keys"
         config = write_config(tmp_path, ISSUER, player=sentences["winter"], jwks=url)
-        process = subprocess.Popen([BINARY, "serve", "-c", config], stdout=subprocess.PIPE, stderr=log, text=True)
+        process = begin("serve", "-c", config, stdout=stdout, stderr=stderr)
         try:
             connection, _ = issuer.accept()
             with connection:
-                yield process, connection, tmp_path / "log"
+                yield process, connection, log, output
         finally:
             process.kill()
             process.wait()
-            process.stdout.close()
+    leaks.check("a gateway that starts", log.read_text() + output.read_text())
+
+
+def await_text(file, text: str):
+    deadline = time.monotonic() + 10
+    while text not in file.read_text():
+        assert time.monotonic() < deadline, file.read_text()
+        time.sleep(0.05)
 
 
 def test_sighup_during_the_start_reloads_after_it(tmp_path, sentences):
-    with starting(tmp_path, sentences) as (process, issuer, log):
+    with starting(tmp_path, sentences) as (process, issuer, log, output):
         process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
         assert process.poll() is None, "it was killed"
         issuer.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        assert "listening" in process.stdout.readline()
-        deadline = time.monotonic() + 10
-        while "configuration reloaded" not in log.read_text():
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+        await_text(output, "listening")
+        await_text(log, "configuration reloaded")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert log.read_text().count("configuration reloaded") == 1
 
 
 def test_sigterm_during_the_start_ends_it(tmp_path, sentences):
-    with starting(tmp_path, sentences) as (process, _, _):
+    with starting(tmp_path, sentences) as (process, _, _, output):
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
-        assert "listening" not in process.stdout.read()
+        assert "listening" not in output.read_text()
 
 
 def test_a_second_gateway_says_why_it_cannot(gateway):
