@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ import aiohttp
 import pytest
 from aiortc import RTCPeerConnection
 
-from gateway import Gateway, begin, changed_config, finish, free_port, jwt, patchbay, write_config
+from gateway import Gateway, begin, changed_config, finish, free_port, http, jwt, patchbay, upgrade, write_config
 from peer import Microphone, in_call
 from redis_server import Redis, SlowWay
 
@@ -40,6 +41,26 @@ MINUTES = changed_config(
     *SHARED,
     ("type: concurrency, limit: {seats} }}", f"type: call_minutes, limit: 600m, reserve: {RESERVE}s, store: shared, on_unavailable: {{rule}} }}}}"),
 )
+
+
+# A tenant whose sessions and runs are in the Redis that fails, beside the one that only counts there.
+ELSEWHERE = """\
+  elsewhere:
+    match: {{ path: /t/elsewhere }}
+    auth: [users, visitors]
+    pipeline: echo
+    store: shared
+    runs: registered
+"""
+ORIGIN = {"Origin": "http://localhost"}
+VISITORS = "{{ type: embed_token, store: shared, tokens: [{{ token: emb_elsewhere, workflow: 2, allowed_domains: [localhost] }}] }}"
+
+
+def with_elsewhere(template: str) -> str:
+    for name, what in ("auth", f"  visitors: {VISITORS}\n"), ("tenants", ELSEWHERE):
+        assert template.count(f"\n{name}:\n") == 1
+        template = template.replace(f"\n{name}:\n", f"\n{name}:\n{what}")
+    return template
 
 
 def patient(template: str) -> str:
@@ -295,6 +316,48 @@ def flushed(redis: Redis, way: SlowWay):
 
 
 FAULTS = [killed, stopped, slow, read_only, flushed]
+
+
+class Elsewhere:
+    """A page and a signed-in user of the tenant whose sessions and runs are in the Redis that fails."""
+
+    # What a page's `init`, its socket and the user's are answered: a replica can be asked, and one that has forgotten them, too.
+    EXPECTED = {
+        killed: [500, 503, 503], stopped: [500, 503, 503], slow: [500, 503, 503], read_only: [500, 101, 101], flushed: [200, 403, 400],
+    }
+
+    def __init__(self, gateway: Gateway):
+        words = ["--tenant", "elsewhere", "--workflow", 2, "--run", 501, "--organization", 9]
+        done = patchbay("run", "add", "-c", gateway.config, *words, cwd=gateway.config.parent)
+        assert done.returncode == 0, done.stderr
+        self.api = f"{gateway.url}/t/elsewhere/api/v1"
+        status, session = self.init()
+        assert status == 200, session
+        self.sockets = [
+            (f"{self.api}/ws/public/signaling/{json.loads(session)['session_token']}", ORIGIN),
+            (f"{self.api}/ws/signaling/2/501?token={jwt(org='9')}", {}),
+        ]
+        assert [upgrade(*socket)[0] for socket in self.sockets] == [101, 101]
+
+    def init(self) -> tuple[int, bytes]:
+        status, _, body = http("POST", f"{self.api}/public/embed/init", {"token": "emb_elsewhere"}, ORIGIN)
+        return status, body
+
+    async def statuses(self) -> list[int]:
+        """What they are answered, all at once, and each in time."""
+
+        def timed(ask, *arguments) -> int:
+            asked = time.monotonic()
+            status = ask(*arguments)[0]
+            took = time.monotonic() - asked
+            assert took < ANSWER, f"{ask.__name__} was answered after {took:.1f} s: {status}"
+            return status
+
+        return await asyncio.gather(
+            asyncio.to_thread(timed, self.init), *(asyncio.to_thread(timed, upgrade, *socket) for socket in self.sockets)
+        )
+
+
 RULES = [("concurrency", "deny"), ("concurrency", "allow"), ("dograh_slots", "deny")]
 # Of the others each is much like one of these. Who is let in uncounted has tests of his own, below.
 OFTEN = [(killed, *RULES[0]), (stopped, *RULES[0]), (slow, *RULES[0]), (read_only, *RULES[2]), (flushed, *RULES[2])]
@@ -311,10 +374,14 @@ OFTEN = [(killed, *RULES[0]), (stopped, *RULES[0]), (slow, *RULES[0]), (read_onl
     ],
 )
 def test_calls_live_through_it_new_ones_are_answered_and_all_are_counted_afterwards(share, redis, fault, quota, rule):
-    """`dograh_slots` always refuses; and where Redis forgets, there is room for the moment."""
+    """`dograh_slots` always refuses; and where Redis forgets, there is room for the moment.
+
+    Whose session or run is there is told in the same time that nobody knows.
+    """
     gets_in = fault is flushed or (quota, rule) == ("concurrency", "allow")
     with SlowWay(redis.port) as way:
-        gateway = share(quota, seats=20, rule=rule, port=way.port)
+        gateway = share(quota, seats=20, rule=rule, port=way.port, change=with_elsewhere)
+        elsewhere = Elsewhere(gateway)
 
         async def main():
             async with in_call(gateway.signaling()) as first, in_call(gateway.signaling()) as second, Callers() as callers:
@@ -324,12 +391,16 @@ def test_calls_live_through_it_new_ones_are_answered_and_all_are_counted_afterwa
                     began = time.monotonic()
                     while time.monotonic() < began + OUTAGE:
                         heard = [len(caller.frames) for caller in (first, second)]
+                        asked = time.monotonic()
                         socket = await callers.open(gateway.signaling())
+                        assert time.monotonic() - asked < ANSWER, "the socket took too long"
+                        elsewhere_too = asyncio.create_task(elsewhere.statuses())
                         asked = time.monotonic()
                         message = await callers.offer(socket)
                         took = time.monotonic() - asked
                         assert took < ANSWER, f"answered after {took:.1f} s: {message}"
                         assert message["type"] == "answer" if gets_in else is_refusal(message), message
+                        assert await elsewhere_too == Elsewhere.EXPECTED[fault]
                         live += gets_in
                         await asyncio.sleep(1.5)
                         for caller, before in zip((first, second), heard, strict=True):
@@ -362,15 +433,17 @@ OFTEN_FOR_MINUTES = [(killed, "allow"), (slow, "deny")]
     ("fault", "rule"),
     [
         pytest.param(fault, rule, id=f"{fault.__name__}-{rule}", marks=[] if (fault, rule) in OFTEN_FOR_MINUTES else pytest.mark.rare)
-        for fault in (killed, stopped, slow)
+        for fault in FAULTS
         for rule in ("deny", "allow")
     ],
 )
 def test_minutes_are_counted_once_whatever_ails_redis(start, redis, fault, rule):
     """In the end the count is what all calls have talked: those of before, those that came in meanwhile, those of afterwards.
 
-    Not in it is what a slow Redis has taken for a call that was refused, and what it was asked for again.
+    Not in it is what a slow Redis has taken for a call that was refused, and what it was asked for again. One that has forgotten
+    everything is told anew of the calls that live, and there was none that was over.
     """
+    gets_in = fault is flushed or rule == "allow"
     with SlowWay(redis.port) as way:
         gateway = start(template=MINUTES, rule=rule, redis=way.port)
 
@@ -397,11 +470,11 @@ def test_minutes_are_counted_once_whatever_ails_redis(start, redis, fault, rule)
                     while time.monotonic() < began + 2 * RESERVE:
                         heard = len(caller.frames)
                         message = await call()
-                        assert message["type"] == "answer" if rule == "allow" else message.get("payload") == UNVERIFIED, message
+                        assert message["type"] == "answer" if gets_in else message.get("payload") == UNVERIFIED, message
                         await asyncio.sleep(1)
                         assert len(caller.frames) > heard + 30 and caller.close_code is None, "the call has lost its sound"
                 recovered = time.monotonic()
-                while rule == "deny" and (await call())["type"] != "answer":
+                while not gets_in and (await call())["type"] != "answer":
                     assert time.monotonic() < recovered + 10, "new calls are still refused"
                     await asyncio.sleep(0.5)
                 # Who came in uncounted is counted within ten seconds; others have to be renewed.
