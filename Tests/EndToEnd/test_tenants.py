@@ -253,8 +253,7 @@ class World:
         The first has the same run at both."""
         for tenant in self.tenants.values():
             has = tenant.has
-            async with tenant.calling(has.ended, BOT) as caller:
-                await unheard(caller)
+            await self.end_a_call(tenant)
             page = f"{tenant.url}/api/v1/ws/public/signaling/{has.session}"
             for call in (
                 tenant.in_call(501),
@@ -264,6 +263,11 @@ class World:
                 self.live.append(await self._stack.enter_async_context(call))
             has.pc_id = self.live[-1].pc_id
             has.credentials = ice_credentials(self.live[-3])
+
+    async def end_a_call(self, tenant: Tenant):
+        """Of the run that is to be over."""
+        async with tenant.calling(tenant.has.ended, BOT) as caller:
+            await unheard(caller)
 
     def of(self, tenant: Tenant) -> list[Caller]:
         """Its live callers."""
@@ -415,7 +419,6 @@ class Row:
     covers: str  # as the documents have it
     ask: Callable[[Tenant, Belongings], Answer]
     at_home: bool | None = True  # whether one's own makes a difference; None where it makes none while a call is live
-    is_timed: bool = True
     is_stored: bool = False  # whether it stands in a store that both tenants share
     status: int | None = None  # where it is always the same
 
@@ -457,11 +460,11 @@ ROWS = [
     Row("a socket by a key in the store", SOCKET, lambda at, has: at.upgrade(socket_path(has), X_API_Key=has.saved_key), is_stored=True),
     Row(
         "a socket for a run of another workflow there", SOCKET,
-        lambda at, has: at.upgrade(f"/api/v1/ws/signaling/{PHONE}/{has.ended}?token={at.has.token}"), is_timed=False,
+        lambda at, has: at.upgrade(f"/api/v1/ws/signaling/{PHONE}/{has.ended}?token={at.has.token}"),
     ),
     Row(
         "a socket for a live run there", SOCKET,
-        lambda at, has: at.upgrade(socket_path(has, f"token={at.has.token}")), at_home=False, is_timed=False,
+        lambda at, has: at.upgrade(socket_path(has, f"token={at.has.token}")), at_home=False,
     ),
     Row(
         "a page's socket", PAGE_SOCKET,
@@ -887,7 +890,7 @@ class AskedWorld:
 
 
 # By a token or a key that is shown.
-ASKED = [row for row in ROWS if row.covers in (SOCKET, TURN) and row.is_timed and not row.is_stored and " by " in row.name]
+ASKED = [row for row in ROWS if row.covers in (SOCKET, TURN) and not row.is_stored and " by " in row.name]
 
 
 @pytest.fixture(scope="module", params=["host", "path"])
@@ -1047,10 +1050,59 @@ def test_every_endpoint_that_is_documented_has_a_row():
     assert documented | {PLAYGROUND, ADMIN} == {row.covers for row in ROWS}
 
 
+def test_every_path_that_the_code_serves_has_a_row():
+    """As far as its source says so: a document may have forgotten one."""
+    asked = set()
+
+    class Recorder(Tenant):
+        def http(self, method: str, path: str, body=None, **headers) -> Answer:
+            asked.add(path.partition("?")[0])
+            return 200, {}, b""
+
+        def upgrade(self, path: str, **headers) -> Answer:
+            return self.http("GET", path)
+
+    nobody = of_nobody("path")
+    for row in ROWS:
+        row.ask(Recorder("nobody", nobody, "", {}), nobody)
+
+    def is_asked(path: str) -> bool:
+        """A name in it stands for one segment."""
+        pattern = "[^/]+".join(map(re.escape, re.split(r"\{\w+\}|\\\(\w+\)", path)))
+        return any(re.fullmatch(pattern, each) for each in asked)
+
+    served = set()
+    for file in ROOT.glob("Plugins/*/*/Sources/**/*.swift"):
+        text = file.read_text()
+        routes = re.findall(r'\bRoute\(\s*\.\w+, "([^"]+)"', text)
+        assert bool(routes) == ("RouteProvider" in text), f"{file.name} says in another way what it serves"
+        served.update(routes)
+    # One route is for all that pages ask for.
+    served.remove(f"{EMBED}/{{path*}}")
+    text = (ROOT / "Plugins/Auth/EmbedTokenAuth/Sources/Endpoint.swift").read_text()
+    pages = re.findall(r'parts == \["([\w-]+)"\]', text)
+    pages += [f"{first}/{{name}}/{last}".rstrip("/") for first, last in re.findall(r'case \("([\w-]+)", \d, (?:_|"([\w-]+)")\)', text)]
+    assert len(pages) == text.count("self = .") >= 6
+    served.update(f"{EMBED}/{rest}" for rest in pages)
+    assert [path for path in served if not is_asked(path)] == []
+
+    # What the gateway serves itself it compares with lists of segments.
+    lists = {
+        "/" + "/".join(re.findall('"([^"]+)"', segments))
+        for file in (ROOT / "Sources/PatchbayKit/Routing").glob("*.swift")
+        for segments in re.findall(r'(?:== |case |\+ |\], )\[((?:"[\w.-]+"(?:, )?)+)\]', file.read_text())
+    }
+    assert len(lists) >= 9
+    assert [path for path in lists if not any(path in each for each in asked)] == []
+    assert "/" in asked, "the playground"
+
+
 def test_every_message_that_is_documented_has_a_row():
     documented = set(re.findall(r"^\*\*`([\w-]+)`\*\*", section("wire.md", "From the client"), re.MULTILINE))
     assert len(documented) >= 5
     assert documented | {""} == {message.covers for message in MESSAGES}
+    [known] = re.findall(r"guard \[(.*)\]\.contains\(type\)", (ROOT / "Sources/Signaling/ClientMessage.swift").read_text())
+    assert documented == set(re.findall('"([^"]+)"', known)), "the code knows others"
     table = section("wire.md", "From the gateway").split("\n\n")[0]
     documented = {re.sub("`", "", name) for name in re.findall(r"^\| (`\S+`|anything else) \|", table, re.MULTILINE)}
     assert documented - {"type"} == set(TOLD)
