@@ -17,7 +17,7 @@ from aiohttp import web
 
 from gateway import begin, changed_config, finish, http, jwt, upgrade, with_turn
 from peer import in_call
-from test_redis import Callers
+from test_redis import Callers, is_refusal
 
 
 def change(gateway, old: str, new: str):
@@ -128,8 +128,10 @@ PACE = 0.1  # from one reload to the next, in seconds
 # The longest, in milliseconds: the machine has all the callers too, and 280 were seen while it also compiled on every core.
 GAP = 500
 BATCH = 5  # seconds for which one process begins new calls
-# Two configurations of which each is of one piece: its secret, its pipelines and its limits go together.
+# Two configurations of which each is of one piece: its secret, its pipelines, its limits, what its pages are given and a tenant go together.
 WORLDS = "world-a", "world-b"
+WITHDRAWN = {"error_type": "credential_withdrawn", "message": "The credential is no longer good"}
+ROOM = {"world-a": 0, "world-b": 400}  # for calls, at the world's own tenant
 PHONE = 4  # the workflow whose calls a world's own bot takes
 WORLD = changed_config(
     ("{directory}/jwt.secret", "{secrets}/world-a.secret"),
@@ -139,6 +141,13 @@ WORLD = changed_config(
         "  world-a: {{ type: websocket, dialect: pcm, url: '{bot}/world-a', token: {{ file: {secrets}/world-a.secret }} }}",
     ),
     ('"2": echo, "3": player', '"2": world-a-echo, "3": player, "4": world-a'),
+    ("token: emb_echo, workflow: 2 }}", "token: emb_echo, workflow: 2, settings: {{ whose: world-a }} }}"),
+    ("quotas:\n", f"quotas:\n  room: {{{{ type: concurrency, limit: {ROOM['world-a']} }}}}\n"),
+    (
+        "tenants:\n",
+        "tenants:\n  world-a: {{ match: {{ path: /t/world-a }}, auth: [users, embeds], quotas: [room], pipeline: world-a,"
+        " ice: {{ inbound: none, outbound: none }} }}\n",
+    ),
 )
 
 
@@ -230,11 +239,34 @@ async def bots_of_worlds():
         await runner.cleanup()
 
 
+async def look_at_page(client: aiohttp.ClientSession, gateway, sights: list[Sight]):
+    """What pages are given, by a tenant that both worlds have, or by one that only its own has: he must have that one's."""
+    [(world, other)] = random.sample((WORLDS, WORLDS[::-1]), 1)
+    tenant = random.choice(["", f"/t/{world}"])
+    begun = time.monotonic()
+    async with client.get(f"{gateway.url}{tenant}/api/v1/public/embed/config/emb_echo") as response:
+        given = (await response.json()).get("settings") if response.status == 200 else None
+    if not tenant:
+        assert given in [{"whose": each} for each in WORLDS], given
+        world = given["whose"]
+    elif given is None:
+        assert response.status == 404, response
+        world = other
+    else:
+        assert given == {"whose": world}, given
+    sights.append(Sight(world, begun, time.monotonic()))
+
+
 async def try_both(callers: Callers, gateway, sights: list[Sight]) -> list[str]:
-    """Shows both worlds' tokens. Whose is let in waits, for up to two reloads, and calls: he must get all of one world."""
+    """Shows both worlds' tokens. Whose is let in waits, for up to two reloads, and calls: he must get all of one world.
+
+    Half of them come to the tenant of their world, and find as much room there as that has.
+    """
     let_in = {}
+    tenant = random.choice(["", "/t/{world}"])
     for world, other in random.sample((WORLDS, WORLDS[::-1]), 2):
         url = gateway.signaling(PHONE, token=jwt(user=world, secret=secret_of(world)))
+        url = url.replace("/api/", f"{tenant.format(world=world)}/api/", 1)
         begun = time.monotonic()
         try:
             let_in[world] = await callers.open(url)
@@ -243,13 +275,21 @@ async def try_both(callers: Callers, gateway, sights: list[Sight]) -> list[str]:
         sights.append(Sight(world if world in let_in else other, begun, time.monotonic()))
     for world, socket in let_in.items():
         await asyncio.sleep(random.uniform(0, 2 * PACE))
+        asked, told = time.monotonic(), {}
         await callers.send_offer(socket)
-        told = {}
-        while not {"answer", "greeting"} <= told.keys():
+        while "error" not in told and not {"answer", "greeting"} <= told.keys():
             message = await socket.receive_json(timeout=10)
-            assert message["type"] != "error", message
             told[message["type"]] = message
-        assert told["greeting"] == {"type": "greeting", "whose": world, "shown": [world], "user": world}
+        seen = world
+        if tenant and told.get("error", {}).get("payload") == WITHDRAWN:
+            # He was let in by a tenant that is there no more.
+            [seen] = set(WORLDS) - {world}
+        elif tenant and not ROOM[world]:
+            assert is_refusal(told.get("error")), told
+        else:
+            assert told.get("greeting") == {"type": "greeting", "whose": world, "shown": [world], "user": world}, told
+        if tenant:
+            sights.append(Sight(seen, asked, time.monotonic()))
         await callers.hang_up(socket)
     return list(let_in)
 
@@ -258,6 +298,7 @@ async def change_worlds(gateway, reloads: int) -> list[Change]:
     """Reloads one world after the other; in between, files that are faulty, and signals."""
     first = gateway.config.read_text()
     texts = {"world-a": first, "world-b": first.replace("world-a", "world-b").replace("limit: 500", "limit: 501")}
+    texts["world-b"] = texts["world-b"].replace(*(f"limit: {ROOM[each]} }}" for each in WORLDS))
 
     def write(text: str):
         new = gateway.config.with_suffix(".new")
@@ -315,12 +356,12 @@ def test_reloads_under_load(start, noisy, tmp_path):
         return begin("call", f"{gateway.url}/", "--token", "emb_echo", *words)
 
     async def main():
-        async with bots_of_worlds() as bot, Callers() as callers, asyncio.TaskGroup() as group:
+        async with bots_of_worlds() as bot, Callers() as callers, aiohttp.ClientSession() as client, asyncio.TaskGroup() as group:
             gateway = await asyncio.to_thread(lambda: start(template=WORLD, seats=500, bot=bot, secrets=tmp_path))
             lasts = 2 * reloads * PACE + 4  # where the machine is slow, so are reloads
             live = calls(gateway, 20, 20, lasts)
             await asyncio.to_thread(gateway.await_state, lambda now: len(now["calls"]) == 20, 10)
-            new, sights, trying = [], [], []
+            new, sights, trying, seen, looking = [], [], [], [], []
             changing = group.create_task(change_worlds(gateway, reloads))
             begun = time.monotonic()
             while not changing.done():
@@ -328,23 +369,27 @@ def test_reloads_under_load(start, noisy, tmp_path):
                 if time.monotonic() >= begun + len(new) * BATCH:
                     new.append(calls(gateway, 10 * BATCH, 10, 1))
                 trying.append(group.create_task(try_both(callers, gateway, sights)))
+                looking.append(group.create_task(look_at_page(client, gateway, seen)))
                 await asyncio.sleep(0.1)
             assert live.poll() is None, "live calls were over before the last reload"
             assert new[-1].poll() is None, "new calls were over before the last reload"
             let_in = await asyncio.gather(*trying)
+            await asyncio.gather(*looking)
             reports = [json.loads((await asyncio.to_thread(finish, each, "call", lasts + 60)).stdout) for each in (live, *new)]
-            return gateway, changing.result(), sights, let_in, reports, lasts
+            return gateway, changing.result(), sights, seen, let_in, reports, lasts
 
-    gateway, changes, sights, let_in, reports, lasts = asyncio.run(main())
+    gateway, changes, sights, seen, let_in, reports, lasts = asyncio.run(main())
     took = sorted(change.done - change.begun for change in changes)
-    faults, shown = contradictions(WORLDS[0], changes, sights)
+    (_, shown), (_, shown_by_pages) = (contradictions(WORLDS[0], changes, each) for each in (sights, seen))
+    faults, _ = contradictions(WORLDS[0], changes, sights + seen)
     print(
         f"{reloads} reloads, each in {1000 * took[len(took) // 2]:.0f} ms, {1000 * took[-1]:.0f} at most; {len(let_in)} callers tried both"
-        f" worlds, {sum(map(len, let_in))} were let in, {shown} of {len(sights)} answers prove something"
+        f" worlds, {sum(map(len, let_in))} were let in, {shown} of {len(sights)} answers prove something, and {shown_by_pages} of"
+        f" {len(seen)} to pages"
     )
     assert not faults, faults
     # Else it would have shown nothing.
-    assert shown > len(sights) / 3 and {world for each in let_in for world in each} == set(WORLDS)
+    assert shown > len(sights) / 3 and shown_by_pages > len(seen) / 3 and {world for each in let_in for world in each} == set(WORLDS)
     assert sum(len(each) == 1 for each in let_in) > len(let_in) / 4
     live, *batches = (report["calls"] for report in reports)
     new = [call for batch in batches for call in batch]
