@@ -185,8 +185,6 @@ ELSEWHERE = {
     ),
     **dict.fromkeys(("script/soak", "script/soak --minutes 2"), "they take minutes, and want the machine for themselves"),
     "PATCHBAY_SEEDS=10000 swift test -c release --filter ConnectivityTests": "script/test runs the first 400 of them",
-    "PATCHBAY_RACES=1000 swift test --filter 'RedisStoreTests.race|DograhSlotsTests.race'": "script/test runs 50 rounds",
-    "PATCHBAY_KILLS=50 script/test peers -s -k killed_in_twenty_calls": "script/test kills one",
     ".venv/bin/python -m pytest Tests/EndToEnd/test_lease.py": "script/test runs it, with the rest",
     "python3 -m http.server 8000 --bind 127.0.0.1 --directory Examples/EmbedPage": "test_embed_page.py serves it by itself",
     **dict.fromkeys(
@@ -205,7 +203,7 @@ ELSEWHERE = {
         for peer in ("203.0.113.5", "127.0.0.1")
     },
 }
-PARTS = ("format", "house", "unit", "example", "peers", "quality")
+PARTS = ("format", "house", "unit", "example", "peers", "quality", "long")
 
 
 def run_shown(command: str):
