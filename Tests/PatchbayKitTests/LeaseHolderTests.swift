@@ -34,13 +34,26 @@ struct LeaseHolderTests {
         #expect(environment.registry.leases.load(ordering: .relaxed) == 0)
     }
 
-    @Test("asking again for a live call takes no second lease, and passes a denial on")
+    @Test("asking again for a live call takes no second lease, and passes a denial on, after which no more is asked")
     func recheck() async throws {
-        let quota = CountingQuota()
-        let holder = try await admit([.test(quota)])
-        try await holder.recheck(testRequest, [.test(quota)], isOver: { false }, logger: environment.logger)
-        #expect(environment.registry.leases.load(ordering: .relaxed) == 1)
-        #expect(quota.tally.released == 0)
+        let (gate, quota) = (GateQuota<AtEveryOffer>(), CountingQuota())
+        let quotas: [Tenant.Quota] = [
+            Tenant.Quota(name: "credits", plugin: gate, admitsWhenUnavailable: false), .test(quota),
+        ]
+        let holder = try await admit(quotas)
+        try await holder.recheck(testRequest, quotas, isOver: { false }, logger: environment.logger)
+        #expect(environment.registry.leases.load(ordering: .relaxed) == 2)
+        #expect(quota.tally == CountingQuota.Tally(admitted: 2, renewed: 0, released: 0))
+        gate.set(.denies)
+        let denial = await #expect(throws: Denial.self) {
+            try await holder.recheck(testRequest, quotas, isOver: { false }, logger: environment.logger)
+        }
+        #expect(denial == Denial(code: "quota_exceeded", message: "No credits left"))
+        #expect(denial?.quota == "credits")
+        // What the call has it keeps.
+        #expect(environment.registry.leases.load(ordering: .relaxed) == 2)
+        #expect(quota.tally == CountingQuota.Tally(admitted: 2, renewed: 0, released: 0))
+        #expect(gate.held == [testRequest.callID])
     }
 
     @Test("what is admitted again after the call's end is given back at once")
