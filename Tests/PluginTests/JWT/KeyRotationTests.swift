@@ -104,6 +104,48 @@ struct KeyRotationTests {
         await auth.stop()
     }
 
+    @Test("a key that somebody has made up keeps a new one waiting, until the set may be fetched again")
+    func newKeyBehindMadeUpOne() async throws {
+        let (known, new) = (TokenSigner.generation(1), TokenSigner.generation(2))
+        let issuer = FakeIssuer([known])
+        let auth = try JWTAuth.believing(issuer)
+        #expect(try await auth.accepts(known.tokenByName()))
+        issuer.time.advance(by: .seconds(31))
+        #expect(try await !auth.accepts(TokenSigner.generation(3).tokenByName()))
+        issuer.publish([known, new])
+        let token = try new.tokenByName()
+        for _ in 0..<29 {
+            issuer.time.advance(by: .seconds(1))
+            #expect(try await auth.outcome(token).denial == .invalidToken)
+            #expect(try await auth.accepts(known.tokenByName()))
+        }
+        #expect(issuer.count == 2)
+        issuer.time.advance(by: .seconds(1))
+        #expect(try await auth.accepts(token))
+        #expect(issuer.count == 3)
+    }
+
+    @Test("a token that names no key has no set fetched: a new key's is good from the next time on that it is")
+    func newKeyWithoutName() async throws {
+        let (known, new) = (TokenSigner.generation(1), TokenSigner.generation(2))
+        let issuer = FakeIssuer([known])
+        let auth = try JWTAuth.believing(issuer)
+        try await auth.start()
+        await issuer.time.settle()
+        issuer.publish([known, new])
+        let token = try new.token(TokenSigner.farPayload)
+        for _ in 0..<10 {
+            issuer.time.advance(by: .seconds(60))
+            #expect(try await auth.outcome(token).denial == .invalidToken)
+        }
+        #expect(issuer.count == 1)
+        issuer.time.advance(by: .seconds(300))
+        await issuer.time.settle()
+        #expect(issuer.count == 2)
+        #expect(try await auth.accepts(token))
+        await auth.stop()
+    }
+
     @Test("while the issuer is away, a key that nobody knows may be a new one: nobody can tell")
     func unknownWhileAway() async throws {
         let signer = TokenSigner.generation(1)
