@@ -67,8 +67,8 @@ struct Deployment: Sendable {
                     pipelines[name].map { Tenant.Pipeline(name: name, plugin: $0) }
                 },
                 inbound: inbound, outbound: outbound, runs: WorkflowRuns(store: store, tenant: tenant.name),
-                runsAreRegistered: tenant.runs == .registered, playground: tenant.playground, events: tenant.events,
-                limits: tenant.limits)
+                runsAreRegistered: tenant.runs == .registered, keepsRuns: tenant.keepRuns,
+                playground: tenant.playground, events: tenant.events, limits: tenant.limits)
         }
         self.tenants = tenants
         table = TenantTable(tenants)
@@ -178,6 +178,8 @@ struct Tenant: Sendable {
     var runs: WorkflowRuns
     /// Whether a run must be written down before it can be called.
     var runsAreRegistered: Bool
+    /// How long an open run is kept, from its first call and again from that call's end.
+    var keepsRuns: Duration
     /// The embed token that its page at `/` calls with.
     var playground: String?
     /// What their clients are told.

@@ -26,6 +26,18 @@ struct DeploymentTests {
           deep: { match: { path: /t/acme/deep }, allow_anonymous: true, pipeline: echo }
         """
 
+    @Test("a tenant's runs are kept as long as it says")
+    func keptRuns() throws {
+        let tenants = try deployment(
+            """
+            version: 1
+            pipelines: { echo: { type: echo } }
+            tenants: { default: { match: any, allow_anonymous: true, pipeline: echo, keep_runs: 7d } }
+            """
+        ).tenants
+        #expect(tenants.map(\.keepsRuns) == [.seconds(7 * 86_400)])
+    }
+
     @Test(
         "a tenant is chosen by the longest path prefix, then the host, then any",
         arguments: [

@@ -30,7 +30,8 @@ struct Admission: Sendable {
         self.environment = environment
         runs = tenant.runs
         instances = tenant.instances
-        run = WorkflowRun(id: request.workflowRunID, owner: owner, workflowID: request.workflowID)
+        run = WorkflowRun(id: request.workflowRunID, owner: owner, workflowID: request.workflowID,
+            timeToLive: tenant.keepsRuns)
         client = CallClient(request, pcID: pcID)
 
         guard !environment.registry.isDraining else { throw .denied(.draining) }
