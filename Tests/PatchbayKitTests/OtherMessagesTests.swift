@@ -1,4 +1,5 @@
 import PatchbayPlugin
+import PatchbayTesting
 import Signaling
 import Synchronization
 import Testing
@@ -248,7 +249,8 @@ struct OtherMessagesTests {
         await socket.close()
     }
 
-    @Test("the store remembers a run that nobody registered as long as the tenant says, and then it can be called again")
+    @Test(
+        "the store remembers a run that nobody registered as long as the tenant says, and then it can be called again")
     func openRunIsForgotten() async throws {
         let clock = TestClock()
         let world = World(store: MemoryStore(wallClock: { clock.now }))
