@@ -512,7 +512,7 @@ ROWS = [
             lambda at, has, method=method, path=path: at.http(method, path, Authorization=f"Bearer {has.token}", X_API_Key=has.key),
             at_home=False, status=404,
         )
-        for method, path in (("GET", "/calls"), ("POST", "/reload"), ("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics"))
+        for method, path in (("GET", "/calls"), ("GET", "/quotas?tenant=acme"), ("POST", "/reload"), ("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics"))
     ),
     Row(
         "the way to another tenant by what proxies add", TURN,

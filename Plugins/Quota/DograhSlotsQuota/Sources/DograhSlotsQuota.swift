@@ -56,6 +56,14 @@ public final class DograhSlotsQuota: QuotaPlugin {
         await task?.value
     }
 
+    public func usage(of call: CallRequest) async throws -> QuotaUsage? {
+        guard let organization = call.principal.organization ?? settings.organization, Slot.isOrganization(organization)
+        else { return nil }
+        return QuotaUsage(
+            holder: organization, unit: .calls, used: try await table.calls(of: organization, at: context.wallClock()),
+            limit: settings.limits[organization] ?? settings.limit)
+    }
+
     /// Takes a slot. Where Redis does not say that there is one, there is none.
     public func admit(_ request: CallRequest) async throws -> QuotaOutcome {
         guard let organization = request.principal.organization ?? settings.organization else {
