@@ -3,6 +3,11 @@
 /// A tenant has a chain of these: the first `accept` wins, a `reject` ends the chain unless its denial is not final, and
 /// when nobody accepts the caller is refused.
 public protocol AuthPlugin: Plugin {
+    /// Whether what becomes of a caller may depend on those before: by a limit, by answers that are remembered, by what is
+    /// counted. It may unless it says otherwise, and each test of a configuration has an instance of its own then. Where it
+    /// may not, and has no store, all tests share one: what that fetches at its start is fetched once.
+    static var remembersCallers: Bool { get }
+
     /// Looks at one attempt to open the signaling socket.
     func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome
 
@@ -22,6 +27,9 @@ public protocol AuthPlugin: Plugin {
 }
 
 extension AuthPlugin {
+    /// It may.
+    public static var remembersCallers: Bool { true }
+
     /// Whoever was let in stays in.
     public func recheck(_ principal: Principal) async throws -> Denial? { nil }
 
