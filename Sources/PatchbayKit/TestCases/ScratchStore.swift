@@ -2,7 +2,7 @@ import PatchbayPlugin
 
 /// Reads what another store has, and keeps to itself what is written: a test leaves nothing behind, and uses nothing up.
 ///
-/// Nothing expires in it, and its counters begin at 0, for it lives no longer than a test run.
+/// Nothing expires in it, and its counters begin at 0, for it lives no longer than one test.
 actor ScratchStore: StorePlugin {
     static let type = "scratch"
     static let summary = "Reads another store, and writes nothing into it."
