@@ -41,6 +41,9 @@ struct Deployment: Sendable {
         guard problems.isEmpty else { throw GatewayConfiguration.faults(problems.map { configuration.fault($0) }) }
 
         let instances = maker.instances
+        let tenantCounts = configuration.tenants.reduce(into: [String: Int]()) { counts, tenant in
+            for name in Set(tenant.auth) { counts[name, default: 0] += 1 }
+        }
         self.instances = instances
         server = configuration.server
         self.wallClock = wallClock
@@ -53,7 +56,9 @@ struct Deployment: Sendable {
             else { return nil }
             return Tenant(
                 instances: instances, name: tenant.name, matches: tenant.matches,
-                auth: tenant.auth.compactMap { name in auth[name].map { Tenant.Auth(name: name, plugin: $0) } },
+                auth: tenant.auth.compactMap { name in
+                    auth[name].map { Tenant.Auth(name: name, plugin: $0, tenantCount: tenantCounts[name] ?? 1) }
+                },
                 allowsAnonymous: tenant.allowAnonymous, origins: tenant.origins,
                 quotas: tenant.quotas.compactMap { name in
                     quotas[name].map {
@@ -147,6 +152,8 @@ struct Tenant: Sendable {
     struct Auth: Sendable {
         var name: String
         var plugin: any AuthPlugin
+        /// How many tenants have it.
+        var tenantCount = 1
     }
 
     struct Quota: Sendable {
@@ -226,8 +233,10 @@ struct Tenant: Sendable {
     func authenticate(
         _ request: ConnectRequest, takesAnonymous: Bool = true
     ) async throws(AuthFailure) -> AuthOutcome {
+        var request = request
         var first: Denial?
         for instance in auth {
+            request.tenantCount = instance.tenantCount
             let outcome: AuthOutcome
             do {
                 outcome = try await instance.plugin.authenticate(request)

@@ -51,6 +51,8 @@ public enum AuthOutcome: Sendable {
 public struct ConnectRequest: Sendable {
     /// The tenant that the route chose.
     public var tenant: String
+    /// How many tenants have the instance that is asked, this one among them: what it has for all of them is theirs to share.
+    public var tenantCount = 1
     /// From `?token=`, `Authorization: Bearer`, or `Sec-WebSocket-Protocol: bearer, …`.
     public var bearerToken: String?
     /// From `?api_key=` or `X-API-Key`. It wins over a bearer token where both are given.
