@@ -154,6 +154,9 @@ struct Tenant: Sendable {
         var plugin: any AuthPlugin
         /// How many tenants have it.
         var tenantCount = 1
+
+        /// Whether whom it lets in are visitors of pages, whose runs have numbers of the gateway's.
+        var numbersRuns: Bool { [plugin].compactMap { $0 as? any RouteProvider }.startEmbedSessions }
     }
 
     struct Quota: Sendable {
@@ -216,6 +219,9 @@ struct Tenant: Sendable {
 
     /// Whether pages with an embed token find what they ask for.
     var startsEmbedSessions: Bool { routeProviders.map(\.plugin).startEmbedSessions }
+
+    /// Whether there are callers who choose the numbers of their runs.
+    var letsCallersNumberRuns: Bool { !runsAreRegistered && (allowsAnonymous || auth.contains { !$0.numbersRuns }) }
 
     /// Whether callers can only connect through a relay: no other candidate of ours is kept.
     var onlyRelays: Bool { outbound.onlyRelays }

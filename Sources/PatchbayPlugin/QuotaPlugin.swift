@@ -9,6 +9,11 @@ public protocol QuotaPlugin: Plugin {
     /// unless it says otherwise.
     static var canAlwaysTell: Bool { get }
 
+    /// Whether the number of a signed-in caller's run is more to it than that: the run of that number in a database that others use,
+    /// too. A caller who may choose it could name somebody else's, so a tenant with the instance and `runs: open` is warned of, as
+    /// of ``Plugin/warnings()``. It is not unless it says otherwise.
+    var sharesRunNumbers: Bool { get }
+
     /// Admits or denies. At a call's later offers the same `request.callID` comes again; that must not count twice.
     func admit(_ request: CallRequest) async throws -> QuotaOutcome
 
@@ -46,6 +51,9 @@ extension QuotaPlugin {
 
     /// It cannot.
     public static var canAlwaysTell: Bool { false }
+
+    /// A run's number is the tenant's own.
+    public var sharesRunNumbers: Bool { false }
 
     /// Counts it where it would be admitted.
     public func count(_ call: CallRequest) async throws -> Lease? {
