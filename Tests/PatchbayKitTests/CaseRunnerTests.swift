@@ -377,7 +377,7 @@ struct CaseRunnerTests {
         let good = Array(repeating: "\(start) { outcome: accepted, by: embeds }", count: 25)
         let reports = try await reports(good.joined(separator: "\n"))
         #expect(reports.count == 25)
-        #expect(reports.allSatisfy(\.isGood), "\(reports)")
+        #expect(reports.allSatisfy { $0.isGood }, "\(reports)")
     }
 
     @Test("an expectation that is wrong fails, before tests that use the same and behind them", arguments: [0, 25])
@@ -429,7 +429,7 @@ struct CaseRunnerTests {
         let began = ContinuousClock.now
         let (_, reports) = try await lives(once: ", clings: true", tests: 100)
         #expect(reports.count == 100)
-        #expect(reports.allSatisfy(\.isGood), "\(reports)")
+        #expect(reports.allSatisfy { $0.isGood }, "\(reports)")
         // 200 ms, and not for each.
         #expect(ContinuousClock.now - began < .seconds(15))
     }

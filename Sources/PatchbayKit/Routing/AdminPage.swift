@@ -44,7 +44,8 @@ struct AdminPage: Sendable {
     private func quotas(_ request: Request) async -> Response {
         guard let name = request.query["tenant"] else {
             return Router.failure(
-                400, "Say whose: ?tenant=NAME, and &auth=INSTANCE&user=ID, &organization=ID or &embed_token=TOKEN beside it")
+                400,
+                "Say whose: ?tenant=NAME, and &auth=INSTANCE&user=ID, &organization=ID or &embed_token=TOKEN beside it")
         }
         guard let tenant = tenant(name) else {
             return Router.failure(404, "There is no tenant of that name")
@@ -57,7 +58,9 @@ struct AdminPage: Sendable {
         let call = CallRequest(callID: "", tenant: name, principal: principal, workflowID: 0, workflowRunID: 0)
         var usages: [JSONValue] = []
         for quota in tenant.quotas {
-            var json: [String: JSONValue] = ["quota": .string(quota.name), "type": .string(type(of: quota.plugin).type)]
+            var json: [String: JSONValue] = [
+                "quota": .string(quota.name), "type": .string(type(of: quota.plugin).type),
+            ]
             do {
                 let usage = try await within(.seconds(2)) { [quota] in try await quota.plugin.usage(of: call) }
                 json.merge(usage?.members ?? ["used": .null]) { own, _ in own }

@@ -1,3 +1,4 @@
+import Logging
 import PatchbayConfig
 import PatchbayPlugin
 import Signaling
