@@ -139,9 +139,9 @@ extension Checker {
         GatewayConfiguration.Tenant(
             name: entry.name, matches: settings.match.matches.map(\.match), auth: settings.auth.map(\.name),
             allowAnonymous: settings.allowAnonymous, origins: settings.origins, quotas: settings.quotas.map(\.name),
-            pipeline: settings.pipeline.name, pipelines: pipelines, runs: settings.runs, store: store,
-            playground: settings.playground, inboundPolicy: ice.inbound, outboundPolicy: ice.outbound,
-            events: settings.events, limits: settings.limits, node: entry.value)
+            pipeline: settings.pipeline.name, pipelines: pipelines, runs: settings.runs,
+            keepRuns: settings.keepRuns, store: store, playground: settings.playground, inboundPolicy: ice.inbound,
+            outboundPolicy: ice.outbound, events: settings.events, limits: settings.limits, node: entry.value)
     }
 
     private func workflows(_ node: SettingsNode?, _ pipelines: [String: Reference]) -> [Int: String] {

@@ -30,7 +30,8 @@ struct FormatVersion: FieldScalar {
 package struct ServerSettings: PluginSettings {
     @Field("Address of HTTP, WebSocket and the playground") package var listen: ListenAddress = .init(
         host: "127.0.0.1", port: 8080)
-    @Field("Address of /livez, /readyz and /calls, for operators; off by default") package var admin: ListenAddress?
+    @Field("Address of /livez, /readyz, /calls and /quotas, for operators; off by default")
+    package var admin: ListenAddress?
     @Field("Reverse proxies whose X-Forwarded-For is believed: addresses, or ranges such as 10.0.0.0/8")
     package var trustedProxies: [AddressRange] = []
     @Field("How long live calls may go on after SIGTERM", in: .zero...(.seconds(3600)))

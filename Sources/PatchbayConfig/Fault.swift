@@ -70,11 +70,8 @@ package struct Faults: Error, Sendable, CustomStringConvertible {
         self.faults = faults.sorted { ($0.file, $0.line, $0.column) < ($1.file, $1.line, $1.column) }
     }
 
-    /// The first hundred, one after the other.
-    package var description: String {
-        let shown = faults.prefix(100).map(\.description).joined(separator: "\n")
-        return faults.count > 100 ? "\(shown)\nand \(faults.count - 100) more" : shown
-    }
+    /// One after the other.
+    package var description: String { faults.map(\.description).joined(separator: "\n") }
 
     /// A JSON array.
     package var json: JSONValue { .array(faults.map(\.json)) }

@@ -80,6 +80,8 @@ package struct GatewayConfiguration: Sendable {
         /// Names of pipelines by workflow id.
         package var pipelines: [Int: String]
         package var runs: RunsMode
+        /// How long its store remembers the call of an open run.
+        package var keepRuns: Duration
         /// Name of the store instance that has its runs.
         package var store: String
         /// The embed token of its page at `/`.

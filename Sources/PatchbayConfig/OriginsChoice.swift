@@ -33,7 +33,7 @@ package enum OriginsChoice: FieldValue, Hashable {
     package func allows(_ origin: String) -> Bool {
         switch self {
         case .any: true
-        case .listed(let rules): rules.contains { $0.allows(origin) }
+        case .listed(let rules): rules.allow(origin)
         }
     }
 }

@@ -11,6 +11,10 @@ struct TenantSettings: PluginSettings {
     @Field("Who answers") var pipeline: Reference
     @Field("Who answers instead, by workflow id") var pipelines: [String: Reference] = [:]
     @Field("Which workflow runs may be called: any, or only those in the store") var runs: RunsMode = .open
+    @Field(
+        "How long a run that nobody registered cannot be called again", in: .seconds(86_400)...(.seconds(86_400 * 3650))
+    )
+    var keepRuns: Duration = .seconds(86_400 * 30)
     @Field("Where its runs are kept; by default the only store, or memory when there is none") var store: Reference?
     @Field("The embed token that the page at / calls with; there is no such page without one") var playground: String?
     @Field("Policies for ICE candidates") var ice: ICEChoice = .policies(.init())

@@ -92,6 +92,8 @@ struct YAMLTree {
         case .mappingStart:
             (content, range) = map(event.range, path)
         case .alias, .collectionEnd, .documentStart, .documentEnd:
+            // A password may begin with *.
+            scalars.append(event.range)
             report(event.range, "aliases (*name) are refused", help: "write the value again", path: path)
             content = .invalid
         }

@@ -29,7 +29,26 @@ extension Deployment {
             return made.plugin.warnings().map { configuration.warning($0, in: instance) }
         }
         let ofTenants = configuration.uses.tenants.flatMap { warnings(of: $0.auth) }
-        return configuration.warnings + unused + ofInstances + ofTenants.map { configuration.warning($0) }
+        let ofRuns = warningsOfRuns(configuration)
+        return configuration.warnings + unused + ofInstances + ofTenants.map { configuration.warning($0) } + ofRuns
+    }
+
+    /// Of quotas to which the number of a run says more than a tenant with any runs can know, where it names them.
+    private func warningsOfRuns(_ configuration: GatewayConfiguration) -> [Fault] {
+        let entries = Dictionary(configuration.tenants.map { ($0.name, $0) }) { $1 }
+        var warnings: [Fault] = []
+        for tenant in tenants where tenant.letsCallersNumberRuns {
+            guard let entry = entries[tenant.name] else { continue }
+            // One that is named twice is warned of as such.
+            for name in Set(tenant.quotas.filter { $0.plugin.sharesRunNumbers }.map(\.name)) {
+                guard let index = entry.quotas.firstIndex(of: name) else { continue }
+                let reason =
+                    "a caller may name any run, and to '\(name)' that is one which others know by its number: write `runs: registered`"
+                let fault = SettingsFault(reason, field: "quotas", at: [.index(index)])
+                warnings.append(configuration.warning(fault, in: entry))
+            }
+        }
+        return warnings
     }
 
     /// Of a chain of auth instances. One that is named twice is warned of as such, and looked at where it is asked first.

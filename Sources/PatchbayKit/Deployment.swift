@@ -41,6 +41,9 @@ struct Deployment: Sendable {
         guard problems.isEmpty else { throw GatewayConfiguration.faults(problems.map { configuration.fault($0) }) }
 
         let instances = maker.instances
+        let tenantCounts = configuration.tenants.reduce(into: [String: Int]()) { counts, tenant in
+            for name in Set(tenant.auth) { counts[name, default: 0] += 1 }
+        }
         self.instances = instances
         server = configuration.server
         self.wallClock = wallClock
@@ -53,7 +56,9 @@ struct Deployment: Sendable {
             else { return nil }
             return Tenant(
                 instances: instances, name: tenant.name, matches: tenant.matches,
-                auth: tenant.auth.compactMap { name in auth[name].map { Tenant.Auth(name: name, plugin: $0) } },
+                auth: tenant.auth.compactMap { name in
+                    auth[name].map { Tenant.Auth(name: name, plugin: $0, tenantCount: tenantCounts[name] ?? 1) }
+                },
                 allowsAnonymous: tenant.allowAnonymous, origins: tenant.origins,
                 quotas: tenant.quotas.compactMap { name in
                     quotas[name].map {
@@ -67,8 +72,8 @@ struct Deployment: Sendable {
                     pipelines[name].map { Tenant.Pipeline(name: name, plugin: $0) }
                 },
                 inbound: inbound, outbound: outbound, runs: WorkflowRuns(store: store, tenant: tenant.name),
-                runsAreRegistered: tenant.runs == .registered, playground: tenant.playground, events: tenant.events,
-                limits: tenant.limits)
+                runsAreRegistered: tenant.runs == .registered, keepsRuns: tenant.keepRuns,
+                playground: tenant.playground, events: tenant.events, limits: tenant.limits)
         }
         self.tenants = tenants
         table = TenantTable(tenants)
@@ -147,6 +152,11 @@ struct Tenant: Sendable {
     struct Auth: Sendable {
         var name: String
         var plugin: any AuthPlugin
+        /// How many tenants have it.
+        var tenantCount = 1
+
+        /// Whether whom it lets in are visitors of pages, whose runs have numbers of the gateway's.
+        var numbersRuns: Bool { [plugin].compactMap { $0 as? any RouteProvider }.startEmbedSessions }
     }
 
     struct Quota: Sendable {
@@ -178,6 +188,8 @@ struct Tenant: Sendable {
     var runs: WorkflowRuns
     /// Whether a run must be written down before it can be called.
     var runsAreRegistered: Bool
+    /// How long an open run is kept, from its first call and again from that call's end.
+    var keepsRuns: Duration
     /// The embed token that its page at `/` calls with.
     var playground: String?
     /// What their clients are told.
@@ -208,6 +220,9 @@ struct Tenant: Sendable {
     /// Whether pages with an embed token find what they ask for.
     var startsEmbedSessions: Bool { routeProviders.map(\.plugin).startEmbedSessions }
 
+    /// Whether there are callers who choose the numbers of their runs.
+    var letsCallersNumberRuns: Bool { !runsAreRegistered && (allowsAnonymous || auth.contains { !$0.numbersRuns }) }
+
     /// Whether callers can only connect through a relay: no other candidate of ours is kept.
     var onlyRelays: Bool { outbound.onlyRelays }
 
@@ -224,8 +239,10 @@ struct Tenant: Sendable {
     func authenticate(
         _ request: ConnectRequest, takesAnonymous: Bool = true
     ) async throws(AuthFailure) -> AuthOutcome {
+        var request = request
         var first: Denial?
         for instance in auth {
+            request.tenantCount = instance.tenantCount
             let outcome: AuthOutcome
             do {
                 outcome = try await instance.plugin.authenticate(request)

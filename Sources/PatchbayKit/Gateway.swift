@@ -77,7 +77,9 @@ struct Gateway: Sendable {
         }
         var services = [listener("Patchbay", server.listen, onHTTP: router.respond, onUpgrade: router.upgrade)]
         if let admin = server.admin {
-            let page = AdminPage(environment: environment, host: admin.host) { await reloader.reload() }
+            let page = AdminPage(
+                environment: environment, host: admin.host,
+                tenant: { name in served.current.tenants.first { $0.name == name } }, reload: reloader.reload)
             services.append(
                 listener("Admin", admin, onHTTP: page.respond) { _ in .refuse(Response(status: 404)) })
             if !Interfaces.addresses(of: admin.host).allSatisfy(\.isLoopback) {

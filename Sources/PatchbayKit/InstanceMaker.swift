@@ -7,7 +7,7 @@ struct InstanceMaker {
     let plugins: [PluginRegistration]
     let logger: Logger
     let wallClock: @Sendable () -> Duration
-    /// What is served now, by label: those that need not change are taken over.
+    /// What is there already, by label, as what is served now: those that need not change are taken over.
     var former: [String: LiveInstance] = [:]
     /// In the order they were made.
     private(set) var instances: [LiveInstance] = []

@@ -22,13 +22,25 @@ struct TURNServer: Sendable {
     /// - Parameter lifetime: how long they are good at the most.
     func credentials(for id: String, lifetime: Duration?, now: Duration) throws -> TURNCredentials {
         let seconds = max(1, Int(min(lifetime ?? self.lifetime, self.lifetime).components.seconds))
-        // The server logs the name.
-        let user = id.unicodeScalars.filter { $0.isASCII && $0.properties.generalCategory != .control }
-        let username = "\(Int(now.components.seconds) + seconds):\(String(String.UnicodeScalarView(user)).prefix(128))"
-        let key = secret.withValue { Array($0.utf8) }
-        guard let digest = hmacSHA1(key: key, Array(username.utf8)) else { throw TURNServerError.noDigest }
+        let username = "\(Int(now.components.seconds) + seconds):\(try name(of: id))"
         return TURNCredentials(
-            username: username, password: Data(digest).base64EncodedString(), timeToLive: seconds, uris: uris)
+            username: username, password: Data(try sign(username)).base64EncodedString(), timeToLive: seconds,
+            uris: uris)
+    }
+
+    /// What the server may log of an id, and has limits by, so that two never have one name.
+    private func name(of id: String) throws -> String {
+        let shown = id.unicodeScalars.filter { $0.isASCII && $0.properties.generalCategory != .control }
+        let name = String(String.UnicodeScalarView(shown))
+        if name.unicodeScalars.elementsEqual(id.unicodeScalars), name.utf8.count <= 128 { return name }
+        let digest = try sign(id).prefix(8).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        return "\(name.prefix(96))~\(digest)"
+    }
+
+    private func sign(_ text: String) throws -> [UInt8] {
+        let key = secret.withValue { Array($0.utf8) }
+        guard let digest = hmacSHA1(key: key, Array(text.utf8)) else { throw TURNServerError.noDigest }
+        return digest
     }
 }
 

@@ -3,6 +3,11 @@
 /// A tenant has a chain of these: the first `accept` wins, a `reject` ends the chain unless its denial is not final, and
 /// when nobody accepts the caller is refused.
 public protocol AuthPlugin: Plugin {
+    /// Whether what becomes of a caller may depend on those before: by a limit, by answers that are remembered, by what is
+    /// counted. It may unless it says otherwise, and each test of a configuration has an instance of its own then. Where it
+    /// may not, and has no store, all tests share one: what that fetches at its start is fetched once.
+    static var remembersCallers: Bool { get }
+
     /// Looks at one attempt to open the signaling socket.
     func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome
 
@@ -22,6 +27,9 @@ public protocol AuthPlugin: Plugin {
 }
 
 extension AuthPlugin {
+    /// It may.
+    public static var remembersCallers: Bool { true }
+
     /// Whoever was let in stays in.
     public func recheck(_ principal: Principal) async throws -> Denial? { nil }
 
@@ -43,6 +51,8 @@ public enum AuthOutcome: Sendable {
 public struct ConnectRequest: Sendable {
     /// The tenant that the route chose.
     public var tenant: String
+    /// How many tenants have the instance that is asked, this one among them: what it has for all of them is theirs to share.
+    public var tenantCount = 1
     /// From `?token=`, `Authorization: Bearer`, or `Sec-WebSocket-Protocol: bearer, …`.
     public var bearerToken: String?
     /// From `?api_key=` or `X-API-Key`. It wins over a bearer token where both are given.

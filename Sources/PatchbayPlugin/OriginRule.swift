@@ -47,8 +47,9 @@ package struct OriginRule: Hashable, Sendable {
     }
 
     /// Whether it allows a page, by its `Origin` or `Referer`. What is no port there counts as none.
-    package func allows(_ origin: String) -> Bool {
-        guard let page = Authority(origin) else { return false }
+    package func allows(_ origin: String) -> Bool { [self].allow(origin) }
+
+    fileprivate func allows(_ page: Authority) -> Bool {
         if let port, port != page.port { return false }
         return switch host {
         case .any: true
@@ -77,6 +78,14 @@ package struct OriginRule: Hashable, Sendable {
 
     private static func isIPv6(_ text: String) -> Bool {
         text.contains(":") && text.allSatisfy { $0.isASCII && ($0.isHexDigit || $0 == ":" || $0 == ".") }
+    }
+}
+
+extension Sequence<OriginRule> {
+    /// Whether one of them allows a page, by its `Origin` or `Referer`.
+    package func allow(_ origin: String) -> Bool {
+        guard let page = Authority(origin) else { return false }
+        return contains { $0.allows(page) }
     }
 }
 

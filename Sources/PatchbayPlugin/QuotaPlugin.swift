@@ -9,6 +9,11 @@ public protocol QuotaPlugin: Plugin {
     /// unless it says otherwise.
     static var canAlwaysTell: Bool { get }
 
+    /// Whether the number of a signed-in caller's run is more to it than that: the run of that number in a database that others use,
+    /// too. A caller who may choose it could name somebody else's, so a tenant with the instance and `runs: open` is warned of, as
+    /// of ``Plugin/warnings()``. It is not unless it says otherwise.
+    var sharesRunNumbers: Bool { get }
+
     /// Admits or denies. At a call's later offers the same `request.callID` comes again; that must not count twice.
     func admit(_ request: CallRequest) async throws -> QuotaOutcome
 
@@ -22,6 +27,10 @@ public protocol QuotaPlugin: Plugin {
     /// - Throws: a ``Denial`` when the call may not go on: the host ends it, and its client is told the code and the sentence.
     ///   After any other error the call goes on.
     func renew(_ lease: Lease) async throws
+
+    /// How much those have used who share a limit with this call; nil where it is not counted here. For people who ask, not
+    /// for calls: it changes nothing.
+    func usage(of call: CallRequest) async throws -> QuotaUsage?
 
     /// The call is over, however it ended. A second time for the same lease must do nothing.
     func release(_ lease: Lease, usage: CallUsage) async
@@ -43,6 +52,9 @@ extension QuotaPlugin {
     /// It cannot.
     public static var canAlwaysTell: Bool { false }
 
+    /// A run's number is the tenant's own.
+    public var sharesRunNumbers: Bool { false }
+
     /// Counts it where it would be admitted.
     public func count(_ call: CallRequest) async throws -> Lease? {
         if case .admit(let lease) = try await admit(call) { lease } else { nil }
@@ -50,6 +62,40 @@ extension QuotaPlugin {
 
     /// Nothing expires.
     public func renew(_ lease: Lease) async throws {}
+
+    /// Nothing is counted that could be shown.
+    public func usage(of call: CallRequest) async throws -> QuotaUsage? { nil }
+}
+
+/// How much of a limit is used.
+public struct QuotaUsage: Sendable, Hashable {
+    /// What there is a limit of.
+    public enum Unit: String, Sendable, Hashable {
+        /// Calls at the same time.
+        case calls
+        /// Time of calls, in whole seconds.
+        case seconds
+    }
+
+    /// Who shares the limit, by the name that the quota counts them under.
+    public var holder: String
+    /// What `used` and `limit` count.
+    public var unit: Unit
+    /// With what live calls have taken in advance.
+    public var used: Int
+    /// How much there is.
+    public var limit: Int
+    /// When there is as much again, since 1970-01-01 UTC; nil where that is not a matter of time.
+    public var renewal: Duration?
+
+    /// Makes a usage.
+    public init(holder: String, unit: Unit, used: Int, limit: Int, renewal: Duration? = nil) {
+        self.holder = holder
+        self.unit = unit
+        self.used = used
+        self.limit = limit
+        self.renewal = renewal
+    }
 }
 
 /// What a ``QuotaPlugin`` answers.

@@ -28,7 +28,7 @@ public protocol StorePlugin: Plugin {
     /// when that would be more than `limit`.
     func increment(_ key: String, limit: Int) async throws -> Int?
 
-    /// What a counter of `increment` has come to; 0 where nothing was counted.
+    /// What a counter has come to, be it one of `increment` or one of `share`; 0 where nothing was counted, or it is forgotten.
     func counter(_ key: String) async throws -> Int
 
     /// Changes `member`'s share of a counter, in one step, by the rules of ``CounterShare``; what it has afterwards, and the

@@ -109,12 +109,25 @@ public struct WorkflowRuns: Sendable {
         try await store.release(key(id, owner), member: callID)
     }
 
+    /// Takes or keeps the one socket that a run's caller may have, for a gateway: false when another gateway has it. Holds for
+    /// `claimLifetime`.
+    package func claimSocket(_ id: Int, owner: RunOwner, gateway: String) async throws -> Bool {
+        try await store.lease(socketKey(id, owner), member: gateway, limit: 1, timeToLive: Self.claimLifetime)
+    }
+
+    /// Gives the socket's place back.
+    package func releaseSocket(_ id: Int, owner: RunOwner, gateway: String) async throws {
+        try await store.release(socketKey(id, owner), member: gateway)
+    }
+
     /// Writes down that the run's call is over. Only for who has the claim.
     public func end(_ run: WorkflowRun) async throws {
         var run = run
         run.hasEnded = true
         try await store.set(key(run.id, run.owner), run.bytes, timeToLive: run.timeToLive)
     }
+
+    private func socketKey(_ id: Int, _ owner: RunOwner) -> String { key(id, owner) + ":socket" }
 
     private func key(_ id: Int, _ owner: RunOwner) -> String {
         Self.prefix(ofTenant: tenant) + "\(owner):\(id)"

@@ -187,6 +187,8 @@ public enum PluginConformance {
         try expect(
             sums == [[5, 5], [5, 5], [2, 7], [2, 7], [4, 6], [4, 6], [4, 6]],
             "shares that are drawn and settled, and counted together, are \(sums)")
+        let sum = try await store.counter(key + "m")
+        try expect(sum == 6, "the `counter` of shares that come to 6 is \(sum)")
         for member in ["a", "b", "a"] {
             try expect(
                 try await store.lease(key + "s", member: member, limit: 2, timeToLive: .seconds(60)),

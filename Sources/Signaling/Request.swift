@@ -1,4 +1,5 @@
 internal import NIOHTTP1
+internal import PatchbayPlugin
 
 /// One HTTP request, complete. It may hold secrets (query, path, headers): it is never logged as a whole.
 package struct Request: Sendable {
@@ -34,10 +35,12 @@ package struct Request: Sendable {
 }
 
 extension Request {
-    /// Nil when the target or the `Host` field is not what RFC 9112 §3.2 allows: the answer is 400.
+    /// Nil when the target or the `Host` field is not what RFC 9112 §3.2 allows, and for text anywhere that no script has and
+    /// that takes long to compare: the answer is 400.
     init?(head: HTTPRequestHead, body: [UInt8], remoteAddress: String) {
         let hosts = head.headers["host"]
         guard hosts.count == 1 || (hosts.isEmpty && head.version == .http1_0) else { return nil }
+        guard head.uri.isStreamSafe, head.headers.allSatisfy({ $0.value.isStreamSafe }) else { return nil }
         let (authority, rawPath, rawQuery) = Self.split(target: head.uri)
         guard authority?.isEmpty != true, authority?.contains("@") != true else { return nil }
         guard rawPath.hasPrefix("/") else { return nil }
@@ -81,7 +84,7 @@ extension Request {
         return (authority, String(parts[0]), parts.count > 1 ? parts[1] : "")
     }
 
-    /// Nil for a broken escape, for what is not UTF-8 when decoded, and for control characters.
+    /// Nil for a broken escape, and for what is not UTF-8 or not stream-safe when decoded, or has control characters.
     private static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8.makeIterator()
@@ -97,7 +100,7 @@ extension Request {
             }
         }
         guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else { return nil }
-        return String(validating: bytes, as: UTF8.self)
+        return String(validating: bytes, as: UTF8.self).flatMap { $0.isStreamSafe ? $0 : nil }
     }
 
     private static func hexDigit(_ byte: UInt8) -> UInt8? {

@@ -9,6 +9,7 @@ import pytest
 
 import leaks
 from gateway import CONFIG, Gateway, jwt, patchbay, write_config
+from test_auth import USERS, Key, Server, key_set
 
 FAILED, USAGE, INTERNAL, CONFIGURATION = 1, 64, 70, 78
 SOCKET = "/api/v1/ws/signaling/2/501"
@@ -272,6 +273,42 @@ def test_nothing_is_written_to_a_store_and_what_is_in_it_is_found(make, tmp_path
         run = patchbay("test", "-c", config)
         assert run.returncode == 0, run.stdout + run.stderr
     assert contents() == before
+
+
+def test_no_test_uses_up_what_an_endpoint_bears_of_others(make):
+    """It is not asked again when it has refused 20 callers of one address; each test is the first from there."""
+
+    def answer(body):
+        return (200, {}, b'{"user": "7"}') if json.loads(body)["token"] == "good" else (401, {}, b"")
+
+    def case(token, expected):
+        return f"\n  - {{ name: a, connect: {{ path: {SOCKET}, token: {token} }}, expect: {{ by: users, {expected} }} }}"
+
+    bad, good = case("bad", "outcome: refused, code: invalid_token"), case("good", 'outcome: accepted, user: "7"')
+    with Server(answer) as endpoint:
+        config = make((USERS, f'type: http, url: "{endpoint.url}", timeout: 5s'))
+        run = patchbay("test", "-c", with_tests(config, 25 * bad + good + case("good", "outcome: refused") + "\n"))
+    assert run.returncode == FAILED, run.stdout + run.stderr
+    assert [line.split()[0] for line in run.stdout.splitlines()] == [*["ok"] * 26, "FAILED", "27"]
+    assert "outcome should be refused, is accepted" in run.stdout and len(endpoint.requests) == 27
+
+
+def test_an_issuer_is_asked_for_its_keys_once_whatever_the_number_of_tests(make, tmp_path):
+    """And once more for all tokens with a key that it does not have."""
+    key, stranger = Key("ES256", "one"), Key("ES256", "other")
+
+    def case(signer, expected):
+        (tmp_path / f"{signer.kid}.token").write_text(signer.token())
+        token = f"{{ file: {signer.kid}.token }}"
+        return f"\n  - {{ name: a, connect: {{ path: {SOCKET}, token: {token} }}, expect: {{ by: users, {expected} }} }}"
+
+    good, bad = case(key, 'outcome: accepted, user: "7"'), case(stranger, "outcome: refused, code: invalid_token")
+    for tests, asked in (50 * good, 1), (20 * (bad + good), 2):
+        with Server(lambda _: key_set(key)) as issuer:
+            config = make((USERS, f'type: jwt, jwks: "{issuer.url}", issuer: us, audience: voice'))
+            run = patchbay("test", "-c", with_tests(config, tests + "\n"))
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert len(issuer.requests) == asked
 
 
 def test_what_cannot_be_tried_fails_and_does_not_keep_the_others(make, tmp_path):

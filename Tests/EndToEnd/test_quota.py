@@ -112,6 +112,45 @@ def test_two_calls_at_once_use_the_same_minutes(start):
     gateway.await_idle()
 
 
+def test_an_operator_is_told_how_much_is_used_by_whom(start):
+    template = changed_config(
+        (
+            "pipelines:\n  parrot",
+            "  minutes: {{ type: call_minutes, store: local, limit: 10m, per: user, period: day, reserve: 30s }}\n"
+            "  own: {{ type: concurrency, limit: 2, per: user, store: local }}\n"
+            "  pages: {{ type: concurrency, limit: 5, per: embed_token }}\npipelines:\n  parrot",
+        ),
+        ("quotas: [seats]", "quotas: [minutes, own, seats, pages]"),
+    )
+    gateway = start(template=template, seats=3)
+
+    def used(query: str) -> list:
+        status, body = gateway.ask("GET", f"/quotas?tenant=default{query}")
+        assert status == 200, body
+        answer = json.loads(body)
+        assert answer["tenant"] == "default"
+        assert [each["quota"] for each in answer["quotas"]] == ["minutes", "own", "seats", "pages"]
+        assert [each["type"] for each in answer["quotas"]] == ["call_minutes"] + ["concurrency"] * 3
+        for each in answer["quotas"]:
+            assert each["used"] is None or each["left"] == each["limit"] - each["used"]
+        minutes = answer["quotas"][0]
+        assert (minutes["unit"], minutes["limit"]) == ("seconds", 600) and minutes["renewal"].endswith("T00:00:00Z")
+        return [each["used"] for each in answer["quotas"]]
+
+    async def main():
+        async with in_call(gateway.signaling(run=61)), in_call(gateway.signaling(run=62, token=jwt(user="8"))):
+            assert used("&auth=users&user=7") == used("&auth=users&user=8") == [30, 1, 2, None]
+            assert used("&auth=users&user=9") == used("&auth=others&user=7") == used("") == [0, 0, 2, None]
+            assert used("&embed_token=some") == [0, 0, 2, 0]
+
+    assert used("&auth=users&user=7") == [0, 0, 0, None]
+    asyncio.run(main())
+    gateway.await_idle()
+    [seconds, *calls] = used("&auth=users&user=7")
+    assert calls == [0, 0, None] and 0 < seconds < 30, "what was taken in advance is given back"
+    assert gateway.ask("GET", "/quotas")[0] == 400 and gateway.ask("GET", "/quotas?tenant=other")[0] == 404
+
+
 class Billing(ThreadingHTTPServer):
     """Dograh's billing service, as far as one question goes; says `verdict`, and keeps what it was asked."""
 

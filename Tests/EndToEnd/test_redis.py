@@ -252,6 +252,47 @@ def test_a_run_and_an_embed_session_of_one_gateway_are_good_at_the_other(start, 
     assert all(key.startswith("patchbay:") for key in redis.keys())
 
 
+def test_an_embed_session_has_one_live_socket_at_two_gateways(start, redis):
+    template = changed_config(
+        ("stores:\n", "stores:\n  shared: {{ type: redis, url: 'redis://127.0.0.1:{redis}' }}\n"),
+        ("match: any\n", "match: any\n    store: shared\n"),
+        ("type: embed_token\n    store: local", "type: embed_token\n    store: shared"),
+    )
+    one, other = (start(template=patient(template), redis=redis.port) for _ in range(2))
+    session = one.embed_session("emb_echo").rpartition("/")[2]
+    at = {each: f"{each.url.replace('http', 'ws', 1)}/api/v1/ws/public/signaling/{session}" for each in (one, other)}
+
+    def leases() -> list[str]:
+        return [key for key in redis.keys() if key.endswith(":socket")]
+
+    async def refused(callers, url) -> bool:
+        try:
+            await callers.open(url)
+            return False
+        except aiohttp.WSServerHandshakeError as refusal:
+            assert refusal.status == 403
+            return True
+
+    async def main():
+        async with Callers() as callers:
+            socket = await callers.open(at[one])
+            assert await refused(callers, at[other])
+            # Whatever Redis forgets, the gateway that has the socket says again.
+            [lease] = leases()
+            redis.ask("DEL", lease)
+            await asyncio.to_thread(redis.await_state, lambda _: leases() == [lease], 15)
+            assert await refused(callers, at[other])
+            await socket.close()
+            await asyncio.to_thread(redis.await_state, lambda _: leases() == [], 10)
+            socket = await callers.open(at[other])
+            assert await refused(callers, at[one])
+            assert (await callers.offer(socket))["type"] == "answer"
+
+    asyncio.run(main())
+    for gateway, refusals in (one, 1), (other, 2):
+        gateway.await_state(lambda now: now["refused"] == {"session_in_use": refusals})
+
+
 def test_dograh_sees_the_calls_and_its_own_are_seen(share, redis):
     gateway = share("dograh_slots", seats=2, change=patient)
     now = int(redis.ask("TIME")[0])

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -515,7 +516,7 @@ ROWS = [
             lambda at, has, method=method, path=path: at.http(method, path, Authorization=f"Bearer {has.token}", X_API_Key=has.key),
             at_home=False, status=404,
         )
-        for method, path in (("GET", "/calls"), ("POST", "/reload"), ("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics"))
+        for method, path in (("GET", "/calls"), ("GET", "/quotas?tenant=acme"), ("POST", "/reload"), ("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics"))
     ),
     Row(
         "the way to another tenant by what proxies add", TURN,
@@ -842,6 +843,8 @@ def test_users_of_two_tenants_are_two_at_the_turn_server(world):
 
 # MARK: - An endpoint that decides
 
+QUESTIONS = 32  # that may be open at once
+
 
 class AskedWorld:
     """A gateway whose two tenants ask one endpoint by one instance, which remembers its answers.
@@ -852,6 +855,9 @@ class AskedWorld:
     def __init__(self, gateways, match: str):
         self.gateways, self.match = gateways, match
         self.nobody = of_nobody(match)
+        self.slow_token = token_of("nobody", "slow")
+        self._goes_on = threading.Event()
+        self._goes_on.set()
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -874,19 +880,31 @@ class AskedWorld:
     def _configuration(self) -> str:
         text = CONFIG[: CONFIG.index("auth:")].replace("  playground: emb_demo\n", "")
         text += 'ice_servers:\n  - {{ urls: ["turn:turn.example.org:3478"], secret: {{ file: {directory}/turn.secret }} }}\n'
-        text += 'auth:\n  app: {{ type: http, url: "{endpoint}", cache: 5m, refusals_per_address: 100000 }}\npipelines:\n  echo: {{ type: echo }}\ntenants:\n'
+        limits = f"timeout: 10s, cache: 5m, questions_at_once: {QUESTIONS}, refusals_per_address: 100000"
+        text += f'auth:\n  app: {{{{ type: http, url: "{{endpoint}}", {limits} }}}}\npipelines:\n  echo: {{{{ type: echo }}}}\ntenants:\n'
         for name in NAMES:
             text += f"  {name}: {{{{ match: {{{{ {self.match}: {address_of(name, self.match)} }}}}, auth: [app], pipeline: echo }}}}\n"
         return text
 
     def _answer(self, body: str):
         question = json.loads(body)
+        if question["token"] == self.slow_token:
+            self._goes_on.wait(30)
         if (question["token"] or question["api_key"]) in (self.tenants[question["tenant"]].has.token, key_of(question["tenant"])):
             return 200, {}, b'{"user":"7","organization":"9"}'
         return 403, {}, b"{}"
 
     def questions(self) -> int:
         return len(self.endpoint.requests)
+
+    @contextlib.contextmanager
+    def slow(self):
+        """Until this is over there is no answer about the slow token, which is good at neither tenant."""
+        self._goes_on.clear()
+        try:
+            yield
+        finally:
+            self._goes_on.set()
 
 
 # By a token or a key that is shown.
@@ -917,6 +935,31 @@ def test_who_is_remembered_at_one_tenant_is_asked_about_at_the_other(asked, row,
     assert row.ask(home, asked.nobody)[0] == answer[0]
     assert row.ask(home, home.has)[0] == let_in
     assert asked.questions() == before + 3, "at home it is still remembered"
+
+
+def test_questions_that_are_open_at_one_tenant_leave_room_for_those_of_the_other(asked):
+    """Of each address, and of all: one of two has three quarters of what there is for both."""
+    first, second = asked.tenants.values()
+    addresses = [f"127.0.0.{number}" for number in range(81, 89)]
+
+    def opened(tenant: Tenant, token: str, address: str) -> int:
+        url = f"{tenant.url}/api/v1/ws/signaling/{ECHO}/{next(FRESH_RUNS)}?token={token}"
+        return upgrade(url, tenant.headers, source=address)[0]
+
+    before, most = asked.questions(), QUESTIONS * 3 // 4
+    with ThreadPoolExecutor(most) as pool, asked.slow():
+        waiting = [pool.submit(opened, first, asked.slow_token, each) for each in addresses * (most // len(addresses))]
+        deadline = time.monotonic() + 8
+        while asked.questions() < before + most:
+            assert time.monotonic() < deadline, "not as many are asked at once as may be"
+            time.sleep(0.02)
+        for each in [*addresses, "127.0.0.89"]:
+            assert opened(first, asked.slow_token, each) == 429
+        for each in addresses:
+            assert opened(second, second.has.token, each) == 101
+        assert asked.questions() == before + most + len(addresses)
+    assert {each.result() for each in waiting} == {403}
+    assert opened(first, first.has.token, addresses[0]) == 101
 
 
 # MARK: - What one uses up

@@ -28,6 +28,7 @@ struct DocumentTests {
         #expect(tenant.pipeline == "parrot" && tenant.pipelines == [2: "echo"])
         #expect(tenant.inboundPolicy == "none" && tenant.outboundPolicy == "none")
         #expect(tenant.runs == .open && tenant.store == "local" && tenant.playground == "emb_demo")
+        #expect(tenant.keepRuns == .seconds(30 * 86_400))
         #expect(tenant.limits.call == .seconds(1800) && tenant.limits.connect == .seconds(60))
         #expect(tenant.limits.grace == .seconds(10))
         #expect(tenant.limits.idle == .seconds(300) && configuration.server.drain == .seconds(20))

@@ -86,6 +86,8 @@ struct SecretTests {
             "old_keys: [hunter2, { env: A }]",
             "key: { env: A }\nkey: hunter2",
             "key: &anchor hunter2",
+            "key: *hunter2",
+            "key: [a, *hunter2]",
             "key: !tag hunter2",
             "<<: { key: hunter2 }",
             "key: \"hunter2",

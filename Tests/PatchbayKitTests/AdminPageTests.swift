@@ -6,7 +6,9 @@ import Testing
 @Suite("The admin port")
 struct AdminPageTests {
     private func status(_ path: String, _ method: String, host: String) async -> Int {
-        let page = AdminPage(environment: .test(media: NoMedia()), host: "Ops.Example") { .needsRestart([]) }
+        let page = AdminPage(environment: .test(media: NoMedia()), host: "Ops.Example", tenant: { _ in nil }) {
+            .needsRestart([])
+        }
         var request = TestRouter.request(path)
         (request.method, request.host) = (method, host)
         return await page.respond(to: request).status

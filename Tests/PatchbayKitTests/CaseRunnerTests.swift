@@ -2,6 +2,7 @@ import PatchbayBuiltin
 import PatchbayConfig
 import PatchbayPlugin
 import PatchbayTesting
+import Synchronization
 import TestSupport
 import Testing
 
@@ -23,6 +24,8 @@ struct CaseRunnerTests {
               - { token: emb_demo, workflow: 33, owner: shop, allowed_domains: [shop.example], usage_limit: 1 }
               - { token: emb_off, workflow: 33, active: false }
               - { token: emb_old, workflow: 33, expires: 2020-01-31 }
+              - { token: emb_many, workflow: 33, owner: shop }
+          keys: { type: api_key, store: local }
           slow: { type: slow }
           away: { type: slow, word: away }
           lost: { type: slow, word: lost }
@@ -38,6 +41,7 @@ struct CaseRunnerTests {
             store: local
             ice: { inbound: private, outbound: public }
           page: { match: { path: /page }, auth: [users, embeds], pipeline: echo, store: local }
+          keys: { match: { path: /keys }, auth: [keys], pipeline: echo, store: local }
           open: { match: { path: /open }, allow_anonymous: true, pipeline: echo, store: local }
           runs: { match: { path: /runs }, auth: [users], pipeline: echo, store: local, runs: registered }
           slow: { match: { path: /slow }, auth: [slow], pipeline: echo, store: local }
@@ -47,7 +51,8 @@ struct CaseRunnerTests {
         """
 
     private func runner(_ tests: String, base: String = Self.base) throws -> CaseRunner {
-        let plugins: [PluginRegistration] = .builtin + [.auth(SlowAuth.self)]
+        let plugins: [PluginRegistration] =
+            .builtin + [.auth(SlowAuth.self), .auth(OnceAuth.self), .auth(SteadyAuth.self)]
         let environment = [
             "SECRET": Leaks.secret("an HMAC secret", "2b7e151628aed2a6abf7158809cf4f3c"), "TOKEN": "no.such.token",
         ]
@@ -58,8 +63,9 @@ struct CaseRunnerTests {
             patience: .milliseconds(200), wallClock: { .seconds(1_800_000_000) })
     }
 
-    private func reports(_ tests: String) async throws -> [CaseReport] {
-        var runner = try runner("tests:\n" + tests.split(separator: "\n").map { "  - { name: a, \($0) }\n" }.joined())
+    private func reports(_ tests: String, base: String = Self.base) async throws -> [CaseReport] {
+        let entries = tests.split(separator: "\n").map { "  - { name: a, \($0) }\n" }.joined()
+        var runner = try runner("tests:\n" + entries, base: base)
         var reports: [CaseReport] = []
         for test in runner.configuration.tests { reports.append(await runner.run(test)) }
         await runner.stop()
@@ -294,11 +300,11 @@ struct CaseRunnerTests {
     func unmintable(minting: String, fault: String, help: String) {
         let hash = "sha256:" + String(repeating: "0", count: 64)
         let keys =
-            "  keys: { type: api_key, keys: [{ id: a, hash: \"\(hash)\", user: a }] }\n"
-            + "  issuer: { type: jwt, jwks: \"https://issuer.example/keys\" }\n"
+            "keys: { type: api_key, keys: [{ id: a, hash: \"\(hash)\", user: a }] }\n"
+            + "  issuer: { type: jwt, jwks: \"https://issuer.example/keys\" }"
         let test = "tests: [{ name: a, connect: { path: /x, token: { \(minting) } }, expect: { outcome: refused } }]"
         let faults = #expect(throws: Faults.self) {
-            try runner(test, base: Self.base.replacing("pipelines: { echo", with: keys + "pipelines: { echo"))
+            try runner(test, base: Self.base.replacing("keys: { type: api_key, store: local }", with: keys))
         }
         #expect(faults?.faults.map { "\($0.path): \($0.message)" } == ["tests[0].connect.token\(fault)"])
         #expect(faults?.faults.first?.help == help)
@@ -337,16 +343,157 @@ struct CaseRunnerTests {
         for report in reports { #expect(!"\(report) \(report.json)".contains("hunter2")) }
     }
 
-    @Test("a test of a token that may be used once uses nothing up")
+    @Test("a test of a token that may be used once uses nothing up, not for another test either")
     func usesNothingUp() async throws {
         let start = "embed: { token: emb_demo, path: /page, origin: 'https://shop.example' }"
         let test = "\(start), expect: { outcome: accepted }"
-        var first = try runner("tests: [{ name: a, \(test) }]")
-        #expect(await first.run(try #require(first.configuration.tests.first)).isGood)
-        let store = try #require(first.deployment.instances.first { $0.kind == .store && $0.name == "local" }?.plugin)
-        #expect(await (store as? MemoryStore)?.keys == [])
+        var first = try runner("tests: [{ name: a, \(test) }, { name: b, \(test) }]")
+        let tests = first.configuration.tests
+        #expect(tests.count == 2)
+        for test in tests {
+            let report = await first.run(test)
+            #expect(report.isGood, "\(report)")
+        }
+        let instance = first.deployment.instances.first { $0.kind == .store && $0.name == "local" }
+        let store = try #require(instance?.plugin as? MemoryStore)
+        #expect(await store.keys == [])
+        #expect(try await store.counter("embed_token:uses:embeds/emb_demo") == 0)
         await first.stop()
     }
+
+    @Test("a test has what it wrote, in the step after")
+    func findsItsOwn() async throws {
+        let test = """
+            connect: { path: /keys/api/v1/ws/signaling/7/12, api_key: { mint: keys, user: ci } }, \
+            expect: { outcome: accepted, by: keys, user: ci }
+            """
+        let reports = try await reports("\(test)\n\(test)")
+        #expect(reports.map(\.isGood) == [true, true], "\(reports)")
+    }
+
+    @Test("no test uses up what another is allowed: 20 pages of one address may start at once, and each is the first")
+    func limits() async throws {
+        let start = "embed: { token: emb_many, path: /page }, expect:"
+        let good = Array(repeating: "\(start) { outcome: accepted, by: embeds }", count: 25)
+        let reports = try await reports(good.joined(separator: "\n"))
+        #expect(reports.count == 25)
+        #expect(reports.allSatisfy { $0.isGood }, "\(reports)")
+    }
+
+    @Test("an expectation that is wrong fails, before tests that use the same and behind them", arguments: [0, 25])
+    func order(place: Int) async throws {
+        let start = "embed: { token: emb_many, path: /page }, expect:"
+        var tests = Array(repeating: "\(start) { outcome: accepted }", count: 25)
+        tests.insert("\(start) { outcome: refused }", at: place)
+        let reports = try await reports(tests.joined(separator: "\n"))
+        let wrong = CaseReport.Mismatch(key: "outcome", expected: "refused", found: "accepted")
+        let expected: [[CaseReport.Mismatch]] = (0..<26).map { $0 == place ? [wrong] : [] }
+        #expect(reports.map(\.mismatches) == expected)
+        #expect(reports.allSatisfy { $0.failure == nil })
+    }
+
+    /// What instances noted while tests ran, and how these went.
+    private func lives(once: String, tests: Int = 3) async throws -> (noted: [String], reports: [CaseReport]) {
+        let book = "\(UInt64.random(in: 0 ... .max))"
+        let base = """
+            version: 1
+            auth: { steady: { type: steady, book: '\(book)' }, once: { type: once, book: '\(book)'\(once) } }
+            pipelines: { echo: { type: echo } }
+            tenants: { all: { match: any, auth: [steady, once], pipeline: echo } }
+
+            """
+        let test = "connect: { path: /api/v1/ws/signaling/7/12 }, expect: { outcome: accepted, by: once }"
+        let reports = try await reports(Array(repeating: test, count: tests).joined(separator: "\n"), base: base)
+        return (notes.withLock { $0[book] ?? [] }, reports)
+    }
+
+    @Test("what remembers callers starts and stops with each test; what does not, with all of them")
+    func ownInstances() async throws {
+        let (noted, reports) = try await lives(once: "")
+        #expect(reports.map(\.isGood) == [true, true, true], "\(reports)")
+        let each = Array(repeating: ["once starts", "once stops"], count: 3).flatMap(\.self)
+        let expected: [String] = ["steady starts"] + each + ["steady stops"]
+        #expect(noted == expected)
+    }
+
+    @Test("what could not start is not tried again, though each test would have one of its own")
+    func failedOnce() async throws {
+        let (noted, reports) = try await lives(once: ", away: true")
+        let failure = "auth.once could not start: nobody is there"
+        #expect(reports.map(\.failure) == [failure, failure, failure])
+        #expect(noted == ["steady starts", "once starts", "once stops", "steady stops"])
+    }
+
+    @Test("what did not stop in time is waited for once")
+    func clings() async throws {
+        let began = ContinuousClock.now
+        let (_, reports) = try await lives(once: ", clings: true", tests: 100)
+        #expect(reports.count == 100)
+        #expect(reports.allSatisfy { $0.isGood }, "\(reports)")
+        // 200 ms, and not for each.
+        #expect(ContinuousClock.now - began < .seconds(15))
+    }
+}
+
+/// What instances of ``OnceAuth`` and ``SteadyAuth`` went through, in order, by the word that a test gives them.
+private let notes = Mutex<[String: [String]]>([:])
+
+private struct NotedSettings: PluginSettings {
+    @Field("Where it notes its life") var book: String
+    @Field("Whether it cannot start") var away: Bool = false
+    @Field("Whether it does not stop") var clings: Bool = false
+
+    func note(_ text: String) {
+        notes.withLock { $0[book, default: []].append(text) }
+    }
+}
+
+/// Lets in the first that it meets.
+private final class OnceAuth: AuthPlugin {
+    static let type = "once"
+    static let summary = "Lets one caller in."
+
+    private let settings: NotedSettings
+    private let hasMet = Mutex(false)
+
+    init(settings: NotedSettings, context: PluginContext) {
+        self.settings = settings
+    }
+
+    func start() async throws {
+        settings.note("once starts")
+        if settings.away { throw CallerError("nobody is there") }
+    }
+
+    func stop() async {
+        settings.note("once stops")
+        if settings.clings { await Task.detached { try? await Task.sleep(for: .seconds(60)) }.value }
+    }
+
+    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
+        let isLate = hasMet.withLock { hasMet in
+            defer { hasMet = true }
+            return hasMet
+        }
+        return isLate ? .reject(Denial(code: "late", message: "Late")) : .accept(Principal(id: "7"))
+    }
+}
+
+/// Knows nobody, whoever came before.
+private struct SteadyAuth: AuthPlugin {
+    static let type = "steady"
+    static let summary = "Knows nobody."
+    static let remembersCallers = false
+
+    private let settings: NotedSettings
+
+    init(settings: NotedSettings, context: PluginContext) {
+        self.settings = settings
+    }
+
+    func start() async throws { settings.note("steady starts") }
+    func stop() async { settings.note("steady stops") }
+    func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome { .pass }
 }
 
 /// Cannot start, or not in time; or cannot tell who is calling.

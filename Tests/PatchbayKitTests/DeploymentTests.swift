@@ -26,6 +26,18 @@ struct DeploymentTests {
           deep: { match: { path: /t/acme/deep }, allow_anonymous: true, pipeline: echo }
         """
 
+    @Test("a tenant's runs are kept as long as it says")
+    func keptRuns() throws {
+        let tenants = try deployment(
+            """
+            version: 1
+            pipelines: { echo: { type: echo } }
+            tenants: { default: { match: any, allow_anonymous: true, pipeline: echo, keep_runs: 7d } }
+            """
+        ).tenants
+        #expect(tenants.map(\.keepsRuns) == [.seconds(7 * 86_400)])
+    }
+
     @Test(
         "a tenant is chosen by the longest path prefix, then the host, then any",
         arguments: [
@@ -82,6 +94,21 @@ struct DeploymentTests {
             let pipeline = acme.pipeline(forWorkflow: workflow)
             #expect(pipeline.name == name && type(of: pipeline.plugin).type == name)
         }
+    }
+
+    @Test("an auth instance is told how many tenants have it, however often one of them names it")
+    func sharedAuth() throws {
+        let yaml = """
+            version: 1
+            pipelines: { echo: { type: echo } }
+            auth: { all: { type: failing }, two: { type: failing }, one: { type: failing } }
+            tenants:
+              a: { match: any, auth: [one, all, one], pipeline: echo }
+              b: { match: { path: /b }, auth: [two, all], pipeline: echo }
+              c: { match: [{ path: /c }, { path: /cc }], auth: [two, all], pipeline: echo }
+            """
+        let counts = try deployment(yaml).tenants.map { tenant in tenant.auth.map { "\($0.name) \($0.tenantCount)" } }
+        #expect(counts == [["one 1", "all 3", "one 1"], ["two 2", "all 3"], ["two 2", "all 3"]])
     }
 
     @Test("instances that cannot start stop the start, and are all named")
@@ -312,16 +339,18 @@ struct AuthChainTests {
         static let type = "door"
         static let summary = "Says what a test says."
         private let outcome: AuthOutcome
-        private let count = Mutex(0)
+        private let counts = Mutex<[Int]>([])
 
         init(settings: NoSettings, context: PluginContext) { outcome = .pass }
 
         init(_ outcome: AuthOutcome) { self.outcome = outcome }
 
-        var asked: Int { count.withLock { $0 } }
+        var asked: Int { tenantCounts.count }
+        /// What it was told each time.
+        var tenantCounts: [Int] { counts.withLock { $0 } }
 
         func authenticate(_ request: ConnectRequest) async throws -> AuthOutcome {
-            count.withLock { $0 += 1 }
+            counts.withLock { $0.append(request.tenantCount) }
             return outcome
         }
     }
@@ -336,6 +365,15 @@ struct AuthChainTests {
         }
         #expect(principal.id == "second")
         #expect(last.asked == 0)
+    }
+
+    @Test("each is told how many tenants have it, and not how many have another of the chain")
+    func tenantCounts() async throws {
+        let doors = [Door(.pass), Door(.accept(Principal(id: "second")))]
+        var tenant = Tenant.test(auth: doors)
+        tenant.auth[0].tenantCount = 3
+        _ = try await tenant.authenticate(.test)
+        #expect(doors.map(\.tenantCounts) == [[3], [1]])
     }
 
     @Test("a rejection ends the chain")

@@ -1,4 +1,5 @@
 import PatchbayPlugin
+import PatchbayTesting
 import Signaling
 import Synchronization
 import Testing
@@ -246,6 +247,23 @@ struct OtherMessagesTests {
         #expect(try await world.leftovers() == [])
         #expect(try await world.tenant.runs.find(501, owner: .user("7"))?.hasEnded == true)
         await socket.close()
+    }
+
+    @Test(
+        "the store remembers a run that nobody registered as long as the tenant says, and then it can be called again")
+    func openRunIsForgotten() async throws {
+        let clock = TestClock()
+        let world = World(store: MemoryStore(wallClock: { clock.now }))
+        let socket = await world.socket()
+        await socket.offer("PC-a")
+        await socket.close()
+        clock.advance(by: world.tenant.keepsRuns - .seconds(1))
+        #expect(try await world.tenant.runs.find(501, owner: .user("7"))?.hasEnded == true)
+        clock.advance(by: .seconds(1))
+        #expect(try await world.tenant.runs.find(501, owner: .user("7")) == nil)
+        let again = await world.socket()
+        #expect(await again.offer("PC-a") == Sent.answer("PC-a", to: "v=0"))
+        await again.close()
     }
 
     @Test("the end of one socket ends its calls, frees them as ended, and no other socket's")

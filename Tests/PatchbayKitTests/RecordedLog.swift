@@ -2,10 +2,11 @@ import Logging
 import Synchronization
 import TestSupport
 
-/// The last line of each message.
+/// The last line of each message, and how many there were.
 struct RecordedLog: LogHandler {
     final class Lines: Sendable {
         let byMessage = Mutex<[String: Logger.Metadata]>([:])
+        let counts = Mutex<[String: Int]>([:])
     }
 
     let lines = Lines()
@@ -23,5 +24,6 @@ struct RecordedLog: LogHandler {
         watched.log(event: event)
         let metadata = metadata.merging(event.metadata ?? [:]) { _, new in new }
         lines.byMessage.withLock { $0["\(event.message)"] = metadata }
+        lines.counts.withLock { $0["\(event.message)", default: 0] += 1 }
     }
 }

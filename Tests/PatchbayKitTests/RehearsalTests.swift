@@ -141,12 +141,16 @@ struct RehearsalTests {
 
     /// What is warned of at 2027-01-15T08:00:00Z, where a tenant asks these: path and message.
     private func told(_ auth: String, asked: String) throws -> [String] {
-        let yaml = """
+        try told(
+            """
             version: 1
             auth: { \(auth) }
             pipelines: { echo: { type: echo } }
             tenants: { t: { match: any, auth: \(asked), pipeline: echo } }
-            """
+            """)
+    }
+
+    private func told(_ yaml: String) throws -> [String] {
         let plugins: [PluginRegistration] = .builtin
         let configuration = try GatewayConfiguration.load(
             text: yaml, environment: ["SECRET": Leaks.secret("an HMAC secret", "2b7e151628aed2a6abf7158809cf4f3c")],
@@ -194,6 +198,40 @@ struct RehearsalTests {
         #expect(reasons.count == (place == nil ? 0 : 1), "\(found)")
         let expected = "tenants.t.auth[\(place ?? 0)]: \(reason) is asked before"
         #expect(reasons.allSatisfy { $0.hasPrefix(expected) }, "\(found)")
+    }
+
+    private static let slots = "type: dograh_slots, store: shared"
+    private static let billing = "type: dograh, mode: hosted"
+    private static let directory = #"directory: { organizations: { "9": { workflows: { "33": { owner: "7" } } } } }"#
+
+    @Test(
+        "a quota that knows runs by numbers which others have, too, is warned of where callers may choose them",
+        arguments: [
+            (slots, "auth: [users]", true), (slots, "auth: [users], runs: registered", false),
+            (slots, "auth: [pages]", false), (slots, "auth: [pages, users]", true),
+            (slots, "auth: [pages], allow_anonymous: true", true),
+            (slots, "auth: [pages], allow_anonymous: true, runs: registered", false),
+            ("\(billing), \(directory)", "auth: [users]", true),
+            ("\(billing), \(directory)", "auth: [users], runs: registered", false),
+            ("\(billing), \(directory), send_runs: false", "auth: [users]", false),
+            ("\(billing), store: local", "auth: [users]", false),
+            ("type: concurrency, limit: 1, store: local", "auth: [users]", false),
+        ] as [(String, String, Bool)])
+    func runs(quota: String, tenant: String, isWarned: Bool) throws {
+        let found = try told(
+            """
+            version: 1
+            stores: { local: { type: memory }, shared: { type: redis, url: "redis://127.0.0.1:1" } }
+            auth:
+              users: { type: jwt, secret: { env: SECRET } }
+              pages: { type: embed_token, store: local, tokens: [{ token: emb_shop, workflow: 1 }] }
+            quotas: { seats: { type: concurrency, limit: 1, store: local }, q: { \(quota) } }
+            pipelines: { echo: { type: echo } }
+            tenants: { t: { match: any, quotas: [seats, q, q], pipeline: echo, store: local, \(tenant) } }
+            """)
+        let reason = "to 'q' that is one which others know by its number: write `runs: registered`"
+        let expected = isWarned ? ["tenants.t.quotas[1]: a caller may name any run, and \(reason)"] : []
+        #expect(found.filter { $0.contains("runs: registered") } == expected, "\(found)")
     }
 
     @Test("stores start first, and all stop in reverse")

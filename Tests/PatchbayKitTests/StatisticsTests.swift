@@ -106,7 +106,9 @@ struct StatisticsTests {
     }
 
     private static func calls(_ world: World) async throws -> [JSONValue] {
-        let page = AdminPage(environment: world.environment, host: "127.0.0.1") { .needsRestart([]) }
+        let page = AdminPage(environment: world.environment, host: "127.0.0.1", tenant: { _ in nil }) {
+            .needsRestart([])
+        }
         let response = await page.respond(to: TestRouter.request("/calls"))
         guard case .array(let calls)? = try JSONValue(parsing: response.body)["calls"] else { return [] }
         return calls

@@ -52,15 +52,26 @@ struct TURNServerTests {
     }
 
     @Test(
-        "have a name that no id can break",
+        "have a name that no id can break, and that is its own",
         arguments: [
-            ("", ""), ("a:b", "a:b"), ("7\n8\r\u{0}9\u{7f}", "789"), ("Ärger🙂 1", "rger 1"), ("\u{202e}x", "x"),
-            (String(repeating: "a", count: 1000), String(repeating: "a", count: 128)), ("e\u{301}", "e"),
+            ("7\n8\r\u{0}9\u{7f}", "789"), ("Ärger🙂 1", "rger 1"), ("\u{202e}x", "x"), ("e\u{301}", "e"),
+            (String(repeating: "a", count: 1000), String(repeating: "a", count: 96)),
         ])
     func hostileID(id: String, shown: String) throws {
+        let server = try #require(Self.server())
+        let names = try [id, id + "ü", id + "ö", shown].map { id in
+            try server.credentials(for: id, lifetime: nil, now: Self.now).username
+        }
+        let name = try #require(names.first)
+        #expect(name.wholeMatch(of: /1800003600:(.*)~[0-9a-f]{16}/)?.output.1 == shown[...])
+        #expect(name.utf8.allSatisfy { 0x20..<0x7f ~= $0 })
+        #expect(Set(names).count == 4)
+    }
+
+    @Test("have the id as it is where it fits", arguments: ["", "a:b", String(repeating: "a", count: 128)])
+    func fittingID(id: String) throws {
         let credentials = try #require(Self.server()).credentials(for: id, lifetime: nil, now: Self.now)
-        #expect(credentials.username == "1800003600:" + shown)
-        #expect(credentials.username.utf8.allSatisfy { 0x20..<0x7f ~= $0 })
+        #expect(credentials.username == "1800003600:" + id)
     }
 
     @Test("are made by nobody without a secret")

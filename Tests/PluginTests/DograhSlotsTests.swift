@@ -183,6 +183,24 @@ struct DograhSlotsTests {
         }
     }
 
+    @Test("a run has one slot whatever the organisation: whoever may name another's run keeps its own call out")
+    func boundByAnother() async throws {
+        try await RedisFixture.with { redis in
+            let quota = try quota(redis)
+            // What has a host warn of tenants whose callers choose.
+            #expect(quota.sharesRunNumbers)
+            let theirs = try #require(try await lease(quota, run: 501, organization: "8"))
+            let slot = try #require(Slot(entry: theirs.id))
+            #expect(try await denial(quota, run: 501) == Self.bound)
+            #expect(try await counts(redis) == [0, 1])
+            let mapping = try await redis.texts("HGETALL", "workflow_slot_mapping:501")
+            #expect(mapping == ["org_id", "8", "slot_id", slot.id])
+            #expect(try await lease(quota, run: 502) != nil)
+            await release(quota, theirs)
+            #expect(try await lease(quota, run: 501) != nil)
+        }
+    }
+
     @Test("visitors of embed pages have runs of the gateway's, not Dograh's of that number: they count unbound")
     func embedPages() async throws {
         try await RedisFixture.with { redis in

@@ -41,9 +41,12 @@ struct HTTPAuthLimitTests {
         }
     }
 
-    private func caller(_ token: String, network: String, tenant: String = "acme") -> ConnectRequest {
+    /// - Parameter tenants: how many share the instance.
+    private func caller(
+        _ token: String, network: String, tenant: String = "acme", of tenants: Int = 1
+    ) -> ConnectRequest {
         var request = ConnectRequest.showing(token: token)
-        request.tenant = tenant
+        (request.tenant, request.tenantCount) = (tenant, tenants)
         request.remoteNetwork = network
         return request
     }
@@ -75,16 +78,79 @@ struct HTTPAuthLimitTests {
                 #expect(try await auth.authenticate(caller("bad", network: "192.0.2.1")).denial == .tooManyRequests)
             }
             group.addTask { try await auth.authenticate(caller("good", network: "192.0.2.2")) }
-            // Nor is it another tenant's concern.
-            group.addTask { try await auth.authenticate(caller("good", network: "192.0.2.1", tenant: "other")) }
-            while endpoint.waiting < 6 { await Task.yield() }
-            #expect(endpoint.count == 6)
+            while endpoint.waiting < 5 { await Task.yield() }
+            #expect(endpoint.count == 5)
             endpoint.letGo()
             let outcomes = try await group.reduce(into: []) { $0.append($1) }
-            #expect(outcomes.count { $0.principal != nil } == 2)
+            #expect(outcomes.count { $0.principal != nil } == 1)
             #expect(outcomes.count { $0.denial?.code == "invalid_token" } == 4)
         }
         #expect(try await auth.authenticate(caller("good", network: "192.0.2.1")).principal != nil)
+    }
+
+    @Test("a network has its eighth over all tenants, and at no tenant so much that nobody gets in at another")
+    func oneNetworkAtTenants() async throws {
+        let endpoint = SlowEndpoint()
+        let auth = try endpoint.auth { $0.questionsAtOnce = 32 }
+        let network = "192.0.2.1"
+        try await withThrowingTaskGroup(of: AuthOutcome.self) { group in
+            for _ in 0..<3 { group.addTask { try await auth.authenticate(caller("bad", network: network, of: 2)) } }
+            while endpoint.waiting < 3 { await Task.yield() }
+            let fourth = try await auth.authenticate(caller("bad", network: network, of: 2))
+            #expect(fourth.denial == .tooManyRequests)
+            group.addTask { try await auth.authenticate(caller("good", network: network, tenant: "other", of: 2)) }
+            while endpoint.waiting < 4 { await Task.yield() }
+            for tenant in ["acme", "other"] {
+                let fifth = try await auth.authenticate(caller("good", network: network, tenant: tenant, of: 2))
+                #expect(fifth.denial == .tooManyRequests)
+            }
+            group.addTask { try await auth.authenticate(caller("good", network: "192.0.2.2", tenant: "other", of: 2)) }
+            while endpoint.waiting < 5 { await Task.yield() }
+            #expect(endpoint.count == 5)
+            endpoint.letGo()
+            let outcomes = try await group.reduce(into: []) { $0.append($1) }
+            #expect(outcomes.count { $0.principal != nil } == 2)
+        }
+    }
+
+    @Test("one tenant of two leaves a quarter to the other, from however many networks it is asked")
+    func oneTenant() async throws {
+        let endpoint = SlowEndpoint()
+        let auth = try endpoint.auth { $0.questionsAtOnce = 32 }
+        let networks = (1...8).map { "192.0.2.\($0)" }
+        try await withThrowingTaskGroup(of: AuthOutcome.self) { group in
+            for network in networks {
+                for _ in 0..<3 { group.addTask { try await auth.authenticate(caller("bad", network: network, of: 2)) } }
+            }
+            while endpoint.waiting < 24 { await Task.yield() }
+            for network in networks + ["192.0.2.9"] {
+                let outcome = try await auth.authenticate(caller("bad", network: network, of: 2))
+                #expect(outcome.denial == .tooManyRequests)
+            }
+            for network in networks {
+                group.addTask { try await auth.authenticate(caller("good", network: network, tenant: "other", of: 2)) }
+            }
+            while endpoint.waiting < 32 { await Task.yield() }
+            let last = try await auth.authenticate(caller("good", network: "192.0.2.9", tenant: "other", of: 2))
+            #expect(last.denial == .tooManyRequests)
+            #expect(endpoint.count == 32)
+            endpoint.letGo()
+            let outcomes = try await group.reduce(into: []) { $0.append($1) }
+            #expect(outcomes.count { $0.principal != nil } == 8)
+        }
+    }
+
+    @Test("of questions that are over nothing is kept")
+    func nothingIsKept() {
+        let limits = QuestionLimits(atOnce: 32, refusalsPerMinute: 60)
+        let askers = (0..<200).map {
+            QuestionLimits.Asker(tenant: "\($0 % 3)", network: "192.0.2.\($0 % 50)", tenantCount: 3)
+        }
+        let entered = askers.filter { limits.enter($0, now: .zero) }
+        #expect(entered.count == 32)
+        #expect(!limits.isIdle)
+        for asker in entered { limits.leave(asker) }
+        #expect(limits.isIdle)
     }
 
     @Test("no more is asked at once than it may be, whoever they are")
@@ -123,6 +189,47 @@ struct HTTPAuthLimitTests {
         #expect(try await auth.authenticate(caller("good", network: "192.0.2.2")).principal != nil)
         endpoint.clock.advance(by: .seconds(10))
         #expect(try await auth.authenticate(caller("good", network: "192.0.2.1")).principal != nil)
+    }
+
+    @Test("refusals of a network count over all tenants, and those at one leave half to its callers at others")
+    func refusalsAtTenants() async throws {
+        let endpoint = SlowEndpoint()
+        endpoint.letGo()
+        let auth = try endpoint.auth { $0.refusalsPerAddress = 12 }
+        func outcome(_ token: String, _ tenant: String, network: String = "192.0.2.1") async throws -> AuthOutcome {
+            try await auth.authenticate(caller(token, network: network, tenant: tenant, of: 3))
+        }
+        for tenant in ["acme", "other"] {
+            for _ in 0..<2 { #expect(try await outcome("bad", tenant).denial?.code == "invalid_token") }
+            #expect(try await outcome("good", tenant).denial == .tooManyRequests)
+        }
+        let before = endpoint.count
+        #expect(try await outcome("good", "third").denial == .tooManyRequests)
+        #expect(endpoint.count == before)
+        #expect(try await outcome("good", "acme", network: "192.0.2.2").principal != nil)
+        endpoint.clock.advance(by: .seconds(10))
+        for tenant in ["acme", "other", "third"] { #expect(try await outcome("good", tenant).principal != nil) }
+    }
+
+    @Test("nor does a tenant take more of them by being refused many at once")
+    func manyRefusalsAtOnce() async throws {
+        let endpoint = SlowEndpoint()
+        let auth = try endpoint.auth { settings in
+            settings.questionsAtOnce = 64
+            settings.refusalsPerAddress = 12
+        }
+        try await withThrowingTaskGroup(of: AuthOutcome.self) { group in
+            for _ in 0..<6 { group.addTask { try await auth.authenticate(caller("bad", network: "192.0.2.1", of: 2)) } }
+            while endpoint.waiting < 6 { await Task.yield() }
+            endpoint.letGo()
+            for try await outcome in group { #expect(outcome.denial?.code == "invalid_token") }
+        }
+        for _ in 0..<2 {
+            let outcome = try await auth.authenticate(caller("bad", network: "192.0.2.1", tenant: "other", of: 2))
+            #expect(outcome.denial?.code == "invalid_token")
+        }
+        let outcome = try await auth.authenticate(caller("bad", network: "192.0.2.1", tenant: "other", of: 2))
+        #expect(outcome.denial == .tooManyRequests)
     }
 
     @Test("an endpoint that does not answer is not held against the callers")

@@ -180,6 +180,8 @@ struct StoreTests {
                 let found = try await store.share("t:sum", member: member, change, timeToLive: .seconds(60))
                 #expect(found == (share, count), "\(member): \(change)")
             }
+            #expect(try await store.counter("t:sum") == CounterShare.most)
+            #expect(try await store.counter("t:other") == 0)
             let five = CounterShare.Change.draw(upTo: 5, limit: 9)
             let other = try await store.share("t:other", member: "a", five, timeToLive: .seconds(60))
             #expect(other == (5, 5))

@@ -6,6 +6,8 @@ import Testing
 import WebSocket
 
 private let long = String(repeating: "a", count: 9000)
+private let marks = String(repeating: "\u{301}", count: 31)
+private let escapedMarks = String(repeating: "%CC%81", count: 31)
 
 struct Refusal: CustomTestStringConvertible, Sendable {
     var testDescription: String
@@ -86,6 +88,13 @@ struct HTTPTests {
             Refusal("null in path", "GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
             Refusal("path not UTF-8", "GET /%ff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
             Refusal("line feed in query", "GET /?a=%0a HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("marks in a host", "GET / HTTP/1.1\r\nHost: x\(marks)\r\n\r\n", 400),
+            Refusal("marks in a field", "GET / HTTP/1.1\r\nHost: x\r\nOrigin: http://\(marks)\r\n\r\n", 400),
+            Refusal("marks in a field of no use", "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\nA: \(marks)\r\n\r\n", 400),
+            Refusal("marks in a target", "GET /\(marks) HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("marks in a path", "GET /a/\(escapedMarks) HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("marks in a query", "GET /?a=\(escapedMarks) HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            Refusal("marks in a query's name", "GET /?\(escapedMarks)=a HTTP/1.1\r\nHost: x\r\n\r\n", 400),
             Refusal("no host in the target", "GET http:///a HTTP/1.1\r\nHost: x\r\n\r\n", 400),
             Refusal("a user in the target", "GET http://a@x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
             Refusal("asterisk form", "GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400),

@@ -30,7 +30,9 @@ struct Admission: Sendable {
         self.environment = environment
         runs = tenant.runs
         instances = tenant.instances
-        run = WorkflowRun(id: request.workflowRunID, owner: owner, workflowID: request.workflowID)
+        run = WorkflowRun(
+            id: request.workflowRunID, owner: owner, workflowID: request.workflowID,
+            timeToLive: tenant.keepsRuns)
         client = CallClient(request, pcID: pcID)
 
         guard !environment.registry.isDraining else { throw .denied(.draining) }
@@ -55,7 +57,7 @@ struct Admission: Sendable {
             guard let found = try await runs.find(run.id, owner: run.owner) else { return }
             run = found
         } catch {
-            environment.logger.error("the store could not look up a run", metadata: ["error": "\(error)"])
+            environment.logger.error("the store could not look up a run", metadata: metadata(error))
             throw .denied(.runUnavailable)
         }
         if run.hasEnded { throw .denied(.runCompleted) }
@@ -71,7 +73,7 @@ struct Admission: Sendable {
             }
         } catch {
             if !(error is Refusal) {
-                environment.logger.error("the store could not take a run", metadata: ["error": "\(error)"])
+                environment.logger.error("the store could not take a run", metadata: metadata(error))
                 // It may be taken all the same; nobody waits until that is given back.
                 releaseRunLater()
             }
@@ -91,7 +93,7 @@ struct Admission: Sendable {
         do {
             _ = try await runs.add(run)
         } catch {
-            environment.logger.warning("the store did not take a run", metadata: ["error": "\(error)"])
+            environment.logger.warning("the store did not take a run", metadata: metadata(error))
         }
     }
 
@@ -99,7 +101,7 @@ struct Admission: Sendable {
         do {
             try await runs.release(run.id, owner: run.owner, callID: request.callID)
         } catch {
-            environment.logger.error("the store did not take a run back", metadata: ["error": "\(error)"])
+            environment.logger.error("the store did not take a run back", metadata: metadata(error))
             releaseRunLater()
         }
     }
@@ -144,8 +146,7 @@ struct Admission: Sendable {
             try await runs.end(run)
             await releaseRun()
         } catch {
-            environment.logger.error(
-                "the store did not take a run's end; trying again", metadata: ["error": "\(error)"])
+            environment.logger.error("the store did not take a run's end; trying again", metadata: metadata(error))
             afterwards(for: Self.patience) {
                 do {
                     try await runs.end(run)
@@ -160,6 +161,10 @@ struct Admission: Sendable {
 
     /// How long a run's end is tried. A store that is away for longer is not worth a task for each call.
     private static let patience = Duration.seconds(3_600)
+
+    private func metadata(_ error: any Error) -> Logger.Metadata {
+        ["tenant": "\(request.tenant)", "run": "\(request.workflowRunID)", "error": "\(error)"]
+    }
 
     /// Tries something until it goes well, while nobody waits for it.
     private func afterwards(for time: Duration, _ body: @escaping @Sendable () async throws -> Void) {

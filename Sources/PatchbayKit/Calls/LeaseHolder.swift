@@ -120,7 +120,9 @@ struct LeaseHolder: Sendable {
         do {
             return try await quota.plugin.admit(request)
         } catch {
-            logger.warning("quota could not tell", metadata: ["quota": "\(quota.name)", "error": "\(error)"])
+            logger.warning(
+                "quota could not tell",
+                metadata: ["tenant": "\(request.tenant)", "quota": "\(quota.name)", "error": "\(error)"])
             return nil
         }
     }

@@ -253,7 +253,7 @@ actor SignalingSession {
     private func contextVariables(adding added: [String: JSONValue]?) -> [String: JSONValue] {
         var variables = target.principal.contextVariables
         if target.principal.mayAddContext, let added {
-            variables.merge(added.filter { !Call.reservedVariables.contains($0.key) }) { _, fromClient in fromClient }
+            variables.merge(added.filter { !Call.reservedVariables.contains($0.key) }) { known, _ in known }
         }
         return variables
     }

@@ -81,9 +81,9 @@ struct ConfigurationOption: ParsableArguments {
 
     /// Likewise, of a file.
     static func load(
-        _ file: String, asJSON: Bool = false, logLevel: Logger.Level = .info
+        _ file: String, asJSON: Bool = false,
+        logger: Logger = Logger(label: "patchbay") { OneLineLogHandler.standardError($0, level: .info) }
     ) throws -> (GatewayConfiguration, Gateway) {
-        let logger = Logger(label: "patchbay") { OneLineLogHandler.standardError($0, level: logLevel) }
         do throws(Faults) {
             let plugins = Patchbay.registered
             let configuration = try read(file, plugins)

@@ -20,9 +20,13 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         let path = file ?? config.file
         let level = Logger.Level(rawValue: logLevel.rawValue) ?? .info
-        // For loggers that others make.
-        LoggingSystem.bootstrap { OneLineLogHandler.standardError($0, level: level) }
-        let (_, gateway) = try ConfigurationOption.load(path, logLevel: level)
+        // Others make loggers, too.
+        LoggingSystem.bootstrap { [budget = LogBudget(), start = ContinuousClock.now] label in
+            RationedLogHandler(OneLineLogHandler.standardError(label, level: level), budget: budget) {
+                ContinuousClock.now - start
+            }
+        }
+        let (_, gateway) = try ConfigurationOption.load(path, logger: Logger(label: "patchbay"))
         Self.raiseFileLimit()
         do {
             let plugins = Patchbay.registered

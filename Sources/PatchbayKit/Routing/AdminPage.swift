@@ -5,18 +5,20 @@ import Signaling
 import WebRTC
 import Wire
 
-/// `/livez`, `/readyz`, `/calls` and `/reload`, for operators.
+/// `/livez`, `/readyz`, `/calls`, `/quotas` and `/reload`, for operators.
 struct AdminPage: Sendable {
     let environment: CallSupervisor.Environment
     /// As the configuration names it.
     let host: String
+    /// The tenant of a name, as the configuration is now.
+    let tenant: @Sendable (String) -> Tenant?
     let reload: @Sendable () async -> Reloader.Outcome
 
     func respond(to request: Request) async -> Response {
         if request.path == ["reload"] { return await reload(request) }
         guard request.isRead else { return Router.failure(405, "Method Not Allowed") }
         switch request.path {
-        case ["calls"] where !isAddressed(request): return misdirected(request)
+        case ["calls"] where !isAddressed(request), ["quotas"] where !isAddressed(request): return misdirected(request)
         case ["readyz"] where environment.registry.isDraining:
             return .json(#"{"status":"draining"}"#, status: 503)
         case ["livez"], ["readyz"]: return .json(#"{"status":"ok"}"#)
@@ -33,8 +35,42 @@ struct AdminPage: Sendable {
             // A loop that is stuck must not take the page with it: its calls are shown without their figures.
             let statistics = await environment.registry.legs.statistics(within: .seconds(1))
             return .json(environment.registry.json(media: media, statistics: statistics).description)
+        case ["quotas"]: return await quotas(request)
         default: return Router.notFound
         }
+    }
+
+    /// How much of a tenant's quotas a caller, and those who share them with it, have used.
+    private func quotas(_ request: Request) async -> Response {
+        guard let name = request.query["tenant"] else {
+            return Router.failure(
+                400,
+                "Say whose: ?tenant=NAME, and &auth=INSTANCE&user=ID, &organization=ID or &embed_token=TOKEN beside it")
+        }
+        guard let tenant = tenant(name) else {
+            return Router.failure(404, "There is no tenant of that name")
+        }
+        let (user, token) = (request.query["user"], request.query["embed_token"])
+        var principal = Principal(
+            id: user ?? token ?? "", organization: request.query["organization"],
+            runOwner: token.map(RunOwner.embedToken))
+        principal.authInstance = request.query["auth"]
+        let call = CallRequest(callID: "", tenant: name, principal: principal, workflowID: 0, workflowRunID: 0)
+        var usages: [JSONValue] = []
+        for quota in tenant.quotas {
+            var json: [String: JSONValue] = [
+                "quota": .string(quota.name), "type": .string(type(of: quota.plugin).type),
+            ]
+            do {
+                let usage = try await within(.seconds(2)) { [quota] in try await quota.plugin.usage(of: call) }
+                json.merge(usage?.members ?? ["used": .null]) { own, _ in own }
+            } catch {
+                json["error"] = .string("\(error)")
+            }
+            usages.append(.object(json))
+        }
+        let answer: JSONValue = ["tenant": .string(name), "quotas": .array(usages)]
+        return .json(answer.description)
     }
 
     /// Whether it asks for this port by an address, or by a name that is ours. A page whose own name leads here all at once
@@ -63,5 +99,16 @@ struct AdminPage: Sendable {
                 (503, ["status": "cannot start", "errors": .array(all.failures.map { .string($0.description) })])
             }
         return .json(body.description, status: status)
+    }
+}
+
+extension QuotaUsage {
+    /// As `/quotas` shows it.
+    fileprivate var members: [String: JSONValue] {
+        [
+            "holder": .string(holder), "unit": .string(unit.rawValue), "used": .integer(used), "limit": .integer(limit),
+            "left": .integer(max(0, limit - used)),
+            "renewal": renewal.map { Timestamp(sinceEpoch: $0).written } ?? .null,
+        ]
     }
 }

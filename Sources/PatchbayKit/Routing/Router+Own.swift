@@ -92,7 +92,8 @@ extension Router {
             response.headers["cache-control"] = "no-store"
             return response
         } catch {
-            environment.logger.error("TURN credentials failed", metadata: ["error": "\(error)"])
+            environment.logger.error(
+                "TURN credentials failed", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
             return Self.failure(500, "Failed to generate TURN credentials")
         }
     }

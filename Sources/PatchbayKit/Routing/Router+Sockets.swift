@@ -1,3 +1,4 @@
+import Logging
 import PatchbayConfig
 import PatchbayPlugin
 import Signaling
@@ -52,14 +53,10 @@ extension Router {
         guard let tenantPlace = place(for: target, at: tenant) else {
             return refused(.tenantIsFull, Self.failure(429, Denial.tenantIsFull.message))
         }
-        let name = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: "")
-        var place: SingleSockets.Place?
+        var place: SharedPlace?
         if target.principal.hasOneSocket {
-            place = await single.take(name)
+            place = await onlyPlace(for: target, at: tenant)
             if place == nil { return refused(.inUse, Response(status: 403)) }
-        }
-        let leavePlace = OnlyOnce { [single, place] in
-            if let place { single.leave(place, of: name) }
         }
         return .accept(subprotocol: Self.subprotocols(request).first) { [environment, served, target, place] socket in
             let client = SignalingSession.Client(
@@ -67,17 +64,55 @@ extension Router {
                 close: { code, reason in socket.startClose(code: code, reason: reason) },
                 isLost: { await socket.isLost(after: SignalingSession.pongPatience) },
                 isClosed: { await socket.isClosed() })
-            place?.open(client)
+            place?.here.open(client)
             let session = SignalingSession(
                 client: client, tenant: tenant, target: target, environment: environment,
                 recheck: { try await served.current.recheck($0, of: tenant) },
                 onFirstCall: { waitingPlace.run() })
             socket.every(SignalingSession.patience.beforeOffer) { Task { await session.closeIfIdle() } }
+            if let place { socket.every(WorkflowRuns.claimLifetime / 3) { Task { await place.keep() } } }
             await session.run(socket.inbound)
             waitingPlace.run()
-            leavePlace.run()
+            place?.leave.run()
             tenantPlace.run()
         }
+    }
+
+    /// The one place of a caller whose credential opens one socket at a time, here and at the other gateways.
+    private struct SharedPlace: Sendable {
+        let here: SingleSockets.Place
+        /// Gives it back, everywhere.
+        let leave: OnlyOnce
+        /// Keeps other gateways from taking it.
+        let keep: @Sendable () async -> Void
+    }
+
+    /// nil where a socket has it that is alive, or that another gateway has not missed yet.
+    private func onlyPlace(for target: SignalingSession.Target, at tenant: Tenant) async -> SharedPlace? {
+        let name = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: "")
+        guard let here = await single.take(name) else { return nil }
+        let (runs, run, owner) = (tenant.runs, target.workflowRunID, target.principal.runOwner)
+        let claim: @Sendable () async -> Bool = { [gateway, environment] in
+            do {
+                return try await runs.claimSocket(run, owner: owner, gateway: gateway)
+            } catch {
+                environment.logger.warning(
+                    "the store could not tell whether another gateway has a session's socket",
+                    metadata: ["tenant": "\(tenant.name)", "run": "\(run)", "error": "\(error)"])
+                // Two calls there are not, for a run has one.
+                return true
+            }
+        }
+        guard await claim() else {
+            single.leave(here, of: name)
+            return nil
+        }
+        let leave = OnlyOnce { [single, gateway] in
+            guard single.leave(here, of: name) else { return }
+            // Where that fails it expires. A socket that is opened here meanwhile takes it anew with its next `keep`.
+            Task { try? await runs.releaseSocket(run, owner: owner, gateway: gateway) }
+        }
+        return SharedPlace(here: here, leave: leave, keep: { [leave] in if !leave.hasRun { _ = await claim() } })
     }
 
     /// Whether it may be for a call whose socket is lost.

@@ -14,6 +14,8 @@ struct Router: Sendable {
     let waiting = PlaceCounter()
     /// Of callers who may have one.
     let single = SingleSockets()
+    /// What other gateways on the same store know this one by.
+    let gateway = String(UInt64.random(in: 0...UInt64.max), radix: 16)
     /// How often a signed-in caller may ask for TURN credentials, by tenant and caller.
     let turnLimit = RateLimit(perMinute: 60)
 

@@ -69,11 +69,16 @@ final class SingleSockets: Sendable {
         }
     }
 
-    /// Gives a place back. Nothing happens when another has it by now.
-    func leave(_ place: Place, of caller: CallRegistry.PeerName) {
-        places.withLock { places in
-            if places[caller] === place { places[caller] = nil }
+    /// Gives a place back.
+    ///
+    /// - Returns: false, and the caller's place is as it was, when another socket has it by now.
+    @discardableResult
+    func leave(_ place: Place, of caller: CallRegistry.PeerName) -> Bool {
+        defer { place.leave() }
+        return places.withLock { places in
+            guard places[caller] === place else { return false }
+            places[caller] = nil
+            return true
         }
-        place.leave()
     }
 }

@@ -129,7 +129,8 @@ struct SocketAttempt: Sendable {
         do {
             run = try await tenant.runs.find(id, owner: principal.runOwner)
         } catch {
-            logger.error("the store could not look up a run", metadata: ["error": "\(error)"])
+            logger.error(
+                "the store could not look up a run", metadata: ["tenant": "\(tenant.name)", "error": "\(error)"])
             throw .unavailable("Runs are unavailable")
         }
         if let run {

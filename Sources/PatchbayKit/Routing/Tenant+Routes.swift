@@ -25,7 +25,8 @@ extension Tenant {
                     denial?.authInstance = authInstance
                     return (Response(status: response.status, headers: response.headers, body: response.body), denial)
                 } catch {
-                    logger.error("route failed", metadata: ["route": "\(route.path)", "error": "\(error)"])
+                    logger.error(
+                        "route failed", metadata: ["tenant": "\(name)", "route": "\(route.path)", "error": "\(error)"])
                     return (Router.failure(500, "Internal Server Error"), nil)
                 }
             }

@@ -5,16 +5,16 @@ import Wire
 
 extension CaseRunner {
     /// What becomes of a caller.
-    mutating func findings(_ connect: ConnectSettings) async throws -> Findings {
+    mutating func findings(_ connect: ConnectSettings, on stage: inout CaseStage) async throws -> Findings {
         var request = Self.request(
             "GET", host: connect.host, path: connect.path.segments, origin: connect.origin, address: connect.address)
-        request.query["token"] = try await text(of: connect.token)
-        request.query["api_key"] = try await text(of: connect.apiKey)
-        return try await findings(request)
+        request.query["token"] = try await text(of: connect.token, on: &stage)
+        request.query["api_key"] = try await text(of: connect.apiKey, on: &stage)
+        return try await findings(request, on: &stage)
     }
 
     /// What becomes of a page's visitor: the page trades its token for a session, and opens the session's socket.
-    mutating func findings(_ embed: EmbedStartSettings) async throws -> Findings {
+    mutating func findings(_ embed: EmbedStartSettings, on stage: inout CaseStage) async throws -> Findings {
         let prefix = embed.path.segments + Router.prefix
         var start = Self.request(
             "POST", host: embed.host, path: prefix + ["public", "embed", "init"], origin: embed.origin,
@@ -24,9 +24,7 @@ extension CaseRunner {
         start = start.seen(through: deployment.server.trustedProxies)
 
         var findings = Findings()
-        guard let (tenant, path) = deployment.tenant(host: start.host, path: start.path) else {
-            return Self.withoutTenant
-        }
+        guard let (tenant, path) = try self.tenant(of: start, on: &stage) else { return Self.withoutTenant }
         findings["tenant"] = tenant.name
         try await self.start(for: tenant)
         let served = try await within(patience) { [start, logger] in
@@ -42,17 +40,15 @@ extension CaseRunner {
             if response.status >= 500 { findings.accident = findings.reason ?? "status \(response.status)" }
             return findings
         }
-        return try await self.findings(
-            Self.request(
-                "GET", host: embed.host, path: prefix + ["ws", "public", "signaling", session], origin: embed.origin,
-                address: embed.address))
+        let socket = Self.request(
+            "GET", host: embed.host, path: prefix + ["ws", "public", "signaling", session], origin: embed.origin,
+            address: embed.address)
+        return try await self.findings(socket, on: &stage)
     }
 
-    private mutating func findings(_ request: Request) async throws -> Findings {
+    private mutating func findings(_ request: Request, on stage: inout CaseStage) async throws -> Findings {
         let request = request.seen(through: deployment.server.trustedProxies)
-        guard let (tenant, path) = deployment.tenant(host: request.host, path: request.path) else {
-            return Self.withoutTenant
-        }
+        guard let (tenant, path) = try self.tenant(of: request, on: &stage) else { return Self.withoutTenant }
         var findings = Findings()
         findings["tenant"] = tenant.name
         guard let attempt = SocketAttempt(request, tenant: tenant, path: path) else {
@@ -92,13 +88,13 @@ extension CaseRunner {
     // MARK: - Credentials
 
     /// The text of a credential, which goes nowhere but into the request.
-    private mutating func text(of credential: TestCredential?) async throws -> String? {
+    private mutating func text(of credential: TestCredential?, on stage: inout CaseStage) async throws -> String? {
         guard let credential else { return nil }
         guard case .minted(let minting) = credential else { return try credential.fetch(environment: environment) }
-        guard let minter = deployment.auth[minting.instance] as? any TokenMinter else {
+        guard let minter = try stage.authPlugin(minting.instance) as? any TokenMinter else {
             throw CaseFailure("auth.\(minting.instance) makes no tokens")
         }
-        try await start(deployment.instances.filter { $0.kind == .auth && $0.name == minting.instance })
+        try await start(stage.instances.filter { $0.kind == .auth && $0.name == minting.instance })
         let request = TokenRequest(
             user: minting.user, organization: minting.organization, workflowID: minting.workflow,
             lifetime: minting.lifetime,

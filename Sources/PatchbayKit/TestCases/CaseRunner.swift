@@ -7,18 +7,24 @@ import Wire
 
 /// Tries the tests of a configuration: no socket is opened, nothing is written to a store, and no quota is started or asked.
 ///
-/// A test is about one tenant; what that needs is started when it is needed first, and stopped by `stop`.
+/// A test is about one tenant; what that needs is started when it is needed first. What the test has for itself is stopped
+/// after it, and what all share by `stop`.
 struct CaseRunner {
     let configuration: GatewayConfiguration
+    /// What tests are about. They are tried on a `CaseStage` each.
     let deployment: Deployment
     let environment: [String: String]
     /// How long an instance may take to start, and a question to it.
     let patience: Duration
     let logger: Logger
     let clock: CaseClock
+    /// On which nothing is yet.
+    private let bareStage: CaseStage
     private var started: [LiveInstance] = []
-    /// Those that could not start, by what identifies them.
-    private var failures: [ObjectIdentifier: CaseFailure] = [:]
+    /// Why instances could not start, by label: nobody waits for one again.
+    private var failures: [String: CaseFailure] = [:]
+    /// The labels of those that did not stop in time: nobody waits for one again, either.
+    private var clinging: Set<String> = []
 
     /// Makes every instance, without I/O.
     ///
@@ -38,11 +44,24 @@ struct CaseRunner {
         deployment = try Deployment(
             configuration, plugins: plugins, logger: logger, wallClock: { [clock] in clock.now },
             access: { ScratchStore(over: $0, hiding: openRuns) })
+        bareStage = CaseStage(
+            configuration, deployment.instances, plugins: plugins, hiding: openRuns, logger: logger,
+            wallClock: { [clock] in clock.now })
     }
 
+    /// Tries a test as if it were the only one.
     mutating func run(_ test: TestCase) async -> CaseReport {
+        var stage = bareStage
+        let report = await report(test, on: &stage)
+        let own = started.filter { !stage.shares($0) }
+        started = started.filter { stage.shares($0) }
+        await stop(own)
+        return report
+    }
+
+    private mutating func report(_ test: TestCase, on stage: inout CaseStage) async -> CaseReport {
         do {
-            let findings = try await findings(test)
+            let findings = try await findings(test, on: &stage)
             if let failure = findings.failure(of: test.expect) { throw failure }
             return CaseReport(test, findings)
         } catch {
@@ -50,28 +69,36 @@ struct CaseRunner {
         }
     }
 
-    private mutating func findings(_ test: TestCase) async throws -> Findings {
-        if let connect = test.connect { return try await findings(connect) }
-        if let embed = test.embed { return try await findings(embed) }
+    private mutating func findings(_ test: TestCase, on stage: inout CaseStage) async throws -> Findings {
+        if let connect = test.connect { return try await findings(connect, on: &stage) }
+        if let embed = test.embed { return try await findings(embed, on: &stage) }
         if let candidate = test.candidate { return try findings(candidate) }
         throw CaseFailure("nobody does anything in it")
     }
 
-    /// Stops what was started, in reverse.
+    /// Stops what tests have shared.
     mutating func stop() async {
-        for instance in started.reversed() {
+        let shared = started
+        started = []
+        await stop(shared)
+    }
+
+    /// In reverse. One that did not stop for another test is only let go of.
+    private mutating func stop(_ instances: [LiveInstance]) async {
+        for instance in instances.reversed() where !clinging.contains(instance.label) {
             do {
                 try await within(patience) { await instance.stop() }
             } catch {
+                clinging.insert(instance.label)
                 logger.warning(
                     "an instance could not stop", metadata: ["instance": "\(instance.label)", "error": "\(error)"])
             }
         }
-        started = []
     }
 
     // MARK: - Candidates
 
+    /// A policy is a function of the candidate alone, and needs no stage.
     private func findings(_ candidate: CandidateSettings) throws(CaseFailure) -> Findings {
         guard let tenant = deployment.tenants.first(where: { $0.name == candidate.tenant.name }) else {
             throw CaseFailure("there is no tenant '\(candidate.tenant.name)'")
@@ -104,10 +131,18 @@ struct CaseRunner {
 
     // MARK: - What a test needs
 
+    /// The tenant of a request, with what is the test's own, and the rest of the path.
+    func tenant(
+        of request: Request, on stage: inout CaseStage
+    ) throws(CaseFailure) -> (tenant: Tenant, path: ArraySlice<String>)? {
+        guard let (served, path) = deployment.tenant(host: request.host, path: request.path) else { return nil }
+        return (tenant: try stage.tenant(served), path: path)
+    }
+
     /// The tenant's auth instances, and the stores that these and its runs have.
     mutating func start(for tenant: Tenant) async throws {
         guard let settings = configuration.tenants.first(where: { $0.name == tenant.name }) else { return }
-        let own = deployment.instances.filter { instance in
+        let own = tenant.instances.filter { instance in
             instance.kind == .auth && settings.auth.contains(instance.name)
                 || instance.kind == .store && instance.name == settings.store
         }
@@ -116,14 +151,13 @@ struct CaseRunner {
 
     /// Starts instances that are not, and before them the stores they have.
     mutating func start(_ own: [LiveInstance]) async throws {
-        for instance in own.flatMap({ $0.stores + [$0] }) where !started.contains(where: { $0 === instance }) {
-            if let failure = failures[ObjectIdentifier(instance)] { throw failure }
+        for instance in own.flatMap({ $0.stores + [$0] }) {
+            if let failure = failures[instance.label] { throw failure }
             do {
-                _ = try await instance.start(within: patience)
-                started.append(instance)
+                if try await instance.start(within: patience) { started.append(instance) }
             } catch {
                 let failure = CaseFailure("\(error)")
-                failures[ObjectIdentifier(instance)] = failure
+                failures[instance.label] = failure
                 throw failure
             }
         }

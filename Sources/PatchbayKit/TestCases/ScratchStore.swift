@@ -2,7 +2,7 @@ import PatchbayPlugin
 
 /// Reads what another store has, and keeps to itself what is written: a test leaves nothing behind, and uses nothing up.
 ///
-/// Nothing expires in it, and its counters begin at 0, for it lives no longer than a test run.
+/// Nothing expires in it, and its counters begin at 0, for it lives no longer than one test.
 actor ScratchStore: StorePlugin {
     static let type = "scratch"
     static let summary = "Reads another store, and writes nothing into it."
@@ -70,13 +70,15 @@ actor ScratchStore: StorePlugin {
         return count + 1
     }
 
-    func counter(_ key: String) -> Int { counters[key, default: 0] }
+    func counter(_ key: String) -> Int { counters[key] ?? sum(key) }
+
+    private func sum(_ key: String) -> Int { shares[key, default: [:]].values.reduce(0) { $0 + $1.amount } }
 
     func share(
         _ key: String, member: String, _ change: CounterShare.Change, timeToLive: Duration
     ) -> (share: Int, count: Int) {
         var share = shares[key]?[member] ?? CounterShare()
-        var count = shares[key, default: [:]].values.reduce(0) { $0 + $1.amount }
+        var count = sum(key)
         share.apply(change, count: &count)
         shares[key, default: [:]][member] = share
         return (share.amount, count)

@@ -122,6 +122,16 @@ struct DograhSettingsTests {
         #expect(asked["service_key"] == (sendsRuns ? .string(Self.key) : .null))
     }
 
+    @Test(
+        "takes a caller's word for a run where a directory in the file is asked about it",
+        arguments: [
+            ("mode: oss, \(directory)", true), ("mode: hosted, \(directory)", true),
+            ("mode: hosted, \(directory), send_runs: false", false), ("mode: hosted, store: local", false),
+        ] as [(String, Bool)])
+    func runNumbers(yaml: String, areShared: Bool) throws {
+        #expect(try configured(yaml).sharesRunNumbers == areShared)
+    }
+
     @Test("is read from YAML, keys by their variables")
     func yaml() throws {
         _ = try configured("mode: hosted, \(Self.directory)")

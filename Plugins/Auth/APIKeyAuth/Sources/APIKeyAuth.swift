@@ -7,6 +7,7 @@ public import PatchbayPlugin
 public struct APIKeyAuth: AuthPlugin {
     public static let type = "api_key"
     public static let summary = "Accepts API keys whose hashes stand in the configuration or in a store."
+    public static let remembersCallers = false
 
     /// The keys that are known.
     public struct Settings: PluginSettings {

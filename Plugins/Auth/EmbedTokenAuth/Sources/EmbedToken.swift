@@ -51,7 +51,7 @@ extension EmbedToken {
 
     /// Whether a page at `origin` may use it. No domain allows every page; an entry that is no rule allows none.
     func allows(_ origin: String) -> Bool {
-        allowedDomains.isEmpty || allowedDomains.contains { OriginRule.decode($0)?.allows(origin) ?? false }
+        allowedDomains.isEmpty || allowedDomains.lazy.compactMap(OriginRule.decode).allow(origin)
     }
 
     /// Which of its domains is none, and what is wrong with it; nil where nothing is.

@@ -14,7 +14,8 @@ extension EmbedTokenAuth: RouteProvider {
         } catch let refusal as Refusal {
             response = refusal.response
         } catch {
-            context.logger.error("an embed page got no answer", metadata: ["error": "\(error)"])
+            context.logger.error(
+                "an embed page got no answer", metadata: ["tenant": "\(request.tenant)", "error": "\(error)"])
             response = Refusal(500, "Internal Server Error").response
         }
         return isPreflight(request) ? response : readable(response, by: request)

@@ -22,7 +22,8 @@ extension EmbedTokenAuth {
         do {
             credentials = try request.turn.credentials(for: "embed:\(session.turnID)", lifetime: rest)
         } catch {
-            context.logger.error("no TURN credentials could be made", metadata: ["error": "\(error)"])
+            context.logger.error(
+                "no TURN credentials could be made", metadata: ["tenant": "\(request.tenant)", "error": "\(error)"])
             throw Refusal(500, "Failed to generate TURN credentials")
         }
         guard let credentials else { throw Refusal(503, "TURN server not configured") }

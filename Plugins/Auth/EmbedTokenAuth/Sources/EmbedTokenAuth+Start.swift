@@ -21,11 +21,11 @@ extension EmbedTokenAuth {
         }
 
         // Uses are counted without a limit too: one may be set later. What fails from here on does not give the use back.
-        let use = try await stored(orRefuse: "Failed to create workflow run") {
+        let use = try await stored(request, orRefuse: "Failed to create workflow run") {
             try await store.increment(key(ofUses: token.token), limit: token.usageLimit ?? .max)
         }
         if use == nil { throw Refusal(403, "Embed token usage limit exceeded", code: "usage_limit_exceeded") }
-        let run = try await stored(orRefuse: "Failed to create workflow run") {
+        let run = try await stored(request, orRefuse: "Failed to create workflow run") {
             try await request.runs.addNext(
                 owner: .embedToken(token.token), workflowID: token.workflow,
                 timeToLive: max(lifetime * 2, lifetime + .seconds(120)))
@@ -35,7 +35,7 @@ extension EmbedTokenAuth {
             expires: Int((now + lifetime).components.seconds), turnID: randomText(16),
             clientAddress: request.remoteAddress, userAgent: cut(request.headers["user-agent"] ?? "", to: 500),
             origin: cut(request.origin, to: Session.originLength))
-        let sessionToken = try await stored(orRefuse: "Failed to create session") { try await keep(session) }
+        let sessionToken = try await stored(request, orRefuse: "Failed to create session") { try await keep(session) }
 
         let ids: [String: JSONValue] = [
             "workflow_id": .integer(token.workflow), "workflow_run_id": .integer(run.id),
@@ -51,12 +51,13 @@ extension EmbedTokenAuth {
 
     /// Tells the page that it failed, and the log why.
     private func stored<Value: Sendable>(
-        orRefuse detail: String, _ body: () async throws -> Value
+        _ request: RouteRequest, orRefuse detail: String, _ body: () async throws -> Value
     ) async throws -> Value {
         do {
             return try await body()
         } catch {
-            context.logger.error("an embed session could not start", metadata: ["error": "\(error)"])
+            context.logger.error(
+                "an embed session could not start", metadata: ["tenant": "\(request.tenant)", "error": "\(error)"])
             throw Refusal(500, detail)
         }
     }

@@ -61,12 +61,12 @@ public struct HTTPAuth: AuthPlugin {
         if let known = cache.answer(to: question, now: now) {
             answer = known
         } else {
-            // Tenants may share an instance, and one is not to be in another's way.
-            let network = "\(request.tenant)/\(request.remoteNetwork)"
-            guard limits.enter(network, now: now) else { return .reject(.tooManyRequests) }
-            defer { limits.leave(network) }
+            let asker = QuestionLimits.Asker(
+                tenant: request.tenant, network: request.remoteNetwork, tenantCount: request.tenantCount)
+            guard limits.enter(asker, now: now) else { return .reject(.tooManyRequests) }
+            defer { limits.leave(asker) }
             answer = try await self.answer(to: question)
-            if case .reject = answer { limits.countRefusal(network, now: now) }
+            if case .reject = answer { limits.countRefusal(asker, now: now) }
             cache.keep(answer, to: question, now: now)
         }
         switch answer {

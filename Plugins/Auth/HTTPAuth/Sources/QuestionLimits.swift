@@ -2,44 +2,72 @@ internal import PatchbayPlugin
 internal import Synchronization
 
 /// How much the endpoint is asked: so many questions at once, an eighth of them for callers of one network, and so many
-/// that it refuses in a minute, for each network. Whoever makes credentials up is told off here, and keeps nobody out.
+/// that it refuses in a minute, for each network. Whoever makes credentials up is told off here, and keeps nobody out. Tenants
+/// have all of that together, and none can use it up for the others.
 final class QuestionLimits: Sendable {
-    private struct Open {
-        var all = 0
-        var byNetwork: [String: Int] = [:]
+    /// Whose question it is.
+    struct Asker: Sendable {
+        var tenant: String
+        var network: String
+        /// How many tenants share what there is.
+        var tenantCount: Int
+
+        var sharesWithOthers: Bool { tenantCount > 1 }
+        // Names of tenants have no slash.
+        var networkAtTenant: String { "\(tenant)/\(network)" }
     }
 
-    private let capacity: Int
-    private let refusals: RateLimit
-    private let open = Mutex(Open())
+    private struct Open {
+        var all: SharedRoom
+        var byNetwork: [String: SharedRoom] = [:]
+    }
+
+    private let capacityOfNetwork: Int
+    private let refusalsOfNetwork: RateLimit
+    /// Of a network, at one tenant of several.
+    private let refusalsAtTenant: RateLimit
+    private let open: Mutex<Open>
 
     init(atOnce capacity: Int, refusalsPerMinute: Int) {
-        self.capacity = capacity
-        refusals = RateLimit(perMinute: refusalsPerMinute)
+        capacityOfNetwork = max(1, capacity / 8)
+        refusalsOfNetwork = RateLimit(perMinute: refusalsPerMinute)
+        refusalsAtTenant = RateLimit(perMinute: max(1, refusalsPerMinute / 2))
+        open = Mutex(Open(all: SharedRoom(capacity)))
     }
 
+    /// Whether no question is open, and so nothing is kept of any.
+    var isIdle: Bool { open.withLock { $0.all.isEmpty && $0.byNetwork.isEmpty } }
+
     /// Counts a question until `leave`, unless it is one too many.
-    func enter(_ network: String, now: Duration) -> Bool {
-        guard refusals.hasRoom(network, now: now) else { return false }
+    func enter(_ asker: Asker, now: Duration) -> Bool {
+        guard refusalsOfNetwork.hasRoom(asker.network, now: now),
+            !asker.sharesWithOthers || refusalsAtTenant.hasRoom(asker.networkAtTenant, now: now)
+        else { return false }
         return open.withLock { open in
-            let ofNetwork = open.byNetwork[network, default: 0]
-            guard open.all < capacity, ofNetwork < max(1, capacity / 8) else { return false }
-            open.all += 1
-            open.byNetwork[network] = ofNetwork + 1
+            var ofNetwork = open.byNetwork[asker.network] ?? SharedRoom(capacityOfNetwork)
+            guard open.all.hasRoom(for: asker.tenant, of: asker.tenantCount),
+                ofNetwork.hasRoom(for: asker.tenant, of: asker.tenantCount)
+            else { return false }
+            open.all.take(asker.tenant)
+            ofNetwork.take(asker.tenant)
+            open.byNetwork[asker.network] = ofNetwork
             return true
         }
     }
 
-    func leave(_ network: String) {
+    func leave(_ asker: Asker) {
         open.withLock { open in
-            open.all -= 1
-            let rest = open.byNetwork[network, default: 1] - 1
-            open.byNetwork[network] = rest > 0 ? rest : nil
+            open.all.giveBack(asker.tenant)
+            guard var ofNetwork = open.byNetwork[asker.network] else { return }
+            ofNetwork.giveBack(asker.tenant)
+            open.byNetwork[asker.network] = ofNetwork.isEmpty ? nil : ofNetwork
         }
     }
 
     /// The endpoint has refused a question that was open.
-    func countRefusal(_ network: String, now: Duration) {
-        _ = refusals.admit(network, now: now)
+    func countRefusal(_ asker: Asker, now: Duration) {
+        // Many may be refused at once: what is beyond a tenant's half is not taken from the others'.
+        if asker.sharesWithOthers, !refusalsAtTenant.admit(asker.networkAtTenant, now: now) { return }
+        _ = refusalsOfNetwork.admit(asker.network, now: now)
     }
 }

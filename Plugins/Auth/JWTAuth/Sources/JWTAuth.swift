@@ -9,6 +9,8 @@ public import PatchbayPlugin
 public struct JWTAuth: AuthPlugin {
     public static let type = "jwt"
     public static let summary = "Accepts JSON Web Tokens, signed with a shared secret or an issuer's keys."
+    // Its keys are the issuer's, whoever had them fetched.
+    public static let remembersCallers = false
 
     let settings: Settings
     let required: RequiredClaims

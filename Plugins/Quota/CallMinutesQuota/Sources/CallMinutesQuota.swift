@@ -118,6 +118,14 @@ public final class CallMinutesQuota: QuotaPlugin {
         if tab.used >= taken { throw tab.counter.denial }
     }
 
+    public func usage(of call: CallRequest) async throws -> QuotaUsage? {
+        guard let holder = settings.per.holder(of: call) else { return nil }
+        let counter = counter(of: holder, at: context.wallClock())
+        return QuotaUsage(
+            holder: holder, unit: .seconds, used: try await store.counter(counter.key) / 1_000,
+            limit: settings.limit.milliseconds / 1_000, renewal: counter.end)
+    }
+
     public func release(_ lease: Lease, usage: CallUsage) async {
         guard let tab = tabs.withLock({ $0.removeValue(forKey: lease.id) }) else { return }
         // A client that offers again just when its call ends has the lease given back first as one of a call that never was.

@@ -82,7 +82,7 @@ public struct ConcurrencyQuota: QuotaPlugin {
     private func take(_ seat: Seat, _ store: any StorePlugin, limit: Int) async throws -> Bool {
         errands.drop(seat.id)
         do {
-            return try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive)
+            return try await store.lease(set(seat.holder), member: seat.call, limit: limit, timeToLive: timeToLive)
         } catch {
             // It may be entered all the same, now or when the store goes on; nobody has that seat.
             giveBackLater(seat, store)
@@ -93,25 +93,31 @@ public struct ConcurrencyQuota: QuotaPlugin {
     /// Tries until the store takes a seat back, or the seat is wanted again, or has ended by itself. What the store was asked
     /// before it stood still it may do much later, and the seat would count from then on.
     private func giveBackLater(_ seat: Seat, _ store: any StorePlugin) {
-        errands.run(seat.id, for: timeToLive) { try await store.release(set(seat), member: seat.call) }
+        errands.run(seat.id, for: timeToLive) { try await store.release(set(seat.holder), member: seat.call) }
     }
 
     /// Keeps the seat. One that is gone, because the store forgot it or could not be asked in time, is entered again; where
     /// others have taken all of them, beyond the limit, so that no further call comes in before there are fewer.
     public func renew(_ lease: Lease) async throws {
         guard let store, let seat = Seat(id: lease.id) else { return }
-        if try await store.lease(set(seat), member: seat.call, limit: limit, timeToLive: timeToLive) { return }
+        if try await store.lease(set(seat.holder), member: seat.call, limit: limit, timeToLive: timeToLive) { return }
         context.logger.warning(
             "a live call had lost its seat, and the others are taken: it counts beyond the limit",
             metadata: ["call.id": "\(seat.call)"])
-        _ = try await store.lease(set(seat), member: seat.call, limit: .max, timeToLive: timeToLive)
+        _ = try await store.lease(set(seat.holder), member: seat.call, limit: .max, timeToLive: timeToLive)
+    }
+
+    public func usage(of call: CallRequest) async throws -> QuotaUsage? {
+        guard let holder = per.holder(of: call) else { return nil }
+        let used = try await store?.count(set(holder)) ?? seats.count(of: holder)
+        return QuotaUsage(holder: holder, unit: .calls, used: used, limit: limit)
     }
 
     public func release(_ lease: Lease, usage: CallUsage) async {
         guard let seat = Seat(id: lease.id) else { return }
         guard let store else { return seats.give(seat) }
         do {
-            try await store.release(set(seat), member: seat.call)
+            try await store.release(set(seat.holder), member: seat.call)
         } catch {
             context.logger.warning(
                 "the store did not take a seat back; trying again until its time is over",
@@ -120,7 +126,5 @@ public struct ConcurrencyQuota: QuotaPlugin {
         }
     }
 
-    private func set(_ seat: Seat) -> String {
-        "\(Self.type):\(name):\(seat.holder)"
-    }
+    private func set(_ holder: String) -> String { "\(Self.type):\(name):\(holder)" }
 }

@@ -36,6 +36,9 @@ final class Seats: Sendable {
         }
     }
 
+    /// How many a holder has.
+    func count(of holder: String) -> Int { calls.withLock { $0[holder]?.count ?? 0 } }
+
     func give(_ seat: Seat) {
         calls.withLock { calls in
             calls[seat.holder]?.remove(seat.call)

@@ -15,6 +15,8 @@ public final class DograhQuota: QuotaPlugin {
     /// What the correlation id is called in a lease's metadata, and in the call variables of a bot.
     static let correlationKey = "mps_correlation_id"
 
+    /// A store knows whose a run is, and a directory in the file takes the caller's word for it.
+    public let sharesRunNumbers: Bool
     private let organization: String?
     private let sendsRuns: Bool
     private let authorization: Authorization
@@ -39,6 +41,7 @@ public final class DograhQuota: QuotaPlugin {
     ) throws {
         organization = settings.organization
         sendsRuns = settings.sendRuns
+        sharesRunNumbers = settings.sendRuns && settings.directory != nil
         self.client = client
         authorization = Authorization(
             mode: settings.mode, directory: try settings.makeDirectory(context),

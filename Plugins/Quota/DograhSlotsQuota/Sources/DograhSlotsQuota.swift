@@ -15,6 +15,8 @@ public final class DograhSlotsQuota: QuotaPlugin {
     public static let summary = "Counts calls together with Dograh's own, in Dograh's Redis."
     public static let timing = QuotaTiming.newCall
     public static let canAlwaysTell = true
+    /// What binds a run to its slot is one for all organisations.
+    public let sharesRunNumbers = true
 
     /// A gateway that is gone has its slots for so long, and until somebody looks the next time: within 30 s in all.
     static let leaseLifetime = Duration.seconds(20)
@@ -54,6 +56,14 @@ public final class DograhSlotsQuota: QuotaPlugin {
         }
         task?.cancel()
         await task?.value
+    }
+
+    public func usage(of call: CallRequest) async throws -> QuotaUsage? {
+        guard let organization = call.principal.organization ?? settings.organization, Slot.isOrganization(organization)
+        else { return nil }
+        return QuotaUsage(
+            holder: organization, unit: .calls, used: try await table.calls(of: organization, at: context.wallClock()),
+            limit: settings.limits[organization] ?? settings.limit)
     }
 
     /// Takes a slot. Where Redis does not say that there is one, there is none.

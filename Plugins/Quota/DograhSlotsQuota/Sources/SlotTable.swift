@@ -65,6 +65,15 @@ struct SlotTable: Sendable {
         try await run(Self.release, slot, [.text(ifExpired ? "expired" : "")], isIdempotent: true).integer == 1
     }
 
+    /// How many calls an organisation has, those of Dograh among them, as of `now`, since 1970-01-01 UTC.
+    func calls(of organization: String, at now: Duration) async throws -> Int {
+        let oldest = now.components.seconds - Int64(Self.staleAfter)
+        let count = RedisCommand(
+            "ZCOUNT", .text("concurrent_calls:\(organization)"), .text("(\(oldest)"), .text("+inf"), isIdempotent: true)
+        guard let calls = try await redis.send(count).integer else { throw strange }
+        return calls
+    }
+
     /// Gives back what gateways have left behind.
     ///
     /// - Returns: which slots those were.

@@ -114,7 +114,7 @@ public actor MemoryStore: StorePlugin {
     }
 
     public func counter(_ key: String) async throws -> Int {
-        try answer { counters[key] ?? 0 }
+        try answer { counters[key] ?? sums[key].flatMap { isValid($0.expiry) ? $0.count : nil } ?? 0 }
     }
 
     public func share(

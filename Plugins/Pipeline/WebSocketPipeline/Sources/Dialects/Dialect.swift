@@ -125,7 +125,8 @@ struct CallFacts: Sendable, Hashable {
         self.init(
             callID: call.id, tenant: call.tenant, userID: call.principal.id, workflowID: call.workflowID,
             workflowRunID: call.workflowRunID,
-            variables: call.leaseMetadata.mapValues(JSONValue.string).merging(call.contextVariables) { _, own in own })
+            variables: call.leaseMetadata.mapValues(JSONValue.string)
+                .merging(call.contextVariables) { fromQuota, _ in fromQuota })
     }
 
     init(

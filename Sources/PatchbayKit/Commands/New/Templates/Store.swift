@@ -63,7 +63,7 @@ actor MyPlugin: StorePlugin {
     }
 
     func counter(_ key: String) -> Int {
-        counters[key, default: 0]
+        counters[key] ?? sums[key].map { now() < $0.expiry ? $0.count : 0 } ?? 0
     }
 
     func share(
