@@ -70,8 +70,11 @@ package struct Faults: Error, Sendable, CustomStringConvertible {
         self.faults = faults.sorted { ($0.file, $0.line, $0.column) < ($1.file, $1.line, $1.column) }
     }
 
-    /// One after the other.
-    package var description: String { faults.map(\.description).joined(separator: "\n") }
+    /// The first hundred, one after the other, and how many more there are: `json` has them all.
+    package var description: String {
+        let shown = faults.prefix(100).map(\.description).joined(separator: "\n")
+        return faults.count > 100 ? "\(shown)\nand \(faults.count - 100) more" : shown
+    }
 
     /// A JSON array.
     package var json: JSONValue { .array(faults.map(\.json)) }
