@@ -194,7 +194,8 @@ def coturn(where: Namespace, directory: Path, *options: str):
     )
     with log.open("wb") as output, PROCESSES.start(command, stdout=output, stderr=subprocess.STDOUT, cwd=directory) as process:
         deadline = time.monotonic() + 15
-        while "IO method (general relay thread)" not in log.read_text(errors="replace"):
+        # Its relay threads are there before its sockets, and this one is there after them.
+        while "IO method (admin thread)" not in log.read_text(errors="replace"):
             assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")
             time.sleep(0.05)
         yield process

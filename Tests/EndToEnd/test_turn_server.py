@@ -117,19 +117,24 @@ class Machines:
         # The user from the start, as Debian's unit has it: the firewall knows it by that.
         user = ["setpriv", "--reuid", "turnserver", "--regid", "turnserver", "--init-groups"]
         words = self.server.command(*user, "turnserver", "-c", file, "--pidfile", self.directory / "turnserver.pid")
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = self.directory / "turnserver.log"
+        with said.open("wb") as output:
+            process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT)
         try:
-            self.await_port(process, 3478)
+            self.await_service(process, said)
             yield log
         finally:
             process.terminate()
-            log.append(process.communicate(timeout=20)[0])
+            process.wait(20)
+            log.append(said.read_text())
 
-    def await_port(self, process, port: int, timeout=10.0):
+    def await_service(self, process, said: Path, timeout=10.0):
+        """Each of coturn's threads has sockets of its own, and which of them a client's datagrams come to is another with each
+        that is added. Those of UDP are all there when this thread begins, those of TCP may come later."""
         deadline = time.monotonic() + timeout
-        listening = ["ss", "-Hlun", "src", f"{SERVER}:{port}"]
-        while not subprocess.run(self.server.command(*listening), capture_output=True, check=True).stdout:
-            assert process.poll() is None and time.monotonic() < deadline, "coturn does not listen"
+        listening = self.server.command("ss", "-Hltn", "src", f"{SERVER}:5349")
+        while "IO method (admin thread)" not in said.read_text() or not subprocess.run(listening, capture_output=True, check=True).stdout:
+            assert process.poll() is None and time.monotonic() < deadline, f"coturn does not serve: {said.read_text()}"
             time.sleep(0.05)
 
 
