@@ -335,11 +335,20 @@ class Gateway:
         """Resident memory in bytes."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def await_log(self, text: str, timeout=10.0):
-        """Waits until it has logged `text`."""
+    def await_log(self, text: str, timeout=10.0, times=1) -> str:
+        """Waits until it has logged `text`, so many times; its log."""
         deadline = time.monotonic() + timeout
-        while text not in (log := self.log.read_text()):
+        # The last line may be half there.
+        while (log := self.log.read_text(errors="replace")).count(text) < times:
             assert time.monotonic() < deadline, f"after {timeout} s not '{text}' but:\n{log[-4000:]}"
+            time.sleep(0.05)
+        return log
+
+    def await_drain(self, timeout=10.0):
+        """Waits until a signal that ends it has come to it: from then on it lets no new caller in."""
+        deadline = time.monotonic() + timeout
+        while self.ask("GET", "/readyz")[0] != 503:
+            assert time.monotonic() < deadline, f"after {timeout} s it still takes calls"
             time.sleep(0.05)
 
     def await_idle(self, timeout=3.0):

@@ -18,7 +18,7 @@ import speech
 from bot import SWEEP_BY, SWEEP_FROM, Bot
 from browser import chromium, open_caller, record
 from gateway import PASSPHRASE, ROOT, SECRET, Gateway, changed_config, free_port, free_ports, http, patchbay
-from peer import in_call
+from peer import calling, in_call
 
 ANNOUNCED = 0.05  # the announcement is louder than this
 
@@ -341,8 +341,11 @@ def test_a_bot_behind_tls_is_spoken_to_when_it_is_who_it_should_be(with_bot, cer
         gateway = with_bot(bot.url, "" if name == "a stranger" else f", trust_roots: '{certificate}'")
 
         async def call():
-            async with in_call(gateway.signaling()) as caller:
+            # One that cannot be spoken to may be given up before the media connects.
+            async with calling(gateway.signaling()) as caller:
+                await caller.offer()
                 if name == "trusted":
+                    await caller.connected()
                     await caller.hears(50)
                     bot.signal(signal.SIGKILL)
                 assert (await end_of(caller))["reason"] == "pipeline_failed"

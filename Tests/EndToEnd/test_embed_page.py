@@ -496,7 +496,8 @@ def test_a_corner_is_filled_where_it_is_free(gateway, host, visit):
     page = visit(host.add(f'<script src="{gateway.url}/embed/patchbay.js"></script>'))
     made = """async (names) => {
       for (const token of names) Patchbay.create({ token, position: "bottom-right" });
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      const dressed = ({ element }) => element.shadowRoot.querySelector(".root:not(.waiting)");
+      while (!Patchbay.widgets.every(dressed)) await new Promise((resolve) => setTimeout(resolve, 20));
       return Patchbay.widgets.map(({ element }) => element.shadowRoot.querySelector(".pill").getBoundingClientRect().bottom);
     }"""
     low, high = page.evaluate(made, ["emb_echo", "emb_demo"])
@@ -939,7 +940,8 @@ def test_every_text_can_be_read_and_every_button_hit(gateway, host, visit, theme
     looks = [page.evaluate(CONTRASTS)]
     page.get_by_role("button", name=CALL).click()
     await_state(page, "connected")
-    page.wait_for_timeout(300)  # for the colours to have changed
+    changing = "document.querySelector('[data-patchbay]').shadowRoot.getAnimations().some((each) => each.transitionProperty === 'background-color')"
+    page.wait_for_function(f"!{changing}")
     looks.append(page.evaluate(CONTRASTS))
     page.get_by_role("button", name="Mute").click()
     looks.append(page.evaluate(CONTRASTS))
@@ -1203,8 +1205,11 @@ def test_a_script_without_a_token_is_named_unless_the_page_makes_its_widgets_its
         ("", "Patchbay.create({ token: 'emb_echo' });", []),
     ]
     seen = [heard(f'<script src="{gateway.url}/embed/patchbay.js" {attributes}></script><script>{after}</script>') for attributes, after, _ in cases]
+    # It is said a second after the page has loaded, however long that took; timers run in the order in which they are due.
     for page, _ in seen:
-        page.wait_for_function("performance.now() > 1200")
+        page.evaluate("() => { window.later = new Promise((resolve) => setTimeout(resolve, 1200)); }")
+    for page, _ in seen:
+        page.evaluate("later")
     for (_, said), case in zip(seen, cases, strict=True):
         assert [kind for kind, text in said if "this script has no data-token" in text] == case[2], case
 
@@ -1246,10 +1251,12 @@ def told(start, visit, host):
             choice = f"    events: {{{{ embeds: {events} }}}}\n    ice: {{{{ inbound" if events else "    ice: {{ inbound"
             gateway = start(template=changed_config(("echo: {{ type: echo }}", entry), ("    ice: {{ inbound", choice)))
             page = visit(host.add(TEXT + inline(gateway, **attributes)))
+            page.wait_for_function("window.Patchbay?.widgets.length === 1")
+            # Before the call: the bot speaks once, and for a second.
+            page.evaluate("() => { window.isHeard = false; Patchbay.on('level', ({ down }) => { isHeard ||= down > 0.5; }); }")
             page.get_by_role("button", name=CALL).click()
             await_state(page, "connected")
-            page.evaluate("window.said = new Promise((resolve) => Patchbay.on('level', ({ down }) => { if (down > 0.5) resolve(); }))")
-            page.evaluate("said")
+            page.wait_for_function("isHeard")
             page.wait_for_timeout(1500)
             return page, gateway
 

@@ -294,7 +294,7 @@ def test_a_gateway_that_drains_lets_its_callers_back_in(start):
         async with in_call(url) as caller:
             await caller.hears(10)
             gateway.process.send_signal(signal.SIGTERM)
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(gateway.await_drain)
             reset(caller)
             await asyncio.to_thread(gateway.await_state, lambda now: now["sockets"] == 0)
             with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):

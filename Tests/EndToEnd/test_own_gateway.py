@@ -9,7 +9,7 @@ import pytest
 import speech
 from browser import chromium, open_caller
 from gateway import PASSPHRASE, ROOT, patchbay, upgrade
-from peer import in_call
+from peer import calling, in_call
 
 
 @pytest.mark.alone
@@ -29,7 +29,8 @@ def test_its_return_hangs_up(start_own, sentences):
     gateway = start_own(patience="400ms")  # less than the pause: it never answers
 
     async def call():
-        async with in_call(gateway.signaling(workflow=3, run=14)) as caller:
+        async with calling(gateway.signaling(workflow=3, run=14)) as caller:
+            await caller.offer()
             ended = await caller.message("call-ended", timeout=10)
             assert ended["pc_id"] == caller.pc_id and ended["workflow_run_id"] == 14
             await caller.until(lambda: caller.close_code is not None, 5, "the close")

@@ -94,8 +94,10 @@ def test_and_so_it_is_when_the_server_is_silent_until_it_speaks(tmp_path):
         made.gateway.await_log("no TURN server relays to this gateway")
         [call] = made.call()
         assert not call["connected"] and "none is available" in call["error"], call
+        before = log_of(made).count(f"{AVAILABLE}\n")
         made.start_turn()
-        time.sleep(12)
+        # It is asked again after a rest, which is the longer the more often nobody has answered.
+        made.gateway.await_log(f"{AVAILABLE}\n", timeout=24, times=before + 1)
         [call] = made.call()
     assert call["connected"], call
 
@@ -105,15 +107,20 @@ def test_a_relay_that_is_found_during_the_call_is_trickled(tmp_path):
     cell = Cell("port-restricted", "symmetric")
     with relayed(tmp_path, [f"turn:{TURN}:4000"], policy="none", cell=cell, media=["relay: true"], connect="40s") as made:
         with made.caller("chromium") as ask:
-            # Another TURN server, for the gateway's eyes only, comes up when the browser has started and its call waits.
+            # Another TURN server, for the gateway's eyes only, comes up when the browser's call is there, and waits.
             directory = tmp_path / "later"
             directory.mkdir()
             with contextlib.ExitStack() as stack:
-                later = coturn(made.internet.turn, directory, "--listening-port", "4000")
-                timer = threading.Timer(7, stack.enter_context, [later])
-                timer.start()
+
+                def follow():
+                    made.gateway.await_state(lambda now: now["calls"], timeout=60)
+                    time.sleep(2)
+                    stack.enter_context(coturn(made.internet.turn, directory, "--listening-port", "4000"))
+
+                following = threading.Thread(target=follow)
+                following.start()
                 [call] = ask()
-                timer.join()
+                following.join()
     assert call["connected"] and call["seconds"] > 1, call
 
 
