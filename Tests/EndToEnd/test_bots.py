@@ -116,6 +116,7 @@ def place(gateway, *options) -> dict:
     return json.loads(run.stdout)["calls"][0]
 
 
+@pytest.mark.alone
 def test_patchbay_call_tells_what_became_of_the_bot(with_bot):
     with Bot("crash") as bot:
         gateway = with_bot(bot.url)
@@ -292,6 +293,7 @@ def test_a_bot_that_cannot_be_reached_ends_the_call_in_3_s(with_bot, announcemen
         gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_a_bot_that_never_reads_is_lost(with_bot):
     with Bot("deaf") as bot:
         gateway = with_bot(bot.url)

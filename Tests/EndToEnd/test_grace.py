@@ -126,6 +126,7 @@ def test_a_caller_comes_back_to_a_tenant_that_has_as_many_sockets_as_it_may(star
     assert gateway.look()["refused"] == {"too_many_tenant_sockets": 1}
 
 
+@pytest.mark.alone
 def test_a_caller_is_back_before_the_gateway_has_missed_it(gateway):
     """The network has changed: the old connection is still there for the gateway, and silent."""
     url = gateway.signaling()
@@ -150,6 +151,7 @@ def test_a_caller_is_back_before_the_gateway_has_missed_it(gateway):
     gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_a_pages_caller_is_back_before_the_gateway_has_missed_it(gateway):
     """A session has one socket: the next one waits at the door until the first has turned out to be lost."""
     url = gateway.embed_session("emb_echo")
@@ -172,6 +174,7 @@ def test_a_pages_caller_is_back_before_the_gateway_has_missed_it(gateway):
     gateway.await_idle()
 
 
+@pytest.mark.alone
 def test_a_socket_that_is_alive_keeps_its_call(gateway):
     url = gateway.signaling()
 
@@ -211,6 +214,7 @@ def test_nobody_else_comes_back(gateway):
     gateway.await_idle(GRACE + 3)
 
 
+@pytest.mark.alone
 def test_a_call_to_which_nobody_returns_ends_and_frees_its_seat(start):
     gateway = start(grace="2s", seats=1)
     url = gateway.signaling()
@@ -236,6 +240,7 @@ def test_a_call_to_which_nobody_returns_ends_and_frees_its_seat(start):
     assert "socket_lost" in ends(gateway)[0]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("code", [1000, 1001, None])
 def test_a_socket_that_is_closed_on_purpose_ends_its_call_at_once(gateway, code):
     async def call():

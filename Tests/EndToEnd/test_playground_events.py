@@ -169,6 +169,7 @@ READ_BACK = """async () => {
 }"""
 
 
+@pytest.mark.alone
 def test_a_bot_that_tells_too_much_leaves_the_newest(talk):
     page = talk("chatter")
     page.evaluate(GAPS)

@@ -26,6 +26,7 @@ async def reply(caller) -> tuple[str, dict]:
     return caller.messages[after]["type"], caller.messages[after]["payload"]
 
 
+@pytest.mark.alone
 def test_a_gateway_that_is_killed_gives_its_seats_back(start, sentences, tmp_path):
     """To a gateway that shares the store, when the time to live is over: 3 s here, 30 unless it is written."""
     template = changed_config(

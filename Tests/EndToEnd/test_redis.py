@@ -538,7 +538,7 @@ def test_minutes_are_counted_once_whatever_ails_redis(start, redis, fault, rule)
 @pytest.mark.long
 def test_a_call_that_ends_while_redis_is_away_is_not_counted_afterwards(share, redis):
     """With `dograh_slots`, where nothing expires for 1200 s."""
-    gateway = share("dograh_slots")
+    gateway = share("dograh_slots", change=patient)
 
     async def main():
         async with Callers() as callers:
@@ -554,7 +554,7 @@ def test_a_call_that_ends_while_redis_is_away_is_not_counted_afterwards(share, r
 
 
 def test_calls_that_were_let_in_uncounted_count_afterwards_beyond_the_limit(share, redis):
-    gateway = share(seats=2, rule="allow")
+    gateway = share(seats=2, rule="allow", change=patient)
 
     async def main():
         async with Callers() as callers:

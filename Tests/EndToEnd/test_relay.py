@@ -67,6 +67,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_believed(tmp_path):
         assert "its certificate is not believed" in log_of(made) and AVAILABLE not in log_of(made)
 
 
+@pytest.mark.alone
 def test_every_url_gets_its_chance(tmp_path):
     urls = [f"turn:{TURN}:4000", f"turn:{TURN}:4001?transport=tcp", "turn:203.0.113.77", f"turn:{TURN}?transport=tcp"]
     with relayed(tmp_path, urls) as made:
