@@ -120,6 +120,7 @@ def test_the_playground_shows_how_the_call_is_at_the_server(gateway, browser):
     gateway.await_idle()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("code", [1006, 1011])
 def test_the_playground_comes_back_when_its_socket_is_lost(gateway, browser, code):
     loop = asyncio.new_event_loop()
@@ -202,6 +203,7 @@ def lose_the_way(page, gateway):
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_the_playground_looks_for_another_way_within_the_call(start, browser):
     gateway = start()
     page = browser.new_page()

@@ -323,6 +323,7 @@ def test_a_token_may_start_by_itself(gateway, host, visit):
     gateway.await_idle()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("code", [1006, 1011])
 def test_a_call_outlives_its_socket(gateway, host, visit, code):
     """1011 is what the gateway closes with that has heard nothing for long."""
