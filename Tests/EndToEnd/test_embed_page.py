@@ -3,6 +3,7 @@ page notices."""
 
 import asyncio
 import contextlib
+import html
 import json
 import re
 import threading
@@ -1198,6 +1199,68 @@ def test_what_a_script_gets_wrong_is_said_too(gateway, heard):
     page.evaluate("() => { Patchbay.create({ token: 'emb_echo', voice: 'x', mode: 'headless' }); }")
     assert said.pop()[1].startswith("Patchbay: voice is no option. There are token, mode, ")
     assert [text for _, text in said] == ['Patchbay: autoStart="false" counts as not written; it takes true or false.', "Patchbay: buttonTxt is no option. Did you mean buttonText?"]
+
+
+TAKES = 'it takes a JSON object such as {"customer":"Ada"}, of 60 KiB at the most.'
+FULL = '{"customer":"' + "ä" * 31_000 + '"}'
+
+
+@pytest.mark.parametrize("written", ["[1,2]", "7", '"x"', "null", '{"customer":', FULL], ids=lambda text: text[:20])
+def test_a_context_that_is_no_object_is_named_and_the_call_goes_without(gateway, heard, written):
+    page, said = heard(tag(gateway, context=html.escape(written)))
+    with page.expect_request("**/embed/init") as start:
+        page.get_by_role("button", name=CALL).click()
+    await_state(page, "connected")
+    assert start.value.post_data_json["context_variables"] is None
+    shown = written if len(written) <= 80 else written[:80] + "…"
+    assert said == [("warning", f'Patchbay: data-context="{shown}" counts as not written; {TAKES}')]
+
+
+# What a page's script may take for a context, and what the console calls it.
+NO_CONTEXTS = {
+    "[1, 2]": "[object Array]",
+    "7": "7",
+    "'x'": '"x"',
+    "new Map([['customer', 'Ada']])": "[object Map]",
+    "{ toJSON: () => 'x' }": "[object Object]",
+    "(() => { const it = {}; return it.it = it; })()": "[object Object]",
+    "{ customer: 'x'.repeat(61440) }": "[object Object]",
+}
+
+
+def test_a_context_of_a_scripts_that_is_no_object_counts_as_not_written(gateway, heard):
+    page, said = heard(f'<script src="{gateway.url}/embed/patchbay.js"></script>')
+    sent = []
+
+    def answer(route):
+        sent.append(route.request.post_data_json["context_variables"])
+        route.fulfill(status=429, json={"detail": "No"}, headers={"Access-Control-Allow-Origin": "*"})
+
+    page.route("**/embed/init", answer)
+    page.evaluate("window.mine = Patchbay.create({ token: 'emb_echo', mode: 'headless', context: { customer: 'Ada' } }); undefined")
+    for context, shown in NO_CONTEXTS.items():
+        page.evaluate(f"() => {{ window.other = Patchbay.create({{ token: 'emb_demo', mode: 'headless', context: {context} }}); }}")
+        assert page.evaluate("other.start()") == "failed"
+        assert page.evaluate(f"mine.start({{ context: {context} }})") == "failed"
+        page.evaluate("other.remove()")
+        assert sent == [None, {"customer": "Ada"}]
+        line = ("warning", f"Patchbay: context={shown} counts as not written; {TAKES}")
+        assert [each for each in said if "answered 429" not in each[1]] == [line, line]
+        sent.clear()
+        said.clear()
+    for context, kept in {"null": None, "undefined": {"customer": "Ada"}, "{}": {}, "Object.assign(Object.create(null), { a: [1] })": {"a": [1]}}.items():
+        assert page.evaluate(f"mine.start({{ context: {context} }})") == "failed"
+        assert sent.pop() == kept
+    assert all("answered 429" in text for _, text in said)
+
+
+@pytest.mark.parametrize(("status", "body"), [(422, '{"detail":[{"loc":["body","context_variables"],"msg":"No"}]}'), (413, ""), (403, '{"detail":" "}')])
+def test_a_refusal_without_words_has_some_all_the_same(gateway, host, visit, status, body):
+    page = visit(host.add(inline(gateway)))
+    page.route("**/embed/init", lambda route: route.fulfill(status=status, body=body, headers={"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*"}))
+    page.get_by_role("button", name=CALL).click()
+    await_state(page, "refused")
+    expect(page.get_by_role("status")).to_have_text("No call from hereThis page may not start calls.")
 
 
 def test_a_script_without_a_token_is_named_unless_the_page_makes_its_widgets_itself(gateway, heard):

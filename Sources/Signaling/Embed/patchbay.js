@@ -7,6 +7,8 @@ const choices = {
   position: ["bottom-right", "bottom-left", "top-right", "top-left"], size: ["medium", "small", "large"], theme: ["light", "dark", "auto"],
   autoStart: [true, false], transcript: [true, false],
 };
+/* In bytes, as JSON. The gateway reads 64 KiB, and the token is in it too. */
+const longestContext = 60 * 1024;
 
 /* Makes a widget. Only its token is needed; one that is there already, with the same token in the same place, is not made again. */
 function create({ token, mode = "floating", target, gateway = home, ...others } = {}) {
@@ -35,23 +37,13 @@ function placeOf(mode, target) {
   }
 }
 
-/* What a script's attributes say, as `create` takes it. */
-function optionsOf(attributes) {
-  const { context, ...options } = sift(attributes, true);
-  if (context) {
-    try { options.context = JSON.parse(context); } catch { console.error("Patchbay: data-context is no JSON, and was left out."); }
-  }
-  return options;
-}
-
 /* Those that are options, as `create` takes them. Of any other the console hears, and it counts as not written: a slip starts no microphone. */
 function sift(given, areAttributes = false) {
   const nameOf = (name) => areAttributes ? "data-" + name.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase()) : name;
   const known = {};
   for (const [name, value] of Object.entries(given).filter(([, value]) => value !== undefined && value !== null)) {
     const spell = (each) => !areAttributes ? each : name === "transcript" ? (each ? "on" : "off") : String(each);
-    const shown = typeof value === "string" ? `"${value}"` : String(value);
-    const refuse = (takes) => console.warn(`Patchbay: ${nameOf(name)}=${shown} counts as not written; it takes ${takes}.`);
+    const refuse = (takes) => console.warn(`Patchbay: ${nameOf(name)}=${shown(value)} counts as not written; it takes ${takes}.`);
     if (!optionNames.includes(name)) {
       const [nearest] = [...optionNames].sort((one, other) => distance(one, name) - distance(other, name));
       const isNear = distance(nearest, name) < 3;
@@ -62,11 +54,35 @@ function sift(given, areAttributes = false) {
       const possible = choices[name].map(spell);
       if (possible.includes(value)) known[name] = choices[name][possible.indexOf(value)];
       else refuse(possible.join(" or "));
+    } else if (name === "context") {
+      const context = areAttributes ? parsed(value) : value;
+      if (isContext(context)) known[name] = context;
+      else refuse(`a JSON object such as {"customer":"Ada"}, of ${longestContext / 1024} KiB at the most`);
     } else if (name === "buttonColor" && !hexOf(value)) refuse("a CSS colour such as #1f6b52, not a transparent one and no var(…)");
     else known[name] = value;
   }
   return known;
 }
+
+/* What the gateway takes: it refuses a whole request for anything else. */
+function isContext(value) {
+  if (kindOf(value) !== "[object Object]") return false;
+  try {
+    const text = JSON.stringify(value);
+    return text.startsWith("{") && new TextEncoder().encode(text).length <= longestContext;
+  } catch {
+    return false;  // it holds itself, say
+  }
+}
+
+const kindOf = (value) => Object.prototype.toString.call(value);
+
+function parsed(text) {
+  try { return JSON.parse(text); } catch {}
+}
+
+/* A value for the console. */
+const shown = (value) => typeof value === "string" ? `"${cut(value, 80)}"` : Object(value) === value ? kindOf(value) : String(value);
 
 /* How many letters one has to change, add or leave out to make the other (Levenshtein). */
 function distance(one, other) {
@@ -107,7 +123,7 @@ window.Patchbay ??= api;
 const makeHere = typeof window.Patchbay.create === "function" ? window.Patchbay.create : create;
 addEventListener("pagehide", () => { for (const widget of widgets.keys()) widget.stop(); });
 
-const written = optionsOf(script?.dataset ?? {});
+const written = sift(script?.dataset ?? {}, true);
 if (written.token) {
   const options = { gateway: home, ...written };
   const begin = (isLast) => {

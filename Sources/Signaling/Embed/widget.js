@@ -20,15 +20,17 @@ class Widget {
   get element() { return this.#view?.element ?? null; }
 
   /* Starts a call, where there is none. Resolves with the state that this comes to: connected, ended, failed or refused. */
-  start({ context = this.#options.context } = {}) {
+  start({ context } = {}) {
     const outcome = new Promise((resolve) => {
       const end = this.on("state", ({ state }) => { if (state !== "connecting") { end(); resolve(state); } });
       if (this.state === "connected") { end(); resolve("connected"); }
     });
     if (this.#call) return outcome;
+    // null is none at all.
+    const variables = context === null ? null : sift({ context }).context ?? this.#options.context;
     for (const other of widgets.keys()) other.stop();
     const call = this.#call = new Call({
-      base: this.#options.base, token: this.#options.token, variables: context, audio: this.#audio,
+      base: this.#options.base, token: this.#options.token, variables, audio: this.#audio,
       configure: () => this.#configure(), words: () => this.#words,
       tell: (what, detail) => { if (this.#call === call) this.#hear(what, detail); } });
     call.mute(this.#isMuted);

@@ -81,7 +81,8 @@ function refusal(words, status, detail) {
   if (detail.startsWith("Embed token usage limit")) return refused("usage_limit_exceeded", words.voiceRefusedLimitText);
   if (status === 404 || status === 501 || detail.startsWith("Embed token")) return refused("token_not_good", words.voiceRefusedTokenText);
   if (status >= 500) return new Problem("failed", "service_failed", words.voiceServiceTitle, words.voiceServiceText);
-  return refused("refused", detail);
+  // Without words it is about what was sent, which is the page's doing.
+  return refused("refused", detail.trim() || words.voiceRefusedPageText);
 }
 
 /* What an `error` message about an offer means to people. Words that are the gateway's own are shown as they are. */
