@@ -509,6 +509,7 @@ def test_a_corner_is_filled_where_it_is_free(gateway, host, visit):
 
 # MARK: - No call
 
+REFUSE_MICROPHONE = "MediaDevices.prototype.getUserMedia = async () => { throw new DOMException('no', '%s'); };"
 COUNT_MICROPHONES = """
   window.asked = 0;
   const ask = MediaDevices.prototype.getUserMedia;
@@ -629,21 +630,28 @@ def test_a_button_that_could_not_be_dressed_is_at_the_call(gateway, host, visit)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "title", "words", "code"),
     [
-        ("NotAllowedError", "Allow it in the address bar"),
-        ("NotFoundError", "There is none. Connect one"),
-        ("NotReadableError", "Another program is using it"),
+        ("NotAllowedError", "Microphone needed", "Allow it in the address bar", "microphone_denied"),
+        ("SecurityError", "Microphone needed", "Allow it in the address bar", "microphone_denied"),
+        ("NotFoundError", "Microphone needed", "There is none. Connect one", "microphone_missing"),
+        ("NotReadableError", "Microphone needed", "Another program is using it", "microphone_busy"),
+        ("AbortError", "Microphone needed", "Another program is using it", "microphone_busy"),
+        # Nothing that the visitor could allow.
+        ("OverconstrainedError", "Something went wrong", "Try again in a moment.", "error"),
+        ("InvalidStateError", "Something went wrong", "Try again in a moment.", "error"),
     ],
 )
-def test_without_a_microphone_there_is_no_call_and_none_is_counted(gateway, host, visit, name, words):
-    refuse = f"MediaDevices.prototype.getUserMedia = async () => {{ throw new DOMException('no', '{name}'); }};"
-    page = visit(host.add(TEXT + tag(gateway)), refuse)
+def test_without_a_microphone_there_is_no_call_and_none_is_counted(gateway, host, visit, name, title, words, code):
+    page = visit(host.add(TEXT + tag(gateway)), REFUSE_MICROPHONE % name)
+    page.wait_for_function("window.Patchbay?.widgets.length === 1")
+    page.evaluate("() => { window.told = []; Patchbay.on('state', ({ code }) => told.push(code)); }")
     with gateway.nothing_started():
         page.get_by_role("button", name=CALL).click()
-        expect(page.get_by_role("status")).to_contain_text("Microphone needed")
+        expect(page.get_by_role("status")).to_contain_text(title)
         expect(page.get_by_role("status")).to_contain_text(words)
         assert page.evaluate("Patchbay.state") == "failed"
+        assert page.evaluate("told.at(-1)") == code
 
 
 def test_an_expired_token_and_a_full_house_are_said_in_words(gateway, start, host, visit):

@@ -93,9 +93,12 @@ class Call {
     } catch (error) {
       switch (error.name) {
         case "NotFoundError": throw this.#needsMicrophone("microphone_missing", words.voiceMicrophoneMissingText);
+        case "AbortError":  // Firefox's, of one that does not start
         case "NotReadableError": throw this.#needsMicrophone("microphone_busy", words.voiceMicrophoneBusyText);
-        default: throw this.#needsMicrophone("microphone_denied", words.voiceMicrophoneDeniedText);
+        case "NotAllowedError":
+        case "SecurityError": throw this.#needsMicrophone("microphone_denied", words.voiceMicrophoneDeniedText);
       }
+      throw error;
     }
     if (this.#over) return;  // hung up while the browser asked
     this.#wake();  // a page that has the microphone may make sound
