@@ -791,12 +791,56 @@ def test_an_inline_call_is_made_by_keyboard_alone(gateway, host, visit):
     assert focused(page) == CALL
 
 
-def test_a_page_that_loads_says_nothing_to_screen_readers(gateway, host, visit):
-    page = visit(host.add(TEXT + tag(gateway)))
+# What changes in a widget, task by task, from before there is anything in it: what its status says then, and whether what is seen, what
+# is said, and what has which role has changed.
+WATCH = """
+  window.tasks = [];
+  const attach = Element.prototype.attachShadow;
+  Element.prototype.attachShadow = function (...all) {
+    const root = attach.apply(this, all);
+    new MutationObserver((changes) => {
+      const status = root.querySelector("[role=status]"), words = root.querySelector(".words");
+      const texts = changes.filter(({ type }) => type !== "attributes").map(({ target }) => target);
+      tasks.push({
+        status: status && status.textContent, roles: texts.length < changes.length,
+        said: texts.some((each) => status?.contains(each)), seen: texts.some((each) => words?.contains(each) && !status?.contains(each)),
+      });
+    }).observe(root, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ["role", "aria-live"] });
+    return root;
+  };
+"""
+INSECURE = "Object.defineProperty(window, 'isSecureContext', { get: () => false });"
+
+
+@pytest.mark.parametrize("mode", ["floating", "inline"])
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ("", "You are connectedGo ahead and speak."),
+        (REFUSE_MICROPHONE % "NotAllowedError", "Microphone neededAllow it in the address bar, then call again."),
+        (INSECURE, "Microphone neededBrowsers only give it to pages that came by https."),
+    ],
+    ids=["a call", "denied", "insecure"],
+)
+def test_a_page_that_loads_says_nothing_to_screen_readers_and_then_says_all(gateway, host, visit, mode, broken, words):
+    """They tell what changes in a place that they know, and nothing that is there together with its place."""
+    page = visit(host.add(TEXT + (inline(gateway) if mode == "inline" else tag(gateway))), WATCH + broken)
     expect(page.get_by_role("button", name=CALL)).to_be_visible()
-    assert page.get_by_role("status").count() == 0
+    expect(page.get_by_role("region")).to_contain_text("Ready when you are")
+    page.wait_for_timeout(300)
+    before = page.evaluate("tasks.splice(0)")
+    assert [task["status"] for task in before] == [""] * len(before) and before
+    status = page.get_by_role("status").element_handle()
     page.get_by_role("button", name=CALL).click()
-    expect(page.get_by_role("status")).to_contain_text("You are connected")
+    expect(page.get_by_role("status")).to_have_text(words)
+    assert status.evaluate("each => each.isConnected && each.getAttribute('role') === 'status'"), "it is the same as before"
+    after = page.evaluate("tasks")
+    assert not any(task["roles"] for task in after)
+    [first, *_] = [at for at, task in enumerate(after) if task["said"]]
+    assert any(task["seen"] for task in after[:first]) and not after[0]["said"], "a task later than it is seen"
+    # And once: what is seen is not read beside it.
+    hidden = "() => [...document.querySelector('[data-patchbay]').shadowRoot.querySelectorAll('.words > :not([aria-hidden=true])')].map((each) => each.className)"
+    assert page.evaluate(hidden) == ["said"]
 
 
 def test_words_are_read_in_their_language(gateway, host, visit):

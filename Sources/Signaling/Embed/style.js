@@ -34,7 +34,8 @@ svg { display: block; flex: none; width: 1.25em; height: 1.25em; fill: none; str
 .pill span { display: grid; min-width: 0; }
 .pill b { grid-area: 1 / 1; font-weight: inherit; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: center; }
 .pill b.other { visibility: hidden; }
-.pill i { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.pill i, .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.said { top: 0; }
 /* As a disc that takes no more room than the microphone without one. */
 .pill .shut { margin: -.3em; padding: .3em; width: 1.85em; height: 1.85em; border-radius: 50%; background: var(--button-ink); color: var(--button); }
 :not(.live.muted) > .pill :is(.shut, i), .live.muted .pill .open { display: none; }

@@ -1,7 +1,7 @@
 /* What people see and touch: a button in a corner that opens a card, or the card alone in a place of the page's. */
 class View {
   #widget; #mode; #host = document.createElement("patchbay-widget"); #parts; #words = wordsOf(); #options = { buttonText: "", transcript: true };
-  #isOpen; #state = "ready"; #detail = ""; #isMuted = false; #since = 0; #told = 0; #began = 0; #rows = []; #dark = matchMedia("(prefers-color-scheme: dark)");
+  #isOpen; #state = "ready"; #detail = ""; #isMuted = false; #since = 0; #told = 0; #began = 0; #saying; #rows = []; #dark = matchMedia("(prefers-color-scheme: dark)");
 
   constructor(widget, mode, place) {
     this.#widget = widget;
@@ -100,6 +100,18 @@ class View {
   #tellDetail() {
     const isAsked = this.#state === "connected" && this.#detail === this.#words.voiceConnectedSubtext;
     change(this.#parts.detail, isAsked && this.#isMuted ? this.#words.voiceMutedText : this.#detail);
+    // A page that loads has nothing to say.
+    if (this.#began) this.#saying ??= setTimeout(() => this.#say(), 100);
+  }
+
+  /* Says what is seen, of what follows at once the last. Screen readers hear of no change in the task that makes the place for it. */
+  #say() {
+    this.#saying = undefined;
+    const { title, detail, said } = this.#parts, seen = [title, detail];
+    seen.forEach((each, at) => {
+      change(said.children[at], each.textContent);
+      each.setAttribute("aria-hidden", "true");  // or they would come upon it twice
+    });
   }
 
   /* Whether the browser plays what comes. Where it does not, nobody should have to look for why. */
@@ -161,8 +173,6 @@ class View {
 
   #begin() {
     this.#began = performance.now();
-    // Not before: a page that loads has nothing to say.
-    this.#parts.words.setAttribute("role", "status");
     this.#rows = [];
     this.#parts.rows.replaceChildren();
     this.#showTalk();
@@ -230,7 +240,7 @@ function settle(row) {
 
 function build() {
   const root = make("section", "root waiting"), panel = make("div", "panel"), card = make("div", "card"), words = make("div", "words");
-  const title = make("strong"), detail = make("span"), gauge = make("div", "gauge"), time = make("span", "time");
+  const title = make("strong"), detail = make("span"), said = make("div", "said"), gauge = make("div", "gauge"), time = make("span", "time");
   const orb = make("div", "orb"), meter = make("div", "meter"), buttons = make("div", "buttons");
   const label = make("span"), ready = make("b"), busy = make("b", "other"), hushed = make("i"), rows = make("ol"), talk = make("div", "talk");
   const pill = button("pill", icon("microphone", "open"), icon("muted", "shut"), label, hushed), hide = button("hide", icon("hide"));
@@ -240,7 +250,9 @@ function build() {
   card.tabIndex = -1;
   pill.hidden = mute.hidden = sound.hidden = talk.hidden = true;
   title.dir = detail.dir = "auto";
-  words.append(title, detail);
+  said.setAttribute("role", "status");
+  said.append(make("div"), make("div"));
+  words.append(title, detail, said);
   time.setAttribute("role", "timer");
   orb.append(icon("microphone"));
   orb.setAttribute("aria-hidden", "true");
@@ -257,7 +269,7 @@ function build() {
   talk.append(rows);
   panel.append(card, talk);
   root.append(panel, pill);
-  return { root, panel, card, words, title, detail, gauge, time, hide, meter, mute, sound, main, pill, ready, busy, hushed, talk, rows };
+  return { root, panel, card, title, detail, said, gauge, time, hide, meter, mute, sound, main, pill, ready, busy, hushed, talk, rows };
 }
 
 function button(className, ...content) {
