@@ -107,6 +107,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
     /// Writes the response to the request in hand.
     func respond(_ response: Response) {
         guard let context, phase != .closing else { return }
+        let response = response.readable(by: self.head)
         // Set before the end is written: a pipelining client's next request arrives inside that call.
         phase = closeAfterResponse ? .closing : .head
         arm(limits.responseTime)

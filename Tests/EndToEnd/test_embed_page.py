@@ -544,6 +544,31 @@ def test_a_page_that_may_not_call_is_told_so_in_words_and_nobody_is_asked_for_a_
         assert page.evaluate("asked") == 0
 
 
+def test_a_button_of_a_tenant_that_has_none_is_not_in_use(gateway, host, visit):
+    page = visit(host.add(inline(gateway).replace(" async", f' data-gateway="{gateway.url}/t/closed" async')))
+    await_state(page, "refused")
+    expect(page.get_by_role("region")).to_contain_text("This button is not in use.")
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "status"),
+    [
+        ("/api/v1/public/embed/init", 70_000, 413),
+        ("/t/acme/api/v1/public/embed/init", 70_000, 413),
+        ("/api/v1/public/embed/config/%zz", 0, 400),
+        ("/t/closed/api/v1/public/embed/config/emb_echo", 0, 404),
+        ("/nowhere/api/v1/public/embed/config/emb_echo", 0, 404),
+    ],
+)
+def test_a_page_can_read_what_came_to_no_plugin(gateway, host, visit, path, size, status):
+    page = visit(host.add(TEXT))
+    ask = """async ([address, size]) => {
+      const body = { method: "POST", headers: { "Content-Type": "application/json" }, body: "x".repeat(size) };
+      return (await fetch(address, size ? body : {}).catch(() => ({}))).status ?? "none that it could read";
+    }"""
+    assert page.evaluate(ask, [gateway.url + path, size]) == status
+
+
 # Answers an offer with an error, or opens no socket at all.
 REFUSING = "window.WebSocket = class extends WebSocket { constructor(url) { super(url + '%(suffix)s'); } send() { this.onmessage({ data: JSON.stringify({ type: 'error', payload: { error_type: '%(code)s', message: 'Words.' } }) }); } };"
 

@@ -464,6 +464,22 @@ def test_a_preflight(shop, path, method, origin, status, allowed):
     assert headers["access-control-max-age"] == "86400"
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "body", "status"),
+    [
+        pytest.param(f"{EMBED}/init", "POST", b"x" * 65_537, 413, id="a body that is too long"),
+        pytest.param(f"{EMBED}/config/%zz", "GET", None, 400, id="a path that is none"),
+        pytest.param(f"/t/nobody{EMBED}/config/emb_shop", "GET", None, 404, id="a tenant that is none"),
+    ],
+)
+def test_what_comes_to_no_plugin_can_be_read_too(shop, path, method, body, status):
+    answered, headers, _ = http(method, shop.url + path, body, {"Origin": PAGE})
+    assert answered == status
+    assert_readable(headers)
+    _, headers, _ = http(method, shop.url + path, body)
+    assert not [name for name in headers if name.startswith("access-control-")]
+
+
 def test_options_that_is_no_preflight(shop):
     """Without an origin there is none to echo."""
     status, headers, _ = http("OPTIONS", f"{shop.url}{EMBED}/init")

@@ -8,6 +8,8 @@ import WebSocket
 private let long = String(repeating: "a", count: 9000)
 private let marks = String(repeating: "\u{301}", count: 31)
 private let escapedMarks = String(repeating: "%CC%81", count: 31)
+private let origin = "Origin: https://shop.example\r\n"
+private let embedStart = "/api/v1/public/embed/init"
 
 struct Refusal: CustomTestStringConvertible, Sendable {
     var testDescription: String
@@ -118,6 +120,55 @@ struct HTTPTests {
             let answer = try await server.exchange(refusal.request)
             #expect(answer.hasPrefix("HTTP/1.1 \(refusal.status) "), "\(answer)")
             #expect(answer.contains("connection: close\r\n"))
+        }
+    }
+
+    @Test(
+        "an embed page can read why nobody answered it, below any tenant's path",
+        arguments: [
+            Refusal("nobody's", "GET /t/acme/api/v1/public/embed/config/x HTTP/1.1\r\nHost: x\r\n\(origin)\r\n", 404),
+            Refusal(
+                "a whole address", "GET http://x/api/v1/public/embed/config/x HTTP/1.1\r\nHost: x\r\n\(origin)\r\n", 404
+            ),
+            Refusal("two hosts", "POST \(embedStart) HTTP/1.1\r\nHost: x\r\nHost: y\r\n\(origin)\r\n", 400),
+            Refusal("bad escape", "GET /api/v1/public/embed/config/%zz HTTP/1.1\r\nHost: x\r\n\(origin)\r\n", 400),
+            Refusal(
+                "no chunk",
+                "POST \(embedStart) HTTP/1.1\r\nHost: x\r\n\(origin)Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 400
+            ),
+            Refusal(
+                "long body",
+                "POST \(embedStart) HTTP/1.1\r\nHost: x\r\n\(origin)Content-Length: 65537\r\n\r\n"
+                    + String(repeating: "a", count: 65537), 413),
+        ])
+    func readable(refusal: Refusal) async throws {
+        try await withServer { server in
+            let request = refusal.request.replacing(origin, with: origin + "Connection: close\r\n")
+            let answer = try await server.exchange(request)
+            #expect(answer.hasPrefix("HTTP/1.1 \(refusal.status) "), "\(answer)")
+            #expect(answer.contains("\r\naccess-control-allow-origin: https://shop.example\r\n"))
+            #expect(answer.contains("\r\nvary: Origin\r\n"))
+            let quiet = try await server.exchange(request.replacing(origin, with: ""))
+            #expect(quiet.hasPrefix("HTTP/1.1 \(refusal.status) ") && !quiet.contains("access-control-"))
+        }
+    }
+
+    @Test(
+        "and nothing else becomes readable by that",
+        arguments: [
+            ("GET", "/api/v1/public/embed", 404, [:]), ("GET", "/api/v1/health?/api/v1/public/embed/x", 404, [:]),
+            ("GET", "/api/v1/public/embed/x", 200, [:]), ("OPTIONS", "/api/v1/public/embed/x", 404, [:]),
+            ("GET", "/api/v1/public/embed/x", 403, ["access-control-allow-origin": "https://other.example"]),
+        ] as [(String, String, Int, [String: String])])
+    func unreadable(method: String, target: String, status: Int, headers: [String: String]) async throws {
+        try await withServer { _ in
+            Response(status: status, headers: headers)
+        } body: { server in
+            let answer = try await server.exchange(
+                "\(method) \(target) HTTP/1.1\r\nHost: x\r\n\(origin)Access-Control-Request-Method: GET\r\n"
+                    + "Connection: close\r\n\r\n")
+            #expect(answer.hasPrefix("HTTP/1.1 \(status) "))
+            #expect(!answer.contains("https://shop.example") && !answer.contains("vary"), "\(answer)")
         }
     }
 
