@@ -1278,7 +1278,7 @@ def test_what_a_script_gets_wrong_is_said_too(gateway, heard):
     assert [text for _, text in said] == ['Patchbay: autoStart="false" counts as not written; it takes true or false.', "Patchbay: buttonTxt is no option. Did you mean buttonText?"]
 
 
-TAKES = 'it takes a JSON object such as {"customer":"Ada"}, of 60 KiB at the most.'
+TAKES = 'it takes a JSON object such as {"customer":"Ada"}, of whole characters and of 60 KiB at the most.'
 FULL = '{"customer":"' + "ä" * 31_000 + '"}'
 
 
@@ -1302,6 +1302,8 @@ NO_CONTEXTS = {
     "{ toJSON: () => 'x' }": "[object Object]",
     "(() => { const it = {}; return it.it = it; })()": "[object Object]",
     "{ customer: 'x'.repeat(61440) }": "[object Object]",
+    "{ customer: 'Ada \\u{1f600}'.slice(0, -1) }": "[object Object]",
+    "{ ['\\\\\\udc00']: 1 }": "[object Object]",
 }
 
 
@@ -1325,7 +1327,9 @@ def test_a_context_of_a_scripts_that_is_no_object_counts_as_not_written(gateway,
         assert [each for each in said if "answered 429" not in each[1]] == [line, line]
         sent.clear()
         said.clear()
-    for context, kept in {"null": None, "undefined": {"customer": "Ada"}, "{}": {}, "Object.assign(Object.create(null), { a: [1] })": {"a": [1]}}.items():
+    good = {"undefined": {"customer": "Ada"}, "{}": {}, "Object.assign(Object.create(null), { a: [1] })": {"a": [1]}}
+    good |= {"{ a: 'Ada \\u{1f600}', b: '\\\\ud83d' }": {"a": "Ada 😀", "b": "\\ud83d"}}
+    for context, kept in {"null": None, **good}.items():
         assert page.evaluate(f"mine.start({{ context: {context} }})") == "failed"
         assert sent.pop() == kept
     assert all("answered 429" in text for _, text in said)

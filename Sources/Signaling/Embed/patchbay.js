@@ -57,19 +57,22 @@ function sift(given, areAttributes = false) {
     } else if (name === "context") {
       const context = areAttributes ? parsed(value) : value;
       if (isContext(context)) known[name] = context;
-      else refuse(`a JSON object such as {"customer":"Ada"}, of ${longestContext / 1024} KiB at the most`);
+      else refuse(`a JSON object such as {"customer":"Ada"}, of whole characters and of ${longestContext / 1024} KiB at the most`);
     } else if (name === "buttonColor" && !hexOf(value)) refuse("a CSS colour such as #1f6b52, not a transparent one and no var(…)");
     else known[name] = value;
   }
   return known;
 }
 
+/* Half of a surrogate pair, as JSON has it: text that was cut in the middle of an emoji, say. */
+const halfCharacter = /(?<!\\)(\\\\)*\\ud[89a-f]/;
+
 /* What the gateway takes: it refuses a whole request for anything else. */
 function isContext(value) {
   if (kindOf(value) !== "[object Object]") return false;
   try {
     const text = JSON.stringify(value);
-    return text.startsWith("{") && new TextEncoder().encode(text).length <= longestContext;
+    return text.startsWith("{") && !halfCharacter.test(text) && new TextEncoder().encode(text).length <= longestContext;
   } catch {
     return false;  // it holds itself, say
   }
