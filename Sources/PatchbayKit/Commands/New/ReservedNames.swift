@@ -21,8 +21,8 @@ enum ReservedNames {
         CallRequest CallUsage Candidate ConformanceFault ConnectRequest CounterShare Denial Direction FakeCall Field \
         FieldChoice FieldScalar FieldValue FileReference ICEPolicyPlugin JSONError JSONValue KnownCredential Lease \
         MarkOutcome OwnFile PCMFrame Patchbay PipelineError PipelinePlugin PlaybackMark Plugin PluginConformance \
-        PluginContext PluginRegistration PluginSettings Principal QuotaOutcome QuotaPlugin QuotaScope QuotaTiming Route \
-        RouteProvider RouteRequest RouteResponse RunError RunOwner Secret SettingsFault SettingsNode SettingsReader \
+        PluginContext PluginRegistration PluginSettings Principal QuotaOutcome QuotaPlugin QuotaScope QuotaTiming QuotaUsage \
+        Route RouteProvider RouteRequest RouteResponse RunError RunOwner Secret SettingsFault SettingsNode SettingsReader \
         SpokenText StorePlugin StoreReference TURNAccess TURNCredentials TestClock Timestamp TokenMinter TokenRequest \
         WaveError WaveFile WorkflowRun WorkflowRuns WorkflowStep WrongSampleRate
         """
