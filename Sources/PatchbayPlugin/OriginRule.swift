@@ -138,11 +138,15 @@ private struct Authority {
     /// What stands behind a colon, whatever it is.
     let portText: String?
 
-    /// Of an origin or a referrer.
+    /// Of an origin or a referrer. What browsers send is ASCII, and a name in it has no more than 253 letters.
     init?(_ text: String) {
-        var rest = Self.trimmed(text)
+        let start = text.utf8.prefix(1024)
+        guard start.allSatisfy({ $0 < 0x80 }) else { return nil }
+        var rest = Self.trimmed(String(Substring(start)))
         if let scheme = rest.firstRange(of: "://") { rest = rest[scheme.upperBound...] }
+        let end = rest.endIndex
         rest = rest.prefix { !"/?#".contains($0) }
+        guard rest.endIndex < end || start.count == text.utf8.count else { return nil }
         if let user = rest.lastIndex(of: "@") { rest = rest[rest.index(after: user)...] }
         self.init(hostAndPort: rest)
     }

@@ -45,6 +45,7 @@ struct OriginRuleTests {
             Row("http://localhost:3021", ["localhost:3000", "localhost:3020"], false),
             Row("https://EXAMPLE.com.", ["example.com"], true),
             Row("https://example.com/path/x", ["example.com"], true),
+            Row("https://example.com/" + String(repeating: "a", count: 5000), ["example.com"], true),
             Row("https://example.com:notaport", ["example.com"], true),
             Row("https://www.www.example.com", ["www.example.com"], true),
             Row("http://[::1]:3000", ["[::1]:3000"], true),
@@ -74,6 +75,9 @@ struct OriginRuleTests {
             Row("https://[::2]:3000", ["[::1]:3000"], false),
             Row("https://[::1", ["[::1]"], false),
             Row("https://.example.com", ["example.com"], false),
+            Row("https://" + String(repeating: "a", count: 1004) + ".example.com.evil.net", ["*.example.com"], false),
+            Row("https://" + String(repeating: "a", count: 1003) + "@example.com.evil.net/", ["example.com"], false),
+            Row("https://b\u{FC}cher.example", ["*"], false),
             Row("https://com", ["*.example.com"], false),
             // What is no rule allows nothing, where it stands in a store.
             Row("https://evil.net", ["*."], false),

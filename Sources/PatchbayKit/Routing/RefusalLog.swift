@@ -35,7 +35,9 @@ extension CallSupervisor.Environment {
 extension Request {
     /// Scheme, host and port of the page that it comes from: nothing of what else a referrer has.
     var page: String? {
-        guard let text = headers["origin"] ?? headers["referer"] else { return nil }
+        guard let field = headers["origin"] ?? headers["referer"] else { return nil }
+        // At least as much as a line has.
+        let text = String(decoding: field.utf8.prefix(1024), as: UTF8.self)
         let start = text.firstRange(of: "://")?.upperBound ?? text.startIndex
         let authority = text[start...].prefix { !"/?#".contains($0) }
         return String(text[..<start] + (authority.split(separator: "@").last ?? ""))
