@@ -72,7 +72,7 @@ struct Deployment: Sendable {
                     pipelines[name].map { Tenant.Pipeline(name: name, plugin: $0) }
                 },
                 inbound: inbound, outbound: outbound, runs: WorkflowRuns(store: store, tenant: tenant.name),
-                runsAreRegistered: tenant.runs == .registered, keepsRuns: tenant.keepRuns,
+                runsAreRegistered: tenant.runs == .registered, keepRuns: tenant.keepRuns,
                 playground: tenant.playground, events: tenant.events, limits: tenant.limits)
         }
         self.tenants = tenants
@@ -155,8 +155,8 @@ struct Tenant: Sendable {
         /// How many tenants have it.
         var tenantCount = 1
 
-        /// Whether whom it lets in are visitors of pages, whose runs have numbers of the gateway's.
-        var numbersRuns: Bool { [plugin].compactMap { $0 as? any RouteProvider }.startEmbedSessions }
+        /// Whether those whom it lets in are visitors of pages, whose runs have numbers of the gateway's.
+        var isForVisitors: Bool { [plugin].compactMap { $0 as? any RouteProvider }.startEmbedSessions }
     }
 
     struct Quota: Sendable {
@@ -189,7 +189,7 @@ struct Tenant: Sendable {
     /// Whether a run must be written down before it can be called.
     var runsAreRegistered: Bool
     /// How long an open run is kept, from its first call and again from that call's end.
-    var keepsRuns: Duration
+    var keepRuns: Duration
     /// The embed token that its page at `/` calls with.
     var playground: String?
     /// What their clients are told.
@@ -221,7 +221,7 @@ struct Tenant: Sendable {
     var startsEmbedSessions: Bool { routeProviders.map(\.plugin).startEmbedSessions }
 
     /// Whether there are callers who choose the numbers of their runs.
-    var letsCallersNumberRuns: Bool { !runsAreRegistered && (allowsAnonymous || auth.contains { !$0.numbersRuns }) }
+    var letsCallersNumberRuns: Bool { !runsAreRegistered && (allowsAnonymous || auth.contains { !$0.isForVisitors }) }
 
     /// Whether callers can only connect through a relay: no other candidate of ours is kept.
     var onlyRelays: Bool { outbound.onlyRelays }
@@ -263,7 +263,7 @@ struct Tenant: Sendable {
             }
         }
         if let first { return .reject(first) }
-        return allowsAnonymous && takesAnonymous ? .accept(Principal(id: "anonymous", isVisitor: true)) : .pass
+        return allowsAnonymous && takesAnonymous ? .accept(Principal(id: Principal.anonymous, isVisitor: true)) : .pass
     }
 
     /// Whether an auth instance is among its own.

@@ -33,7 +33,8 @@ struct TURNServer: Sendable {
         let shown = id.unicodeScalars.filter { $0.isASCII && $0.properties.generalCategory != .control }
         let name = String(String.UnicodeScalarView(shown))
         if name.unicodeScalars.elementsEqual(id.unicodeScalars), name.utf8.count <= 128 { return name }
-        let digest = try sign(id).prefix(8).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        let digest = try sign("name of " + id).prefix(8).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }.joined()
         return "\(name.prefix(96))~\(digest)"
     }
 

@@ -102,7 +102,8 @@ public struct Principal: Sendable, Hashable {
     /// Anybody who comes by, whom the credential tells nothing about: the visitor of a page. A visitor's client sees
     /// the transcript of a call at most, unless the tenant's `events` says otherwise.
     public var isVisitor: Bool
-    /// Whether the credential opens one socket at a time. While one of it is alive, another is refused.
+    /// Whether the credential opens one socket at a time. While one of it is alive, another is refused, and so is any for the same run
+    /// at the other gateways of the tenant's store.
     public var hasOneSocket: Bool
     /// When the credential ends, since 1970-01-01 UTC; nil where it does not. A minute later the host refuses offers, unless
     /// the caller is an embed session's, which only opens sockets.
@@ -130,6 +131,11 @@ public struct Principal: Sendable, Hashable {
         self.hasOneSocket = hasOneSocket
         self.expires = expires
     }
+}
+
+extension Principal {
+    /// The id of callers whom nobody knows.
+    package static let anonymous = "anonymous"
 }
 
 /// An auth plugin that can make its own kind of credential, for `patchbay token` and the tests of a configuration.

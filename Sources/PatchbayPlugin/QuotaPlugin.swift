@@ -81,9 +81,9 @@ public struct QuotaUsage: Sendable, Hashable {
     public var holder: String
     /// What `used` and `limit` count.
     public var unit: Unit
-    /// With what live calls have taken in advance.
+    /// With what live calls have taken in advance; 0 or more.
     public var used: Int
-    /// How much there is.
+    /// How much there is; 0 or more.
     public var limit: Int
     /// When there is as much again, since 1970-01-01 UTC; nil where that is not a matter of time.
     public var renewal: Duration?

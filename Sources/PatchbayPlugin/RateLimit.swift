@@ -44,6 +44,15 @@ package final class RateLimit: Sendable {
         fullAt.withLock { min(max($0[key] ?? now, now), now + interval * burst) - now <= interval * (burst - 1) }
     }
 
+    /// Takes from the key's bucket whatever is in it. What was not there is owed: until it has come in, there is no room. No more
+    /// is owed than `most` times.
+    package func charge(_ key: String, owingAtMost most: Int, now: Duration) {
+        fullAt.withLock { fullAt in
+            fullAt[key] = min(max(fullAt[key] ?? now, now) + interval, now + interval * (burst + most))
+            if fullAt.count > capacity { Self.makeRoom(&fullAt, capacity, now) }
+        }
+    }
+
     /// Forgets full buckets, and when that is not enough, the fuller half.
     private static func makeRoom(_ fullAt: inout [String: Duration], _ capacity: Int, _ now: Duration) {
         fullAt = fullAt.filter { $0.value > now }

@@ -56,7 +56,7 @@ public enum RunOwner: Sendable, Hashable, CustomStringConvertible {
 
 /// The runs of a tenant, in its store.
 public struct WorkflowRuns: Sendable {
-    /// How long a live call holds its run without renewal: after a crash the run is free again by then.
+    /// How long a live call holds its run, and a socket its place, without renewal: after a crash they are free again by then.
     public static let claimLifetime = Duration.seconds(30)
 
     private let store: any StorePlugin

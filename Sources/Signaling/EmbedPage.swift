@@ -1,11 +1,12 @@
 internal import NIOHTTP1
 
 extension Response {
-    /// Lets an embed page read why nobody answered it. What a plugin answers there says by itself who may read it.
+    /// Lets an embed page read why it gets nothing. Whoever answers with a field that says who may read it has said so.
     ///
     /// - Parameter request: the head of what this is the response to, nil where none came.
     func readable(by request: HTTPRequestHead?) -> Response {
-        guard status >= 400, headers["access-control-allow-origin"] == nil, let request, request.isOfEmbedPage,
+        guard status >= 400, !headers.keys.contains(where: { $0.lowercased() == "access-control-allow-origin" }),
+            let request, request.isOfEmbedPage,
             let origin = request.headers.first(name: "origin")
         else { return self }
         var response = self

@@ -35,7 +35,7 @@ struct DeploymentTests {
             tenants: { default: { match: any, allow_anonymous: true, pipeline: echo, keep_runs: 7d } }
             """
         ).tenants
-        #expect(tenants.map(\.keepsRuns) == [.seconds(7 * 86_400)])
+        #expect(tenants.map(\.keepRuns) == [.seconds(7 * 86_400)])
     }
 
     @Test(

@@ -257,7 +257,7 @@ struct OtherMessagesTests {
         let socket = await world.socket()
         await socket.offer("PC-a")
         await socket.close()
-        clock.advance(by: world.tenant.keepsRuns - .seconds(1))
+        clock.advance(by: world.tenant.keepRuns - .seconds(1))
         #expect(try await world.tenant.runs.find(501, owner: .user("7"))?.hasEnded == true)
         clock.advance(by: .seconds(1))
         #expect(try await world.tenant.runs.find(501, owner: .user("7")) == nil)

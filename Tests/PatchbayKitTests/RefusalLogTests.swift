@@ -28,6 +28,9 @@ struct RefusalLogTests {
                 "detail": "a JWT has three parts, and this has 1", "workflow": "7", "run": "12",
                 "address": "192.0.2.1", "origin": "https://shop.example:8443",
             ])
+        request.headers["referer"] = "https://ada:\(String(repeating: "hunter2", count: 200))@shop.example/"
+        #expect(await router.status(request) == (403, ""))
+        #expect(line("socket refused", log)?["origin"] == nil)
     }
 
     @Test("names the auth instance that let in whom something else refuses, or that could not tell")

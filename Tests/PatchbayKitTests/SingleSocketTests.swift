@@ -1,3 +1,4 @@
+import Logging
 import PatchbayPlugin
 import Signaling
 import Synchronization
@@ -78,6 +79,77 @@ struct SingleSocketTests {
         first = nil
         #expect(await second == (101, ""))
         #expect(first == nil && test.router.single.count == 0)
+    }
+
+    @Test("a session's socket keeps other gateways out for as long as it is there, and another gateway's keeps it out")
+    func otherGateways() async throws {
+        let test = try TestRouter()
+        var start = TestRouter.request("/page/api/v1/public/embed/init")
+        (start.method, start.body) = ("POST", Array(#"{"token":"emb_demo"}"#.utf8))
+        let answer = try JSONValue(parsing: await test.router.respond(to: start).body)
+        let session = Leaks.secret("a session token", try #require(answer["session_token"]?.string))
+        let run = try #require(answer["workflow_run_id"]?.integer)
+        let request = TestRouter.request("/page/api/v1/ws/public/signaling/\(session)")
+        let runs = try test.runs("page")
+        func isTaken() async throws -> Bool {
+            let isFree = try await runs.claimSocket(run, owner: .embedToken("emb_demo"), gateway: "other")
+            return !isFree
+        }
+        func leave() async throws {
+            try await runs.releaseSocket(run, owner: .embedToken("emb_demo"), gateway: "other")
+        }
+
+        #expect(try await !isTaken())
+        #expect(await test.status(request) == (403, ""))
+        #expect(test.router.single.count == 0)
+        try await leave()
+        var socket: Upgrade? = await test.router.upgrade(request)
+        guard case .accept = socket else {
+            Issue.record("it was refused")
+            return
+        }
+        #expect(try await isTaken())
+        socket = nil
+        #expect(try await eventually { try await !isTaken() })
+        #expect(await test.status(request) == (403, ""))
+        // A gateway that was killed.
+        test.clock.advance(by: WorkflowRuns.claimLifetime)
+        #expect(await test.status(request) == (101, ""))
+    }
+
+    @Test(
+        "one that was given back does not take its heir's claim along, and one that is given back while it claims claims nothing"
+    )
+    func heirs() async throws {
+        let test = try TestRouter()
+        let tenant = try #require(test.deployment.tenants.first { $0.name == "page" })
+        let principal = Principal(id: "emb_demo", runOwner: .embedToken("emb_demo"))
+        let target = SignalingSession.Target(principal: principal, workflowID: 33, workflowRunID: 5)
+        let log = Logger.watched
+        func place() async throws -> SharedPlace {
+            let here = try #require(await sockets.take(caller))
+            return SharedPlace(here, of: caller, in: sockets, target, tenant, "this", log)
+        }
+        func isTaken() async throws -> Bool {
+            let isFree = try await tenant.runs.claimSocket(5, owner: .embedToken("emb_demo"), gateway: "other")
+            if isFree { try await tenant.runs.releaseSocket(5, owner: .embedToken("emb_demo"), gateway: "other") }
+            return !isFree
+        }
+
+        let first = try await place()
+        #expect(await first.claim())
+        first.here.open(Line().client)
+        sockets.leave(first.here, of: caller)
+        let second = try await place()
+        #expect(await second.claim())
+        await first.leave()
+        #expect(try await isTaken())
+        await second.leave()
+        #expect(try await !isTaken())
+        await second.keep()
+        await second.leave()
+        #expect(try await !isTaken())
+        #expect(sockets.count == 0)
     }
 
     @Test("a signed-in caller has as many as it likes")

@@ -108,7 +108,7 @@ extension Tenant {
             quotas: quotas, pipeline: Pipeline(name: "script", plugin: pipeline),
             pipelinesByWorkflow: [:], inbound: OpenPolicy(), outbound: OpenPolicy(),
             runs: WorkflowRuns(store: store, tenant: "default"), runsAreRegistered: runsAreRegistered,
-            keepsRuns: .seconds(86_400), events: EventsChoice(events), limits: limits)
+            keepRuns: .seconds(86_400), events: EventsChoice(events), limits: limits)
     }
 }
 

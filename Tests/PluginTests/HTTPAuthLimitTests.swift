@@ -232,6 +232,31 @@ struct HTTPAuthLimitTests {
         #expect(outcome.denial == .tooManyRequests)
     }
 
+    @Test(
+        "all that are refused at once count, and those beyond the limit keep the network waiting as long as one by one")
+    func refusedAtOnce() async throws {
+        let endpoint = SlowEndpoint()
+        let auth = try endpoint.auth { settings in
+            settings.questionsAtOnce = 64
+            settings.refusalsPerAddress = 6
+        }
+        try await withThrowingTaskGroup(of: AuthOutcome.self) { group in
+            for _ in 0..<6 { group.addTask { try await auth.authenticate(caller("bad", network: "192.0.2.1")) } }
+            while endpoint.waiting < 6 { await Task.yield() }
+            endpoint.letGo()
+            for try await outcome in group { #expect(outcome.denial?.code == "invalid_token") }
+        }
+        // Two at once, and another every ten seconds.
+        for seconds in [0, 39] {
+            endpoint.clock.advance(by: .seconds(seconds))
+            let outcome = try await auth.authenticate(caller("bad", network: "192.0.2.1"))
+            #expect(outcome.denial == .tooManyRequests)
+        }
+        endpoint.clock.advance(by: .seconds(11))
+        let outcome = try await auth.authenticate(caller("bad", network: "192.0.2.1"))
+        #expect(outcome.denial?.code == "invalid_token")
+    }
+
     @Test("an endpoint that does not answer is not held against the callers")
     func unavailable() async throws {
         let endpoint = FakeEndpoint()

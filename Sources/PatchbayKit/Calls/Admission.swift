@@ -32,7 +32,7 @@ struct Admission: Sendable {
         instances = tenant.instances
         run = WorkflowRun(
             id: request.workflowRunID, owner: owner, workflowID: request.workflowID,
-            timeToLive: tenant.keepsRuns)
+            timeToLive: tenant.keepRuns)
         client = CallClient(request, pcID: pcID)
 
         guard !environment.registry.isDraining else { throw .denied(.draining) }

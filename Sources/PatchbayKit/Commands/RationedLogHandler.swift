@@ -1,7 +1,7 @@
 import Logging
 
-/// Writes a warning or an error only so many times a second for each tenant, plugin instance and call: while a store or an
-/// issuer is away, each of a stranger's requests is one more, and a full disk would be the next thing to fail.
+/// Writes one warning or error of a tenant, a plugin instance or a call only so many times a second: while a store or an issuer is
+/// away, each of a stranger's requests is one more, and a full disk would be the next thing to fail.
 struct RationedLogHandler<Inner: LogHandler>: LogHandler {
     private var inner: Inner
     private let budget: LogBudget
@@ -35,14 +35,18 @@ struct RationedLogHandler<Inner: LogHandler>: LogHandler {
     }
 
     func log(event: LogEvent) {
-        guard [.warning, .error].contains(event.level) else { return inner.log(event: event) }
         let whose = [inner.metadata["call"], inner.metadata["plugin"], event.metadata?["tenant"]]
+        // What is nobody's the gateway says by itself: of its configuration, at its start.
+        guard [.warning, .error].contains(event.level), whose.contains(where: { $0 != nil }) else {
+            return inner.log(event: event)
+        }
         let key = ([event.message.description] + whose.map { $0?.description ?? "" }).joined(separator: "\n")
         guard let leftOut = budget.admit(key, now: now()) else { return }
         if leftOut > 0 {
-            var line = event
+            var (line, all) = (event, inner)
             (line.message, line.metadata) = ("warnings and errors without a line of their own", ["count": "\(leftOut)"])
-            inner.log(event: line)
+            (line.error, all.metadata) = (nil, [:])
+            all.log(event: line)
         }
         inner.log(event: event)
     }

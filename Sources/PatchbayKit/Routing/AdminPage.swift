@@ -52,10 +52,12 @@ struct AdminPage: Sendable {
         }
         let (user, token) = (request.query["user"], request.query["embed_token"])
         var principal = Principal(
-            id: user ?? token ?? "", organization: request.query["organization"],
+            id: user ?? Principal.anonymous, organization: request.query["organization"],
             runOwner: token.map(RunOwner.embedToken))
         principal.authInstance = request.query["auth"]
         let call = CallRequest(callID: "", tenant: name, principal: principal, workflowID: 0, workflowRunID: 0)
+        // Whose user's calls those of an embed token are was not said.
+        let nobody = user == nil && token != nil ? QuotaScope.user.holder(of: call) : nil
         var usages: [JSONValue] = []
         for quota in tenant.quotas {
             var json: [String: JSONValue] = [
@@ -63,7 +65,8 @@ struct AdminPage: Sendable {
             ]
             do {
                 let usage = try await within(.seconds(2)) { [quota] in try await quota.plugin.usage(of: call) }
-                json.merge(usage?.members ?? ["used": .null]) { own, _ in own }
+                let members = usage.flatMap { $0.holder == nobody ? nil : $0.members } ?? ["used": .null]
+                json.merge(members) { own, _ in own }
             } catch {
                 json["error"] = .string("\(error)")
             }
@@ -107,7 +110,7 @@ extension QuotaUsage {
     fileprivate var members: [String: JSONValue] {
         [
             "holder": .string(holder), "unit": .string(unit.rawValue), "used": .integer(used), "limit": .integer(limit),
-            "left": .integer(max(0, limit - used)),
+            "left": .integer(max(0, limit &- used)),
             "renewal": renewal.map { Timestamp(sinceEpoch: $0).written } ?? .null,
         ]
     }

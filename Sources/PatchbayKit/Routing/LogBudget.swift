@@ -1,6 +1,7 @@
 import Synchronization
 
-/// How much strangers may have written down: so many lines in a second for one network, however often it is refused.
+/// How much strangers may have written down: so many lines in a second for one network, or of one thing that goes wrong, however
+/// often they cause it.
 final class LogBudget: Sendable {
     static let linesPerSecond = 10
 
@@ -12,21 +13,23 @@ final class LogBudget: Sendable {
 
     private let state = Mutex(State())
 
-    /// - Parameter now: on any clock that goes forward.
+    /// - Parameters:
+    ///   - key: the network, or what goes wrong.
+    ///   - now: on any clock that goes forward.
     /// - Returns: how many lines were left out, whoever's, before this one; nil when it is left out itself.
-    func admit(_ network: String, now: Duration) -> Int? {
+    func admit(_ key: String, now: Duration) -> Int? {
         state.withLock { state in
             let second = now.components.seconds
             var leftOut = 0
             if second != state.second {
                 (leftOut, state) = (state.leftOut, State(second: second))
             }
-            let lines = state.lines[network, default: 0]
+            let lines = state.lines[key, default: 0]
             guard lines < Self.linesPerSecond else {
                 state.leftOut += 1
                 return nil
             }
-            state.lines[network] = lines + 1
+            state.lines[key] = lines + 1
             return leftOut
         }
     }

@@ -40,6 +40,8 @@ extension Request {
         let text = String(decoding: field.utf8.prefix(1024), as: UTF8.self)
         let start = text.firstRange(of: "://")?.upperBound ?? text.startIndex
         let authority = text[start...].prefix { !"/?#".contains($0) }
+        // A user and a password may stand in what is left out.
+        guard authority.endIndex < text.endIndex || text.utf8.count == field.utf8.count else { return nil }
         return String(text[..<start] + (authority.split(separator: "@").last ?? ""))
     }
 }

@@ -1,4 +1,3 @@
-import Logging
 import PatchbayConfig
 import PatchbayPlugin
 import Signaling
@@ -73,46 +72,22 @@ extension Router {
             if let place { socket.every(WorkflowRuns.claimLifetime / 3) { Task { await place.keep() } } }
             await session.run(socket.inbound)
             waitingPlace.run()
-            place?.leave.run()
+            await place?.leave()
             tenantPlace.run()
         }
     }
 
-    /// The one place of a caller whose credential opens one socket at a time, here and at the other gateways.
-    private struct SharedPlace: Sendable {
-        let here: SingleSockets.Place
-        /// Gives it back, everywhere.
-        let leave: OnlyOnce
-        /// Keeps other gateways from taking it.
-        let keep: @Sendable () async -> Void
-    }
-
-    /// nil where a socket has it that is alive, or that another gateway has not missed yet.
+    /// The one place of a caller whose credential opens one socket at a time; nil where a socket has it that is alive, or that
+    /// another gateway has not missed yet.
     private func onlyPlace(for target: SignalingSession.Target, at tenant: Tenant) async -> SharedPlace? {
         let name = CallRegistry.PeerName(tenant: tenant.name, principal: target.principal, pcID: "")
         guard let here = await single.take(name) else { return nil }
-        let (runs, run, owner) = (tenant.runs, target.workflowRunID, target.principal.runOwner)
-        let claim: @Sendable () async -> Bool = { [gateway, environment] in
-            do {
-                return try await runs.claimSocket(run, owner: owner, gateway: gateway)
-            } catch {
-                environment.logger.warning(
-                    "the store could not tell whether another gateway has a session's socket",
-                    metadata: ["tenant": "\(tenant.name)", "run": "\(run)", "error": "\(error)"])
-                // Two calls there are not, for a run has one.
-                return true
-            }
-        }
-        guard await claim() else {
-            single.leave(here, of: name)
+        let place = SharedPlace(here, of: name, in: single, target, tenant, gateway, environment.logger)
+        guard await place.claim() else {
+            await place.leave()
             return nil
         }
-        let leave = OnlyOnce { [single, gateway] in
-            guard single.leave(here, of: name) else { return }
-            // Where that fails it expires. A socket that is opened here meanwhile takes it anew with its next `keep`.
-            Task { try? await runs.releaseSocket(run, owner: owner, gateway: gateway) }
-        }
-        return SharedPlace(here: here, leave: leave, keep: { [leave] in if !leave.hasRun { _ = await claim() } })
+        return place
     }
 
     /// Whether it may be for a call whose socket is lost.

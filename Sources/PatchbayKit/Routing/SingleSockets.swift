@@ -69,6 +69,9 @@ final class SingleSockets: Sendable {
         }
     }
 
+    /// Whether the caller has a socket, or is about to.
+    func has(_ caller: CallRegistry.PeerName) -> Bool { places.withLock { $0[caller] != nil } }
+
     /// Gives a place back.
     ///
     /// - Returns: false, and the caller's place is as it was, when another socket has it by now.

@@ -67,7 +67,7 @@ function sift(given, areAttributes = false) {
 /* Half of a surrogate pair, as JSON has it: text that was cut in the middle of an emoji, say. */
 const halfCharacter = /(?<!\\)(\\\\)*\\ud[89a-f]/;
 
-/* What the gateway takes: it refuses a whole request for anything else. */
+/* What the gateway takes, but for what nobody writes: it refuses a whole request for anything else. */
 function isContext(value) {
   if (kindOf(value) !== "[object Object]") return false;
   try {

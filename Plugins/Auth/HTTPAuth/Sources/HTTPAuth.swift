@@ -66,7 +66,7 @@ public struct HTTPAuth: AuthPlugin {
             guard limits.enter(asker, now: now) else { return .reject(.tooManyRequests) }
             defer { limits.leave(asker) }
             answer = try await self.answer(to: question)
-            if case .reject = answer { limits.countRefusal(asker, now: now) }
+            if case .reject = answer { limits.countRefusal(asker, now: wallClock()) }
             cache.keep(answer, to: question, now: now)
         }
         switch answer {

@@ -64,10 +64,14 @@ final class QuestionLimits: Sendable {
         }
     }
 
-    /// The endpoint has refused a question that was open.
+    /// The endpoint has refused a question that was open. Of many that are refused at once, all count.
     func countRefusal(_ asker: Asker, now: Duration) {
-        // Many may be refused at once: what is beyond a tenant's half is not taken from the others'.
-        if asker.sharesWithOthers, !refusalsAtTenant.admit(asker.networkAtTenant, now: now) { return }
-        _ = refusalsOfNetwork.admit(asker.network, now: now)
+        if asker.sharesWithOthers {
+            // What is beyond a tenant's half is not taken from the others'.
+            let isWithinHalf = refusalsAtTenant.hasRoom(asker.networkAtTenant, now: now)
+            refusalsAtTenant.charge(asker.networkAtTenant, owingAtMost: capacityOfNetwork, now: now)
+            guard isWithinHalf else { return }
+        }
+        refusalsOfNetwork.charge(asker.network, owingAtMost: capacityOfNetwork, now: now)
     }
 }

@@ -62,7 +62,7 @@ public final class DograhSlotsQuota: QuotaPlugin {
         guard let organization = call.principal.organization ?? settings.organization, Slot.isOrganization(organization)
         else { return nil }
         return QuotaUsage(
-            holder: organization, unit: .calls, used: try await table.calls(of: organization, at: context.wallClock()),
+            holder: organization, unit: .calls, used: try await table.calls(of: organization),
             limit: settings.limits[organization] ?? settings.limit)
     }
 

@@ -24,7 +24,7 @@ struct Reclaimer: Sendable {
                     wasAway = false
                 }
                 for slot in try await table.reclaim() {
-                    logger.warning("the slot of a gateway that is gone was given back", metadata: slot.metadata)
+                    logger.notice("the slot of a gateway that is gone was given back", metadata: slot.metadata)
                 }
             } catch {
                 wasAway = true

@@ -96,6 +96,13 @@ extension SlotTable {
             return gone
             """)
 
+    /// How many slots of a set are not stale.
+    static let count = RedisScript(
+        """
+        local now = tonumber(redis.call('TIME')[1])
+        return redis.call('ZCOUNT', KEYS[1], '(' .. now - \(staleAfter), '+inf')
+        """)
+
     /// Some of the slots that were not renewed in time; `KEYS[1]` is the list.
     static let expired = RedisScript(
         """

@@ -65,12 +65,10 @@ struct SlotTable: Sendable {
         try await run(Self.release, slot, [.text(ifExpired ? "expired" : "")], isIdempotent: true).integer == 1
     }
 
-    /// How many calls an organisation has, those of Dograh among them, as of `now`, since 1970-01-01 UTC.
-    func calls(of organization: String, at now: Duration) async throws -> Int {
-        let oldest = now.components.seconds - Int64(Self.staleAfter)
-        let count = RedisCommand(
-            "ZCOUNT", .text("concurrent_calls:\(organization)"), .text("(\(oldest)"), .text("+inf"), isIdempotent: true)
-        guard let calls = try await redis.send(count).integer else { throw strange }
+    /// How many calls an organisation has, those of Dograh among them.
+    func calls(of organization: String) async throws -> Int {
+        let reply = try await redis.run(Self.count, keys: ["concurrent_calls:\(organization)"], [], isIdempotent: true)
+        guard let calls = reply.integer else { throw strange }
         return calls
     }
 
