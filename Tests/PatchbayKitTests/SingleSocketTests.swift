@@ -1,5 +1,6 @@
 import Logging
 import PatchbayPlugin
+import PatchbayTesting
 import Signaling
 import Synchronization
 import TestSupport
