@@ -196,6 +196,7 @@ ELSEWHERE = {
         "test_bots.py, at a port of its own",
     ),
     **dict.fromkeys(('kill -HUP "$(pidof -s patchbay)"', "curl -X POST http://127.0.0.1:9090/reload"), "test_reload.py"),
+    "curl 'http://127.0.0.1:9090/quotas?tenant=default&auth=users&user=42'": "test_quota.py",
     **dict.fromkeys(("patchbay test", "patchbay test -c config.yaml tests.yaml"), "test_check.py"),
     "(umask 077 && openssl rand -hex 32 > data/turn.secret)": "test_turn_server.py",
     **{

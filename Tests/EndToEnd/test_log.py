@@ -71,8 +71,8 @@ HOSTILE = [
     # Lengths
     "x" * 300, "\u202e" * 300, "ä" * 3_000, "x" * 7_000, "x" * 10_240,
 ]  # fmt: skip
-# No JSON of ours: half a pair, and over 30 accents on one letter. And what HTTP has no room for.
-UNFIT, UNFIT_HTTP = re.compile("[\ud800-\udfff]|\u0335{31}"), re.compile("[\0-\x1f\x7f\ud800-\udfff]")
+# No text of ours: half a pair, and over 30 accents on one letter. And what HTTP has no room for.
+UNFIT, UNFIT_HTTP = re.compile("[\ud800-\udfff]|\u0335{31}"), re.compile("[\0-\x1f\x7f\ud800-\udfff]|\u0335{31}")
 MARK = re.compile("([a-z]+)~[0-9]+~")
 # Those who do not stop. All others are refused ten times at most.
 LOUD = [f"127.0.1.{last}" for last in range(1, 5)]

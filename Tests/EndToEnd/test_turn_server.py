@@ -504,7 +504,7 @@ def test_what_the_document_does_to_see_whether_it_works(machines):
             )
             said.append(run.stdout)
     assert re.search(r"channel bind sent\n.*cb response received: \n.*success", said[0]), said[0]
-    assert "403" not in said[0]
+    assert "error 403" not in said[0]
     assert "error 403 (Forbidden IP)" in said[1], said[1]
 
 

@@ -42,19 +42,22 @@ struct AdminPage: Sendable {
 
     /// How much of a tenant's quotas a caller, and those who share them with it, have used.
     private func quotas(_ request: Request) async -> Response {
-        guard let name = request.query["tenant"] else {
+        let query = request.query
+        let known: Set = ["tenant", "auth", "user", "organization", "embed_token"]
+        guard let name = query["tenant"], known.isSuperset(of: query.keys), (query["auth"] == nil) == (query["user"] == nil)
+        else {
             return Router.failure(
-                400,
-                "Say whose: ?tenant=NAME, and &auth=INSTANCE&user=ID, &organization=ID or &embed_token=TOKEN beside it")
+                400, "Say whose: ?tenant=NAME, and &auth=INSTANCE&user=ID, &organization=ID or &embed_token=TOKEN beside it")
         }
-        guard let tenant = tenant(name) else {
-            return Router.failure(404, "There is no tenant of that name")
+        guard let tenant = tenant(name) else { return Router.failure(404, "There is no tenant of that name") }
+        if let auth = query["auth"], !tenant.has(auth) {
+            return Router.failure(404, "The tenant's auth has no instance of that name")
         }
-        let (user, token) = (request.query["user"], request.query["embed_token"])
+        let (user, token) = (query["user"], query["embed_token"])
         var principal = Principal(
-            id: user ?? Principal.anonymous, organization: request.query["organization"],
+            id: user ?? Principal.anonymous, organization: query["organization"],
             runOwner: token.map(RunOwner.embedToken))
-        principal.authInstance = request.query["auth"]
+        principal.authInstance = query["auth"]
         let call = CallRequest(callID: "", tenant: name, principal: principal, workflowID: 0, workflowRunID: 0)
         // Whose user's calls those of an embed token are was not said.
         let nobody = user == nil && token != nil ? QuotaScope.user.holder(of: call) : nil

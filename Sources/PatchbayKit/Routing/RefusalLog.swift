@@ -35,14 +35,12 @@ extension CallSupervisor.Environment {
 extension Request {
     /// Scheme, host and port of the page that it comes from: nothing of what else a referrer has.
     var page: String? {
-        guard let field = headers["origin"] ?? headers["referer"] else { return nil }
-        // At least as much as a line has.
-        let text = String(decoding: field.utf8.prefix(1024), as: UTF8.self)
-        let start = text.firstRange(of: "://")?.upperBound ?? text.startIndex
-        let authority = text[start...].prefix { !"/?#".contains($0) }
-        // A user and a password may stand in what is left out.
-        guard authority.endIndex < text.endIndex || text.utf8.count == field.utf8.count else { return nil }
-        return String(text[..<start] + (authority.split(separator: "@").last ?? ""))
+        guard let text = headers["origin"] ?? headers["referer"] else { return nil }
+        let bytes = Array(text.utf8)
+        let start = bytes.firstRange(of: "://".utf8)?.upperBound ?? 0
+        let end = bytes[start...].firstIndex { "/?#".utf8.contains($0) } ?? bytes.endIndex
+        let host = bytes[start..<end].lastIndex(of: UInt8(ascii: "@")).map { $0 + 1 } ?? start
+        return String(decoding: bytes[..<start] + bytes[host..<end], as: UTF8.self)
     }
 }
 

@@ -49,24 +49,24 @@ extension Router {
     }
 
     private func turnCredentials(_ request: Request, _ tenant: Tenant) async -> Response {
-        func refusal(_ denial: Denial, _ status: Int, by authInstance: String? = nil) -> Response {
+        func refusal(_ denial: Denial, _ status: Int, by authInstance: String? = nil, told: String? = nil) -> Response {
             refuse("TURN credentials", denial, request, tenant, by: authInstance)
-            return Self.failure(status, denial.message)
+            return Self.failure(status, told ?? denial.message)
         }
         if let denial = tenant.refusal(ofPageBehind: request) { return refusal(denial, 403) }
+        let connect = Self.credentials(of: request, tenant: tenant, readsQuery: false)
+        let detail =
+            if connect.apiKey != nil { "Invalid or expired API key" } else if connect.bearerToken != nil {
+                "Invalid or expired token"
+            } else { "Missing authentication token" }
         let principal: Principal
         do throws(Tenant.AuthFailure) {
-            let connect = Self.credentials(of: request, tenant: tenant, readsQuery: false)
             switch try await tenant.authenticate(connect, takesAnonymous: false) {
             case .accept(let accepted): principal = accepted
-            case .reject(let denial):
-                return refusal(denial, denial.code == Denial.tooManyRequests.code ? 429 : 401)
-            case .pass:
-                let detail =
-                    if connect.apiKey != nil { "Invalid or expired API key" } else if connect.bearerToken != nil {
-                        "Invalid or expired token"
-                    } else { "Missing authentication token" }
-                return refusal(Denial(code: Denial.noCredential.code, message: detail), 401)
+            case .reject(let denial) where denial.code == Denial.tooManyRequests.code: return refusal(denial, 429)
+            // What an endpoint of the deployer's says of it is for the log.
+            case .reject(let denial): return refusal(denial, 401, told: detail)
+            case .pass: return refusal(Denial(code: Denial.noCredential.code, message: detail), 401)
             }
         } catch {
             environment.logger.report(error, of: tenant)

@@ -46,7 +46,7 @@ struct SocketAttempt: Sendable {
         /// 403, without a word to the client; 429 where it is too many requests.
         case credential(Denial)
         /// 400, with what is wrong with the run.
-        case run(String)
+        case run(String, code: String = "bad_run")
         /// 503: nobody could tell.
         case unavailable(String, by: String? = nil)
 
@@ -55,7 +55,7 @@ struct SocketAttempt: Sendable {
             case .credential(let denial) where denial.code == Denial.tooManyRequests.code:
                 Router.failure(429, denial.message)
             case .credential: Response(status: 403)
-            case .run(let detail): Router.failure(400, detail)
+            case .run(let detail, _): Router.failure(400, detail)
             case .unavailable(let detail, _): Router.failure(503, detail)
             }
         }
@@ -64,7 +64,7 @@ struct SocketAttempt: Sendable {
         var denial: Denial {
             switch self {
             case .credential(let denial): denial
-            case .run(let detail): Denial(code: "bad_run", message: detail)
+            case .run(let detail, let code): Denial(code: code, message: detail)
             case .unavailable(let detail, _): Denial(code: "unavailable", message: detail)
             }
         }
@@ -134,7 +134,7 @@ struct SocketAttempt: Sendable {
             throw .unavailable("Runs are unavailable")
         }
         if let run {
-            guard run.workflowID == workflow else { throw .run("workflow_run_workflow_mismatch") }
+            guard run.workflowID == workflow else { throw .run(Self.mismatch.code, code: Self.mismatch.code) }
         } else if tenant.runsAreRegistered {
             throw .run("Bad workflow_run_id")
         }
