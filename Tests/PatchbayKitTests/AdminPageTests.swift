@@ -43,7 +43,9 @@ struct AdminPageTests {
         ])
         var open = tenant
         open.allowsAnonymous = true
-        guard case .accept(let principal) = try await open.authenticate(ConnectRequest(tenant: "default", runs: tenant.runs))
+        guard
+            case .accept(let principal) = try await open.authenticate(
+                ConnectRequest(tenant: "default", runs: tenant.runs))
         else {
             Issue.record("nobody was let in")
             return

@@ -44,10 +44,12 @@ struct AdminPage: Sendable {
     private func quotas(_ request: Request) async -> Response {
         let query = request.query
         let known: Set = ["tenant", "auth", "user", "organization", "embed_token"]
-        guard let name = query["tenant"], known.isSuperset(of: query.keys), (query["auth"] == nil) == (query["user"] == nil)
+        guard let name = query["tenant"], known.isSuperset(of: query.keys),
+            (query["auth"] == nil) == (query["user"] == nil)
         else {
             return Router.failure(
-                400, "Say whose: ?tenant=NAME, and &auth=INSTANCE&user=ID, &organization=ID or &embed_token=TOKEN beside it")
+                400,
+                "Say whose: ?tenant=NAME, and &auth=INSTANCE&user=ID, &organization=ID or &embed_token=TOKEN beside it")
         }
         guard let tenant = tenant(name) else { return Router.failure(404, "There is no tenant of that name") }
         if let auth = query["auth"], !tenant.has(auth) {

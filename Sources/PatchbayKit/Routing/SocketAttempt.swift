@@ -46,7 +46,7 @@ struct SocketAttempt: Sendable {
         /// 403, without a word to the client; 429 where it is too many requests.
         case credential(Denial)
         /// 400, with what is wrong with the run.
-        case run(String, code: String = "bad_run")
+        case run(Denial)
         /// 503: nobody could tell.
         case unavailable(String, by: String? = nil)
 
@@ -55,7 +55,7 @@ struct SocketAttempt: Sendable {
             case .credential(let denial) where denial.code == Denial.tooManyRequests.code:
                 Router.failure(429, denial.message)
             case .credential: Response(status: 403)
-            case .run(let detail, _): Router.failure(400, detail)
+            case .run(let denial): Router.failure(400, denial.message)
             case .unavailable(let detail, _): Router.failure(503, detail)
             }
         }
@@ -63,8 +63,7 @@ struct SocketAttempt: Sendable {
         /// For the log.
         var denial: Denial {
             switch self {
-            case .credential(let denial): denial
-            case .run(let detail, let code): Denial(code: code, message: detail)
+            case .credential(let denial), .run(let denial): denial
             case .unavailable(let detail, _): Denial(code: "unavailable", message: detail)
             }
         }
@@ -124,7 +123,7 @@ struct SocketAttempt: Sendable {
     private func check(
         _ id: Int, of workflow: Int, _ principal: Principal, _ logger: Logger
     ) async throws(Refusal) {
-        if tenant.runsAreRegistered, principal.organization == nil { throw .run("No organization selected") }
+        if tenant.runsAreRegistered, principal.organization == nil { throw .run(.badRun("No organization selected")) }
         let run: WorkflowRun?
         do {
             run = try await tenant.runs.find(id, owner: principal.runOwner)
@@ -134,14 +133,18 @@ struct SocketAttempt: Sendable {
             throw .unavailable("Runs are unavailable")
         }
         if let run {
-            guard run.workflowID == workflow else { throw .run(Self.mismatch.code, code: Self.mismatch.code) }
+            guard run.workflowID == workflow else { throw .run(.runMismatch) }
         } else if tenant.runsAreRegistered {
-            throw .run("Bad workflow_run_id")
+            throw .run(.badRun("Bad workflow_run_id"))
         }
     }
 
     private static let mismatch = Denial(
         code: "workflow_run_workflow_mismatch", message: "The credential is for another workflow or run")
+}
+
+extension Denial {
+    fileprivate static func badRun(_ message: String) -> Denial { Denial(code: "bad_run", message: message) }
 }
 
 extension Logger {
