@@ -62,9 +62,10 @@ class Tap:
         async with ClientSession() as session, session.ws_connect(self.bot + request.path) as bot:
             ways = [asyncio.ensure_future(self._pass_on(*way)) for way in ((gateway, bot, False), (bot, gateway, True))]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            # It may be gone before its answer has come through here.
             if self.answers:
                 await asyncio.wait(ways[:1], timeout=5)
-                self.was_left = ways[0].done()
+            self.was_left = ways[0].done()
             await bot.close(code=gateway.close_code or 1000)
             await gateway.close(code=bot.close_code or 1000)
         self.is_over.set()
