@@ -9,8 +9,7 @@ public import PatchbayPlugin
 public struct JWTAuth: AuthPlugin {
     public static let type = "jwt"
     public static let summary = "Accepts JSON Web Tokens, signed with a shared secret or an issuer's keys."
-    // Its keys are the issuer's, whoever had them fetched.
-    /// But for key ids that nobody has, which are looked for once in a while.
+    /// Its keys are the issuer's, whoever had them fetched. Key ids that nobody has are looked for once in a while, for all alike.
     public static let remembersCallers = false
 
     let settings: Settings
